@@ -1,0 +1,370 @@
+"""Configuration: ``conf/base.yml`` + ``conf/env/<env>.yml`` + ``--set a.b=c``.
+
+Numbers live in ``base.yml``, places in ``env/*.yml``, secrets in neither: credentials come from the
+default AWS chain.  An environment file may name another that it extends.  Every section is a frozen
+model; an unknown key is an error that names the nearest known one.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from dflib.errors import ConfigError
+from dflib.uris import to_uri
+
+
+def _split_list(value: object) -> object:
+    """One string is a comma-separated list, so that ``--set sources.chunks=a,b`` needs no brackets."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Uri = Annotated[str, AfterValidator(to_uri)]
+Uris = Annotated[tuple[Uri, ...], BeforeValidator(_split_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sources(Section):
+    """What ingest reads."""
+
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    """First part of every video_id."""
+    chunks: Uris
+    """Chunk zips, folders of videos with metadata.json, plain folders of videos; globs allowed."""
+    crops: Uris
+    """Folders of face crops already cut, each with real and fake sub-folders."""
+    crop_pattern: str
+    """File name of a crop without its ending: literal text, ``<video>``, ``<original>``, ``<frame>``,
+    ``<face>`` or ``<k>``, and ``[...]`` around an optional part."""
+    crop_real: Names
+    """Sub-folder names that mean REAL, compared without case."""
+    crop_fake: Names
+    """Sub-folder names that mean FAKE, compared without case."""
+    labels: Uri | None
+    """CSV with columns ``video,label`` and optionally ``original`` for plain folders; else ``labels.csv`` there."""
+
+
+class S3(Section):
+    """How s3:// is reached. Credentials come from the default AWS chain and never stand here."""
+
+    endpoint: str | None
+    region: str | None
+    path_style: bool
+
+
+class Tables(Section):
+    root: Uri
+    """Each table is a Delta folder ``<root>/<table>``."""
+    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    """Database of the metastore under which the tables are registered."""
+    register_names: bool
+    """Whether jobs register the tables in the metastore after writing."""
+
+
+class Place(Section):
+    root: Uri
+
+
+class Splits(Section):
+    by: Literal["auto", "original", "chunk", "given"]
+    """auto: by chunk when there are at least ``min_chunks``, else by original."""
+    min_chunks: Positive
+    validation: Fraction
+    test: Fraction
+    seed: int
+
+
+class Sampling(Section):
+    frames: Annotated[
+        str, Field(pattern=r"^(even:[1-9]\d*|per_second:\d*\.?\d+|every:[1-9]\d*|first:[1-9]\d*|keyframes)$")
+    ]
+    """even:N, per_second:R, every:K, first:N or keyframes."""
+    max_offset: Annotated[float, Field(ge=0)]
+    """Seconds by which a frame taken may differ from the one wanted, so that fewer need decoding."""
+
+
+class Faces(Section):
+    detector: Literal["mtcnn"]
+    threshold: Fraction
+    """Confidence above which a face is kept."""
+    lone_floor: Fraction
+    """Confidence above which the only face of a frame is kept."""
+    track_floor: Fraction
+    """Confidence above which a face is kept that lies on a track with a face above ``threshold``."""
+    resize: Literal["by_width", "none"]
+    """by_width: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓ before detection."""
+    track_iou: Fraction
+    """Smallest intersection over union of neighbours on a track."""
+    track_gap: Annotated[int, Field(ge=0)]
+    """Sampled frames that a track may miss."""
+    static_shift: Annotated[float, Field(ge=0)]
+    """A track whose boxes stay within this share of their size is static when another track moves more."""
+
+
+class Crops(Section):
+    margin: Annotated[float, Field(ge=0, le=2)]
+    """Share of the box added on each side of the stored crop."""
+    max_side: Positive
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    keep_frames: bool
+    """Whether the sampled frames themselves are stored as JPEG."""
+
+
+class Extract(Section):
+    wave_videos: Positive
+    """Videos committed together; a killed run loses at most one wave."""
+    task_bytes: Positive
+    """Video bytes aimed at for one task."""
+    max_tries: Positive
+    """Tries of a video whose reading failed for a passing reason."""
+    max_video_bytes: Positive
+    max_pixels: Positive
+    batch_bytes: Positive
+    """Bytes at which a task hands an Arrow batch on."""
+
+
+class View(Section):
+    """What a model sees of a face; the one meaning of it is :func:`dflib.models.view.cut`."""
+
+    size: Positive
+    """Side of the square input in pixels."""
+    margin: Annotated[float, Field(ge=0, le=2)]
+    """Share of the box added on each side; ready-cut crops are taken whole."""
+    square: bool
+    """Whether the box is grown to a square before it is cut (else it is stretched)."""
+    interpolation: Literal["nearest", "linear", "area", "cubic"]
+    blank_face: bool
+    """A control: the face box is filled with grey, so only what surrounds it is left."""
+
+
+class Augment(Section):
+    """The seeds' six augmentations; angles in degrees, the rest as shares of the side."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    width_shift: Fraction
+    height_shift: Fraction
+    shear: Annotated[float, Field(ge=0, le=90)]
+    zoom: Fraction
+    horizontal_flip: bool
+
+
+class Train(Section):
+    name: str | None
+    """model_id; made from the network and the hash of all that decides the result when left out."""
+    network: Literal["meso4", "efficientnetb0"]
+    backbone: str | None
+    """URI of backbone weights in HDF5; none: random initialisation."""
+    extractor: str | None
+    """Whose faces; the only one there, or the configured one, when left out."""
+    view: View
+    balance: Literal["none", "consecutive", "random", "weights"]
+    """consecutive: first n fakes in name order; random: a random n; weights: all, weighted by class."""
+    augment: Augment
+    optimizer_rate: Annotated[float, Field(gt=0)]
+    loss: Literal["binary_crossentropy", "mean_squared_error"]
+    batch: Positive
+    """Global batch over all GPUs."""
+    epochs: Positive
+    patience: Positive
+    """Epochs without improvement of ``monitor`` after which training stops."""
+    monitor: Literal["val_loss", "val_accuracy"]
+    max_faces_per_video: Annotated[int, Field(ge=0)]
+    """0: all."""
+    shuffle_labels: bool
+    """A control: labels are permuted over source groups, so nothing can be learnt."""
+    seed: int
+
+
+class Weights(Section):
+    """What import_model reads."""
+
+    path: Uri | None
+    network: Literal["meso4", "efficientnetb0"]
+    name: str | None
+    positive: Literal["real", "fake"]
+    """Which class the weights call 1."""
+    view: View
+
+
+class Score(Section):
+    model: str
+    """model_id, or latest."""
+    batch: Positive
+
+
+class Report(Section):
+    model: str
+    """model_id, latest or all."""
+    rules: Names
+    """Rules of pooling, the first one for the headline: mean, share, run."""
+    threshold: Fraction
+    """A face or video is FAKE when its score is above this; a score equal to it is REAL."""
+    share: Fraction
+    """share rule: FAKE when more than this share of frames is suspicious."""
+    run_length: Positive
+    """run rule: FAKE when at least this many consecutive frames are suspicious."""
+    exclude_static: bool
+    """Leave out faces marked static (portraits on a wall)."""
+    min_faces: Positive
+    """Fewer usable faces than this make a video UNDETERMINED."""
+    bootstrap: Annotated[int, Field(ge=100)]
+    """Resamples of source groups for each interval."""
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+    worst: Positive
+    """Most wrong videos shown."""
+
+
+class Export(Section):
+    table: str
+    """A table's name, or submission for the challenge's submission.csv."""
+    version: int | None
+    format: Literal["parquet", "csv"]
+    to: Uri | None
+    model: str
+    rule: str | None
+
+
+class Config(Section):
+    sources: Sources
+    s3: S3
+    tables: Tables
+    models: Place
+    reports: Place
+    splits: Splits
+    sampling: Sampling
+    faces: Faces
+    crops: Crops
+    extract: Extract
+    train: Train
+    weights: Weights
+    score: Score
+    report: Report
+    export: Export
+
+    def digest(self) -> str:
+        """Hash of the whole configuration, 12 hex digits, for the run record."""
+        return digest(self.model_dump())
+
+
+def digest(value: object) -> str:
+    """First 12 hex digits of the SHA-256 of ``value`` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def load(conf_dir: Path, env: str, overrides: Sequence[str] = ()) -> Config:
+    """Reads the configuration of an environment and lays ``a.b=c`` overrides over it.
+
+    Raises:
+        ConfigError: a file is missing or not YAML, a key is unknown, or a value is of the wrong kind.
+    """
+    merged = _read_yaml(conf_dir / "base.yml")
+    for name in reversed(env_chain(conf_dir, env)):
+        overlay = _read_yaml(conf_dir / "env" / f"{name}.yml")
+        overlay.pop("extends", None)
+        merged = _merge(merged, overlay)
+    for override in overrides:
+        merged = _merge(merged, _parse_override(override))
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def env_chain(conf_dir: Path, env: str) -> list[str]:
+    """The environment and those that it extends, nearest first.
+
+    Raises:
+        ConfigError: an environment file is missing, or they extend each other in a ring.
+    """
+    chain: list[str] = []
+    name: str | None = env
+    while name is not None:
+        if name in chain:
+            raise ConfigError(f"conf/env/{name}.yml extends itself through {' -> '.join(chain)}; break the ring")
+        path = conf_dir / "env" / f"{name}.yml"
+        if not path.is_file():
+            known = sorted(p.stem for p in (conf_dir / "env").glob("*.yml"))
+            raise ConfigError(f"--env {name}: {path} does not exist; known environments: {', '.join(known)}")
+        chain.append(name)
+        name = _read_yaml(path).get("extends")
+    return chain
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: holds a {type(content).__name__} where sections of keys are expected")
+    return content
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(part for part in key.split(".")):
+        raise ConfigError(f"--set {text}: expected section.key=value")
+    try:
+        parsed = yaml.safe_load(value) if value else None
+    except yaml.YAMLError:
+        parsed = value
+    # "even:20" and "a: b" are text here: a mapping can't be set from the command line.
+    if isinstance(parsed, dict):
+        parsed = value
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            nearest = difflib.get_close_matches(where, known_keys(Config), n=1, cutoff=0.0)
+            lines.append(f"{where}: unknown key; did you mean {nearest[0]}?")
+        elif problem["type"] == "missing":
+            lines.append(f"{where}: missing; set it in conf/base.yml, conf/env/*.yml or with --set {where}=…")
+        else:
+            lines.append(f"{where}: {problem['msg']} (got {problem['input']!r})")
+    return "configuration: " + "; ".join(lines)
+
+
+def known_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """All dotted keys below a section."""
+    keys: list[str] = []
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += known_keys(kind, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys

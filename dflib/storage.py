@@ -1,0 +1,264 @@
+"""Bytes behind URIs: local files and S3, read by range, written whole.
+
+This is the one place that knows how S3 is reached.  A :class:`Storage` is small and can be pickled: executors
+get it in the closure of a task and make their own client.  It counts its requests and bytes, so that a job
+can say what it read.
+"""
+
+import fnmatch
+import functools
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dflib import uris
+from dflib.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object or file: its URI, its size in bytes, and an etag that changes when its content does."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+@dataclass
+class Counters:
+    """Requests and bytes read since the Storage was made; one a Storage, safe between threads."""
+
+    requests: int = 0
+    bytes_read: int = 0
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, bytes_read: int = 0) -> None:
+        with self._lock:
+            self.requests += 1
+            self.bytes_read += bytes_read
+
+
+class Storage:
+    """Reads and writes URIs. Endpoint, region and path style are those of the configuration's ``s3``."""
+
+    def __init__(self, endpoint: str | None = None, region: str | None = None, path_style: bool = False) -> None:
+        self.endpoint = endpoint
+        self.region = region
+        self.path_style = path_style
+        self.counters = Counters()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"endpoint": self.endpoint, "region": self.region, "path_style": self.path_style}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def stat(self, uri: str) -> Entry:
+        """Size and etag of one object.
+
+        Raises:
+            StorageError: it is not there or can't be read.
+        """
+        if uris.is_local(uri):
+            path = uris.local_path(uri)
+            try:
+                info = path.stat()
+            except OSError as error:
+                raise StorageError(f"{uri}: {error.strerror}") from error
+            self.counters.add()
+            return Entry(uri, info.st_size, f"{info.st_size}-{info.st_mtime_ns}")
+        bucket, key = uris.bucket_and_key(uri)
+        with self._explained(uri):
+            head = self._s3.head_object(Bucket=bucket, Key=key)
+        self.counters.add()
+        return Entry(uri, head["ContentLength"], head["ETag"].strip('"'))
+
+    def list_files(self, uri: str) -> Iterator[Entry]:
+        """All objects below a folder, deep, in name order; nothing when there is no such folder.
+
+        Local links are followed to files but not to folders; hidden files are left out.
+        """
+        if uris.is_local(uri):
+            root = uris.local_path(uri)
+            self.counters.add()
+            for folder, folders, files in os.walk(root):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                for name in sorted(files):
+                    path = Path(folder) / name
+                    if name.startswith(".") or not path.is_file():
+                        continue
+                    info = path.stat()
+                    yield Entry(f"file://{path}", info.st_size, f"{info.st_size}-{info.st_mtime_ns}")
+            return
+        bucket, key = uris.bucket_and_key(uri)
+        prefix = key.rstrip("/") + "/" if key else ""
+        yield from self._list_prefix(bucket, prefix)
+
+    def glob(self, pattern: str) -> list[str]:
+        """URIs of the files and folders that a pattern names, sorted; the URI itself when it holds no wildcard.
+
+        ``*``, ``?`` and ``[…]`` match within one part of the path.
+        """
+        if not any(mark in pattern for mark in "*?["):
+            return [pattern]
+        if uris.is_local(pattern):
+            path = uris.local_path(pattern)
+            self.counters.add()
+            return sorted(f"file://{found}" for found in Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        bucket, key = uris.bucket_and_key(pattern)
+        parts = key.split("/")
+        first = next(number for number, part in enumerate(parts) if any(mark in part for mark in "*?["))
+        prefix = "/".join(parts[:first])
+        found = set()
+        for entry in self._list_prefix(bucket, prefix + "/" if prefix else ""):
+            entry_parts = uris.bucket_and_key(entry.uri)[1].split("/")[: len(parts)]
+            if len(entry_parts) == len(parts) and all(map(fnmatch.fnmatchcase, entry_parts, parts)):
+                found.add(f"s3://{bucket}/{'/'.join(entry_parts)}")
+        return sorted(found)
+
+    def read_range(self, uri: str, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset`` in one request; fewer only at the end of the object.
+
+        Raises:
+            StorageError: it is not there or can't be read.
+        """
+        if length <= 0:
+            return b""
+        if uris.is_local(uri):
+            try:
+                with uris.local_path(uri).open("rb") as file:
+                    file.seek(offset)
+                    content = file.read(length)
+            except OSError as error:
+                raise StorageError(f"{uri}: {error.strerror}") from error
+        else:
+            bucket, key = uris.bucket_and_key(uri)
+            with self._explained(uri):
+                answer = self._s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={offset}-{offset + length - 1}")
+                content = answer["Body"].read()
+        self.counters.add(len(content))
+        return content
+
+    def read(self, uri: str) -> bytes:
+        """The whole object in one request.
+
+        Raises:
+            StorageError: it is not there or can't be read.
+        """
+        if uris.is_local(uri):
+            try:
+                content = uris.local_path(uri).read_bytes()
+            except OSError as error:
+                raise StorageError(f"{uri}: {error.strerror}") from error
+        else:
+            bucket, key = uris.bucket_and_key(uri)
+            with self._explained(uri):
+                content = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        self.counters.add(len(content))
+        return content
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Writes an object whole: a reader sees the old or the new content, never a part.
+
+        Raises:
+            StorageError: it can't be written.
+        """
+        if uris.is_local(uri):
+            path = uris.local_path(uri)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, path)
+            except OSError as error:
+                raise StorageError(f"{uri}: {error.strerror}") from error
+            return
+        bucket, key = uris.bucket_and_key(uri)
+        with self._explained(uri):
+            self._s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+    def upload_folder(self, folder: Path, uri: str) -> None:
+        """Copies all files of a local folder below ``uri``."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.write(uris.join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
+
+    def download_folder(self, uri: str, folder: Path) -> None:
+        """Copies all objects below ``uri`` into a local folder.
+
+        Raises:
+            StorageError: there are none.
+        """
+        entries = list(self.list_files(uri))
+        if not entries:
+            raise StorageError(f"{uri}: there is no such folder, or it is empty")
+        for entry in entries:
+            target = folder / entry.uri.removeprefix(uri.rstrip("/") + "/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.read(entry.uri))
+
+    def delete_folder(self, uri: str) -> None:
+        """Deletes everything below ``uri``; nothing happens when there is nothing."""
+        if uris.is_local(uri):
+            shutil.rmtree(uris.local_path(uri), ignore_errors=True)
+            return
+        for entry in list(self.list_files(uri)):
+            bucket, key = uris.bucket_and_key(entry.uri)
+            with self._explained(entry.uri):
+                self._s3.delete_object(Bucket=bucket, Key=key)
+
+    def _list_prefix(self, bucket: str, prefix: str) -> Iterator[Entry]:
+        with self._explained(f"s3://{bucket}/{prefix}"):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                self.counters.add()
+                for item in page.get("Contents", []):
+                    if not item["Key"].endswith("/"):
+                        yield Entry(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"].strip('"'))
+
+    @property
+    def _s3(self) -> Any:
+        return _client(self.endpoint, self.region, self.path_style, os.getpid())
+
+    @contextmanager
+    def _explained(self, uri: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "?")
+            raise StorageError(
+                f"{uri}: S3 answered {code}: {error.response.get('Error', {}).get('Message', '')}"
+            ) from error
+        except BotoCoreError as error:
+            raise StorageError(f"{uri}: {error}; check s3.endpoint, s3.region and the AWS credentials") from error
+
+
+@functools.lru_cache(maxsize=8)
+def _client(endpoint: str | None, region: str | None, path_style: bool, process: int) -> Any:
+    """One client a process (``process`` keys it: a client must not cross a fork)."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        config=Config(
+            s3={"addressing_style": "path" if path_style else "auto"},
+            retries={"max_attempts": 8, "mode": "standard"},
+            connect_timeout=10,
+            read_timeout=60,
+        ),
+    )

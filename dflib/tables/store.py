@@ -1,0 +1,181 @@
+"""Delta tables below one root, read and written by path.
+
+One writer at a time is assumed for a root; readers may be many.  All writes are repeatable: run twice,
+the second changes nothing and makes no new version.
+"""
+
+import contextlib
+import functools
+import logging
+import operator
+from collections.abc import Iterator
+
+from delta import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dflib import uris
+from dflib.errors import CountError, TableError
+from dflib.storage import Storage
+from dflib.tables.schemas import TABLES, Table
+
+log = logging.getLogger(__name__)
+
+
+class Tables:
+    """The tables below ``root`` (a ``file://`` or ``s3://`` URI)."""
+
+    def __init__(self, spark: SparkSession, root: str, storage: Storage) -> None:
+        self.spark = spark
+        self.root = root
+        self.storage = storage
+
+    def uri(self, table: Table, folder: str | None = None) -> str:
+        """Where a table lies; ``folder`` for those of which there are many, such as training sets."""
+        return uris.join(self.root, folder or table.name)
+
+    def exists(self, table: Table, folder: str | None = None) -> bool:
+        """Whether the table has been made."""
+        return self.version(table, folder) is not None
+
+    def version(self, table: Table, folder: str | None = None) -> int | None:
+        """Newest version, or None when the table has not been made."""
+        log_folder = uris.join(self.uri(table, folder), "_delta_log")
+        versions = [
+            int(name.removesuffix(".json"))
+            for name in (uris.name(entry.uri) for entry in self.storage.list_files(log_folder))
+            if name.endswith(".json") and name.removesuffix(".json").isdigit()
+        ]
+        return max(versions, default=None)
+
+    def read(self, table: Table, version: int | None = None, folder: str | None = None) -> DataFrame:
+        """The rows of a table, at a version if given; no rows when it has not been made.
+
+        Raises:
+            TableError: a version was asked of a table that does not exist.
+        """
+        if not self.exists(table, folder):
+            if version is not None:
+                raise TableError(f"{self.uri(table, folder)}: there is no such table, so no version {version} of it")
+            return self.spark.createDataFrame([], table.spark_schema())
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(uris.for_spark(self.uri(table, folder)))
+
+    def create(self, table: Table, folder: str | None = None) -> None:
+        """Makes the table when it is not there: NOT NULL on what the schema says, column comments included."""
+        if self.exists(table, folder):
+            return
+        builder = (
+            DeltaTable.createIfNotExists(self.spark)
+            .location(uris.for_spark(self.uri(table, folder)))
+            .comment(table.comment)
+            .property("delta.logRetentionDuration", "interval 365 days")
+        )
+        for field, column in zip(table.schema, table.spark_schema(), strict=True):
+            builder = builder.addColumn(
+                column.name,
+                column.dataType,
+                nullable=column.nullable,
+                comment=(field.metadata or {}).get(b"comment", b"").decode(),
+            )
+        builder.execute()
+
+    def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
+        """Adds the rows whose key is not there yet, and returns how many. No rows, no new version.
+
+        ``rows`` is read twice: give it staged (:meth:`stage`) or otherwise cheap.
+
+        Raises:
+            CountError: ``rows`` holds a key twice.
+        """
+        self.create(table, folder)
+        keys = list(table.key)
+        new = self._conform(table, rows).join(self.read(table, folder=folder).select(keys), keys, "left_anti")
+        counted = new.agg(F.count(F.lit(1)).alias("rows"), F.countDistinct(*keys).alias("keys")).first()
+        assert counted is not None
+        if counted["rows"] != counted["keys"]:
+            raise CountError(
+                f"{self.uri(table, folder)}: {counted['rows'] - counted['keys']} of {counted['rows']} new rows repeat "
+                f"a key ({', '.join(keys)}); nothing was written"
+            )
+        if counted["rows"] == 0:
+            return 0
+        self._merge(table, self._conform(table, rows), folder).whenNotMatchedInsertAll().execute()
+        return int(counted["rows"])
+
+    def upsert(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
+        """Adds new rows and replaces those that truly differ; returns how many. For small tables.
+
+        A difference in the table's volatile columns alone is none.
+
+        Raises:
+            CountError: ``rows`` holds a key twice.
+        """
+        self.create(table, folder)
+        keys = list(table.key)
+        wanted = self._conform(table, rows)
+        present = self.read(table, folder=folder)
+        compared = [name for name in wanted.columns if name not in keys and name not in table.volatile]
+        joined = wanted.alias("new").join(
+            present.withColumn("_present", F.lit(True)).alias("old"),
+            functools.reduce(operator.and_, [F.col(f"new.{key}") == F.col(f"old.{key}") for key in keys]),
+            "left",
+        )
+        # Compared as JSON, since maps have no equality in SQL.
+        new, old = (F.to_json(F.struct(*[F.col(f"{side}.{name}") for name in compared])) for side in ("new", "old"))
+        changed = joined.where(F.col("old._present").isNull() | (new != old)).select("new.*")
+        with self.stage(changed, f"upsert_{table.name}") as staged:
+            counted = staged.agg(F.count(F.lit(1)).alias("rows"), F.countDistinct(*keys).alias("keys")).first()
+            assert counted is not None
+            if counted["rows"] != counted["keys"]:
+                raise CountError(
+                    f"{self.uri(table, folder)}: {counted['rows'] - counted['keys']} of {counted['rows']} rows repeat "
+                    f"a key ({', '.join(keys)}); nothing was written"
+                )
+            if counted["rows"] == 0:
+                return 0
+            merge = self._merge(table, staged, folder)
+            merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+            return int(counted["rows"])
+
+    def delete_videos(self, table: Table, video_ids: DataFrame) -> None:
+        """Deletes the rows of these videos (a frame with the column ``video_id``)."""
+        if self.exists(table):
+            target = DeltaTable.forPath(self.spark, uris.for_spark(self.uri(table)))
+            merge = target.alias("t").merge(video_ids.distinct().alias("s"), "t.video_id = s.video_id")
+            merge.whenMatchedDelete().execute()
+
+    @contextlib.contextmanager
+    def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:
+        """Writes ``rows`` once to Parquet below ``<root>/_staging`` and gives them back, cheap to read again.
+
+        Each further action on the result of ``mapInArrow`` would compute all of it again.  The files go
+        when the block ends; what a killed run leaves is cleared by the next stage of the same name.
+        """
+        uri = uris.join(self.root, "_staging", name)
+        rows.write.mode("overwrite").parquet(uris.for_spark(uri))
+        try:
+            yield self.spark.read.schema(rows.schema).parquet(uris.for_spark(uri))
+        finally:
+            self.storage.delete_folder(uri)
+
+    def versions(self) -> dict[str, int]:
+        """Newest version of each table that exists."""
+        found = {name: self.version(table) for name, table in TABLES.items()}
+        return {name: version for name, version in found.items() if version is not None}
+
+    def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
+        """The table's columns in its order and types; a missing or surplus column is an error."""
+        wanted, given = set(table.schema.names), set(rows.columns)
+        if wanted != given:
+            raise TableError(
+                f"rows for {table.name}: missing columns {sorted(wanted - given)}, unknown columns {sorted(given - wanted)}"
+            )
+        return rows.select([F.col(field.name).cast(field.dataType) for field in table.spark_schema()])
+
+    def _merge(self, table: Table, rows: DataFrame, folder: str | None) -> "DeltaMergeBuilder":
+        target = DeltaTable.forPath(self.spark, uris.for_spark(self.uri(table, folder)))
+        condition = " AND ".join(f"t.{key} = s.{key}" for key in table.key)
+        return target.alias("t").merge(rows.alias("s"), condition)

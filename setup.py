@@ -1,0 +1,56 @@
+"""Packaging of dflib.
+
+The versions that are known to work together are in ``constraints.txt``; install with
+``pip install -c constraints.txt -e .[dev]``.  The reasons for each pin stand there.
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="dflib",
+    version="0.1.0",
+    description="Find the faces of a video data set on Spark, score them, and say which videos are deepfakes",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["dflib", "dflib.*"]),
+    package_data={"dflib": ["py.typed"], "dflib.reporting": ["*.html.j2"], "dflib.training": ["*.html.j2"]},
+    install_requires=[
+        "pyspark",
+        "delta-spark",
+        "petastorm",
+        "pyarrow",
+        "numpy",
+        "pandas",
+        "tensorflow",
+        "tf-keras",  # Keras 3 fit fails under MultiWorkerMirroredStrategy; mtcnn runs under both
+        "opencv-python-headless",
+        "av",  # frame skipping, presentation times and picture types, which OpenCV does not give
+        "mtcnn",
+        "h5py",  # reads published HDF5 weights without unpickling anything
+        "boto3",
+        "pydantic",  # typed, validated configuration
+        "PyYAML",
+        "jinja2",  # HTML pages with autoescaping: file names are hostile input
+        "matplotlib",  # plots of the HTML pages; its sample data holds one of the demo's two portraits
+    ],
+    extras_require={
+        "demo": ["scikit-image"],  # its data holds the other portrait of the demo
+        "gpu": ["tensorflow[and-cuda]"],
+        "dev": [
+            "scikit-image",
+            "pytest",
+            "chispa",
+            "moto[server]",
+            "deltalake",
+            "scikit-learn",
+            "ruff",
+            "mypy",
+            "pandas-stubs",
+            "types-PyYAML",
+            "boto3-stubs[s3]",
+            "nbclient",
+            "nbformat",
+            "ipykernel",
+        ],
+    },
+)
