@@ -72,8 +72,8 @@ class Tables(Section):
     """Each table is a Delta folder ``<root>/<table>``."""
     database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
     """Database of the metastore under which the tables are registered."""
-    register_names: bool
-    """Whether jobs register the tables in the metastore after writing."""
+    metastore: Literal["embedded", "external", "none"]
+    """embedded: Derby below ``root``; external: as the Spark properties say; none: no names are registered."""
 
 
 class Place(Section):

@@ -65,8 +65,10 @@ def name(uri: str) -> str:
 
 
 def for_spark(uri: str) -> str:
-    """The URI as the JVM reads it: ``s3://`` becomes ``s3a://``."""
-    return "s3a://" + uri.removeprefix("s3://") if uri.startswith("s3://") else uri
+    """The URI as the JVM writes it: ``s3a://…`` and ``file:/…`` (Delta takes ``file:///`` for another place)."""
+    if uri.startswith("s3://"):
+        return "s3a://" + uri.removeprefix("s3://")
+    return "file:" + uri.removeprefix("file://")
 
 
 def from_spark(uri: str) -> str:

@@ -9,6 +9,7 @@ import functools
 import logging
 import operator
 from collections.abc import Iterator
+from typing import Any
 
 from delta import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -175,7 +176,7 @@ class Tables:
             )
         return rows.select([F.col(field.name).cast(field.dataType) for field in table.spark_schema()])
 
-    def _merge(self, table: Table, rows: DataFrame, folder: str | None) -> "DeltaMergeBuilder":
+    def _merge(self, table: Table, rows: DataFrame, folder: str | None) -> Any:
         target = DeltaTable.forPath(self.spark, uris.for_spark(self.uri(table, folder)))
         condition = " AND ".join(f"t.{key} = s.{key}" for key in table.key)
         return target.alias("t").merge(rows.alias("s"), condition)

@@ -1,0 +1,147 @@
+"""What every job does around its one call: arguments, configuration, session, run record, summary, exit code.
+
+Exit codes: 0 done, 1 failed, 2 bad usage or configuration (nothing was started).
+"""
+
+import argparse
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from dflib import config as configuration
+from dflib.cluster import session
+from dflib.config import Config
+from dflib.errors import ConfigError, DflibError
+from dflib.progress import Progress
+from dflib.runs import Run, code_version, new_run_id
+from dflib.storage import Storage
+from dflib.tables import names
+from dflib.tables.store import Tables
+
+log = logging.getLogger("dflib")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a running job has in hand."""
+
+    run_id: str
+    config: Config
+    spark: SparkSession
+    storage: Storage
+    tables: Tables
+    progress: Progress
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a job has to say at its end.
+
+    Attributes:
+        line: the one summary line.
+        counts: the same as numbers, for the run record.
+        text: what is printed above the line, such as a table; may be empty.
+    """
+
+    line: str
+    counts: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+def nothing_to_check(config: Config) -> None:
+    """For jobs that can use any valid configuration."""
+
+
+def main(name: str, run: Callable[[Job], Summary], check: Callable[[Config], None] = nothing_to_check) -> None:
+    """Runs a job from the command line and exits.
+
+    Args:
+        name: the job's name.
+        run: does the work; honours ``Job.dry_run``.
+        check: raises :class:`ConfigError` when the job can't use this configuration.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    arguments = _parser(name).parse_args()
+    try:
+        config = configuration.load(arguments.conf_dir, arguments.env, arguments.set)
+        check(config)
+        submit = session.submit_arguments(config, arguments.conf_dir, arguments.env)
+    except ConfigError as error:
+        sys.exit(_fail(name, error, 2))
+    if arguments.check:
+        print("\n".join(submit))
+        return
+    sys.exit(_run(name, run, config, arguments.dry_run))
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"spark-submit.sh {name}", allow_abbrev=False)
+    parser.add_argument("--env", default="local", help="environment: conf/env/<env>.yml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="a.b=c", help="lays a value over the configuration"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="says what would be done and does nothing")
+    parser.add_argument("--conf-dir", type=Path, default=Path(__file__).parent.parent / "conf", help=argparse.SUPPRESS)
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool) -> int:
+    record = Run(
+        run_id=new_run_id(name),
+        job=name,
+        config_digest=config.digest(),
+        code_version=code_version(),
+        started_at=datetime.now(UTC).isoformat(),
+    )
+    started = time.monotonic()
+    spark = session.build(f"dflib {name}")
+    storage = Storage(config.s3.endpoint, config.s3.region, config.s3.path_style)
+    tables = Tables(spark, config.tables.root, storage)
+    code = 1
+    try:
+        record.versions_before = tables.versions()
+        summary = run(Job(record.run_id, config, spark, storage, tables, Progress(), dry_run))
+        record.counts = summary.counts
+        record.outcome = "DONE"
+        code = 0
+        if summary.text:
+            print(summary.text)
+        print(f"{name}{' (dry run)' if dry_run else ''}: {summary.line}", flush=True)
+    except DflibError as error:
+        record.outcome, record.error = "FAILED", str(error)
+        code = _fail(name, error, 2 if isinstance(error, ConfigError) else 1)
+    except Exception as error:
+        record.outcome, record.error = "FAILED", f"{type(error).__name__}: {error}"[:2000]
+        traceback.print_exc()
+        print(f"{name}: failed: {type(error).__name__}; the stack trace stands above", file=sys.stderr)
+    finally:
+        if not dry_run:
+            record.ended_at = datetime.now(UTC).isoformat()
+            record.seconds = round(time.monotonic() - started, 3)
+            record.versions_after = tables.versions()
+            record.write(storage, config.tables.root)
+            if config.tables.metastore != "none":
+                names.register(tables, config.tables.database)
+        spark.stop()
+    return code
+
+
+def _fail(name: str, error: DflibError, code: int) -> int:
+    print(f"{name}: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    # Used by spark-submit.sh sql, which needs the same settings but runs no job.
+    main("sql", lambda job: Summary("nothing to do"))

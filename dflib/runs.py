@@ -1,0 +1,54 @@
+"""One JSON object a run: who it was, what it was told, what it did. No commit contention."""
+
+import json
+import os
+import subprocess
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dflib
+from dflib import uris
+from dflib.storage import Storage
+
+
+@dataclass
+class Run:
+    """The record of one run of a job; written when it ends, whichever way."""
+
+    run_id: str
+    job: str
+    config_digest: str
+    code_version: str
+    started_at: str
+    ended_at: str | None = None
+    outcome: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+    versions_before: dict[str, int] = field(default_factory=dict)
+    versions_after: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, storage: Storage, tables_root: str) -> str:
+        """Writes the record to ``<tables_root>/runs/<run_id>.json`` and returns its URI."""
+        uri = uris.join(tables_root, "runs", f"{self.run_id}.json")
+        storage.write(uri, json.dumps(asdict(self), default=str).encode())
+        return uri
+
+
+def new_run_id(job: str) -> str:
+    """Job, time (UTC) and process: unique enough for objects in one folder, and sortable."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{job}-{os.getpid()}"
+
+
+def code_version() -> str:
+    """Version of dflib, with the commit where it runs from a checkout."""
+    folder = Path(os.environ.get("DFLIB_HOME", Path(dflib.__file__).parent.parent))
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return dflib.__version__
+    return f"{dflib.__version__}+{commit}"

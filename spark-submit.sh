@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Runs one dflib job: checks the configuration first, then starts Spark.
+#
+#   ./spark-submit.sh JOB [--env local] [--set section.key=value …] [--dry-run] [-- spark-submit options]
+#   ./spark-submit.sh sql [--env local] [--set …] [-- -e "SELECT …"]
+#
+# Variables: DFLIB_PYTHON the interpreter (default .venv/bin/python), DFLIB_JARS the folder of the Delta jars
+# (default .jars/jars), DFLIB_BUILD where the packed code goes (default build).
+# Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
+set -euo pipefail
+
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=${DFLIB_PYTHON:-$home/.venv/bin/python}
+jars=${DFLIB_JARS:-$home/.jars/jars}
+
+fail() { echo "spark-submit.sh: $1" >&2; exit 2; }
+
+jobs=$(cd "$home/jobs" && ls -- *.py | sed 's/\.py$//' | grep -v '^_' | tr '\n' ' ')
+[ $# -gt 0 ] || fail "which job? one of: ${jobs}sql"
+job=$1; shift
+script="$home/jobs/$job.py"
+[ "$job" = sql ] || [ -f "$script" ] || fail "no job named '$job'; one of: ${jobs}sql"
+[ -x "$python" ] || fail "no Python at $python; run 'make setup', or set DFLIB_PYTHON"
+ls "$jars"/*delta-spark*.jar >/dev/null 2>&1 || fail "no Delta jars in $jars; run 'make setup', or set DFLIB_JARS"
+command -v java >/dev/null || [ -x "${JAVA_HOME:-}/bin/java" ] || fail "no Java; install a Java 17 runtime"
+
+job_options=() spark_options=()
+while [ $# -gt 0 ]; do
+  if [ "$1" = -- ]; then shift; spark_options=("$@"); break; fi
+  job_options+=("$1"); shift
+done
+
+export PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
+if [ "$job" = sql ]; then check=(-m dflib.job); else check=("$script"); fi
+settings=$("$python" "${check[@]}" --check --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
+mapfile -t settings <<<"$settings"
+
+# What the driver needs; executors get the same through spark.executorEnv of the properties file or the shell.
+export SPARK_HOME PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
+SPARK_HOME=$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
+export TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} TF_ENABLE_ONEDNN_OPTS=${TF_ENABLE_ONEDNN_OPTS:-0}
+export DFLIB_HOME=$home
+
+common=("${settings[@]}"
+  --driver-class-path "$jars/*"
+  --conf "spark.executor.extraClassPath=$jars/*"
+  --driver-java-options "-Dlog4j2.configurationFile=file:$home/conf/log4j2.properties -Dderby.stream.error.file=/dev/null")
+
+if [ "$job" = sql ]; then
+  exec "$SPARK_HOME/bin/spark-sql" "${common[@]}" -S ${spark_options[@]+"${spark_options[@]}"}
+fi
+package=$("$python" -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
+exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"} \
+  "$script" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"}
