@@ -1,0 +1,60 @@
+# What there is to do: make help
+SHELL := /bin/bash
+VENV ?= .venv
+JARS ?= .jars
+PY := $(VENV)/bin/python
+export DFLIB_PYTHON ?= $(abspath $(PY))
+export DFLIB_JARS ?= $(abspath $(JARS))/jars
+
+.PHONY: help demo test test-fast test-spark test-e2e lint setup tools clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
+
+demo: setup ## makes a small data set and runs ingest, extract, train, score and report on it
+	@$(PY) -m dflib.demo --out out/demo
+	./spark-submit.sh ingest --env demo
+	./spark-submit.sh extract --env demo
+	./spark-submit.sh train --env demo
+	./spark-submit.sh score --env demo
+	./spark-submit.sh report --env demo
+
+test: setup lint test-fast test-spark test-e2e ## all tests, cheapest first
+
+test-fast: setup ## tests that start no Spark
+	$(PY) -m pytest -q -m "not spark and not e2e"
+
+test-spark: setup ## tests on a Spark session of their own
+	$(PY) -m pytest -q -m "spark and not e2e"
+
+test-e2e: setup ## the real jobs through spark-submit.sh
+	$(PY) -m pytest -q -m e2e
+
+lint: setup ## ruff, and mypy --strict on dflib and jobs
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+setup: tools $(VENV)/.installed $(JARS)/.installed ## the environment and the Delta jars, once
+
+tools:
+	@conf/check-tools.sh
+
+$(VENV)/.installed: setup.py constraints.txt
+	@test -x $(PY) || $$(conf/check-tools.sh python) -m venv $(VENV)
+	@echo "installing the Python environment into $(VENV) (some 3.5 GB, minutes)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev]"
+	@$(PY) -m pip check
+	@touch $@
+
+$(JARS)/.installed: $(VENV)/.installed
+	@echo "fetching the Delta jars into $(JARS)"
+	@printf 'print("fetched")\n' > $(JARS).noop.py
+	@log=$$(PYSPARK_PYTHON=$(abspath $(PY)) $(VENV)/bin/spark-submit --conf spark.jars.ivy=$(abspath $(JARS)) \
+	  --packages io.delta:delta-spark_2.13:4.0.1 $(JARS).noop.py 2>&1) || { echo "$$log" >&2; rm -f $(JARS).noop.py; exit 1; }
+	@rm -f $(JARS).noop.py
+	@ls $(JARS)/jars/*delta-spark*.jar >/dev/null
+	@touch $@
+
+clean: ## what the jobs, the demo and the tools made; the environment stays
+	rm -rf out build .pytest_cache .mypy_cache .ruff_cache

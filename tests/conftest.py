@@ -1,0 +1,76 @@
+"""Fixtures shared by all tests: real parts in small."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything imports TensorFlow, here and in the Python workers that inherit this environment.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+from pyspark.sql import SparkSession
+
+from dflib.storage import Storage
+from dflib.tables.store import Tables
+
+HOME = Path(__file__).parent.parent
+JARS = Path(os.environ.get("DFLIB_JARS", HOME / ".jars" / "jars"))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session with the settings of ``conf/spark/local.conf``, on two cores."""
+    if not list(JARS.glob("*delta-spark*.jar")):
+        pytest.fail(f"no Delta jars in {JARS}; run 'make setup' or set DFLIB_JARS")
+    import sys
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
+    builder = SparkSession.builder.appName("dflib tests")
+    for line in (HOME / "conf" / "spark" / "local.conf").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            key, value = line.split(None, 1)
+            builder = builder.config(key, value.strip())
+    warehouse = tmp_path_factory.mktemp("warehouse")
+    session = (
+        builder.master("local[2]")
+        .config("spark.driver.extraClassPath", f"{JARS}/*")
+        .config("spark.driver.memory", "2g")
+        .config("spark.sql.warehouse.dir", str(warehouse))
+        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{HOME}/conf/log4j2.properties")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def storage() -> Storage:
+    return Storage()
+
+
+@pytest.fixture
+def tables(spark: SparkSession, storage: Storage, tmp_path: Path) -> Tables:
+    """Tables below an empty folder."""
+    return Tables(spark, f"file://{tmp_path}/tables", storage)
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    """The folder of real clips, crops and weights; the test is skipped where there is none."""
+    folder = Path(os.environ.get("DFLIB_SAMPLE_DATA", HOME.parent / "shared" / "data"))
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"no sample data at {folder} (set DFLIB_SAMPLE_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small made data set: ``chunks/*.zip`` and ``truth.json`` (see :mod:`dflib.demo.dataset`)."""
+    from dflib.demo import dataset
+
+    root = tmp_path_factory.mktemp("demo")
+    dataset.make(root, identities=6, clips_per_identity=3, chunks=2, seconds=1.0, seed=11)
+    return root
