@@ -43,8 +43,7 @@ export DFLIB_HOME=$home
 
 common=("${settings[@]}"
   --driver-class-path "$jars/*"
-  --conf "spark.executor.extraClassPath=$jars/*"
-  --driver-java-options "-Dlog4j2.configurationFile=file:$home/conf/log4j2.properties -Dderby.stream.error.file=/dev/null")
+  --conf "spark.executor.extraClassPath=$jars/*")
 
 if [ "$job" = sql ]; then
   exec "$SPARK_HOME/bin/spark-sql" "${common[@]}" -S ${spark_options[@]+"${spark_options[@]}"}

@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pytest
 from pyspark.sql import SparkSession
 
+from dflib.cluster.session import interactive, java_options
 from dflib.storage import Storage
 from dflib.tables.store import Tables
 
@@ -21,27 +22,18 @@ JARS = Path(os.environ.get("DFLIB_JARS", HOME / ".jars" / "jars"))
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session with the settings of ``conf/spark/local.conf``, on two cores."""
-    if not list(JARS.glob("*delta-spark*.jar")):
-        pytest.fail(f"no Delta jars in {JARS}; run 'make setup' or set DFLIB_JARS")
-    import sys
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
-    builder = SparkSession.builder.appName("dflib tests")
-    for line in (HOME / "conf" / "spark" / "local.conf").read_text().splitlines():
-        if line.strip() and not line.startswith("#"):
-            key, value = line.split(None, 1)
-            builder = builder.config(key, value.strip())
-    warehouse = tmp_path_factory.mktemp("warehouse")
-    session = (
-        builder.master("local[2]")
-        .config("spark.driver.extraClassPath", f"{JARS}/*")
-        .config("spark.driver.memory", "2g")
-        .config("spark.sql.warehouse.dir", str(warehouse))
-        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{HOME}/conf/log4j2.properties")
-        .getOrCreate()
+    properties = HOME / "conf" / "spark" / "local.conf"
+    session = interactive(
+        properties,
+        JARS,
+        {
+            "spark.master": "local[2]",
+            "spark.driver.memory": "2g",
+            "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+            **java_options(properties, HOME / "conf"),
+        },
     )
-    session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
 

@@ -1,5 +1,8 @@
 """The Spark session of a job, and what spark-submit is told before it starts one."""
 
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -16,6 +19,36 @@ def build(name: str) -> SparkSession:
     return spark
 
 
+def interactive(properties: Path, jars: Path, overrides: Mapping[str, str] | None = None) -> SparkSession:
+    """A session without spark-submit, for notebooks and tests.
+
+    Args:
+        properties: a file of ``conf/spark``.
+        jars: the folder of the Delta jars.
+        overrides: settings laid over the file's.
+
+    Raises:
+        ConfigError: there are no Delta jars in the folder.
+    """
+    if not list(jars.glob("*delta-spark*.jar")):
+        raise ConfigError(f"no Delta jars in {jars}; run 'make setup', or set DFLIB_JARS")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = {**read_properties(properties), "spark.driver.extraClassPath": f"{jars}/*", **(overrides or {})}
+    builder = SparkSession.builder.appName("dflib")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """The settings of a Spark properties file of ``key value`` lines."""
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    pairs = [line.split(None, 1) for line in lines if line and not line.startswith("#")]
+    return {key: value.strip() for key, value in pairs}
+
+
 def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
     """Arguments for spark-submit and spark-sql that follow from the configuration.
 
@@ -29,9 +62,19 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
     if found is None:
         raise ConfigError(f"--env {env}: none of {', '.join(map(str, files))} exists; write one of them")
     arguments = ["--properties-file", str(found)]
-    for key, value in metastore_conf(config).items():
+    for key, value in {**metastore_conf(config), **java_options(found, conf_dir)}.items():
         arguments += ["--conf", f"{key}={value}"]
     return arguments
+
+
+def java_options(properties: Path, conf_dir: Path) -> dict[str, str]:
+    """The driver's Java options: those of the properties file, and quiet logs on standard error."""
+    options = [
+        read_properties(properties).get("spark.driver.extraJavaOptions", ""),
+        f"-Dlog4j2.configurationFile=file:{conf_dir}/log4j2.properties",
+        "-Dderby.stream.error.file=/dev/null",
+    ]
+    return {"spark.driver.extraJavaOptions": " ".join(filter(None, options))}
 
 
 def metastore_conf(config: Config) -> dict[str, str]:
