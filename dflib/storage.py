@@ -179,8 +179,8 @@ class Storage:
                 descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(content)
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, path)
+                Path(temporary).chmod(0o644)
+                Path(temporary).replace(path)
             except OSError as error:
                 raise StorageError(f"{uri}: {error.strerror}") from error
             return

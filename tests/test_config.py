@@ -84,5 +84,5 @@ def test_a_bad_file_is_refused_with_its_path(env: str, files: dict[str, str], me
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path, base=(CONF / "base.yml").read_text(), a="")
-    with pytest.raises(ConfigError, match="tables.root: missing"):
+    with pytest.raises(ConfigError, match=r"tables\.root: missing"):
         load(folder, "a")

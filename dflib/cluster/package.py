@@ -26,7 +26,7 @@ def pack(folder: Path) -> Path:
         descriptor, temporary = tempfile.mkstemp(dir=folder)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content.getvalue())
-        os.replace(temporary, target)
+        Path(temporary).replace(target)
     return target
 
 

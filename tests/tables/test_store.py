@@ -90,9 +90,7 @@ def test_delete_videos(tables: Tables) -> None:
     schema = table.spark_schema()
     tables.insert_new(
         table,
-        tables.spark.createDataFrame(
-            [(f"{video}/0", "m", video, "x", 0, 0, 0.5) for video in ("a", "b", "c")], schema
-        ),
+        tables.spark.createDataFrame([(f"{video}/0", "m", video, "x", 0, 0, 0.5) for video in ("a", "b", "c")], schema),
     )
     tables.delete_videos(table, tables.spark.createDataFrame([("a",), ("c",), ("a",)], "video_id string"))
     assert [row["video_id"] for row in tables.read(table).collect()] == ["b"]
@@ -115,7 +113,9 @@ def test_stage_is_read_again_without_computing_again(tables: Tables) -> None:
 
 def test_null_in_a_key_is_refused(tables: Tables) -> None:
     tables.create(SPLITS)
-    frame = rows(tables, ("a", "train")).selectExpr("source_group", "cast(null as string) split", "split_by", "assigned_at")
-    with pytest.raises(Exception, match="NOT NULL|NOT_NULL"):
+    frame = rows(tables, ("a", "train")).selectExpr(
+        "source_group", "cast(null as string) split", "split_by", "assigned_at"
+    )
+    with pytest.raises(Exception, match=r"NOT NULL|NOT_NULL"):
         tables.insert_new(SPLITS, frame)
     assert content(tables) == {}
