@@ -20,7 +20,9 @@ from dflib.uris import to_uri
 
 
 def _split_list(value: object) -> object:
-    """One string is a comma-separated list, so that ``--set sources.chunks=a,b`` needs no brackets."""
+    """One string is a comma-separated list, so that ``--set sources.chunks=a,b`` needs no brackets; none is empty."""
+    if value is None:
+        return ()
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value

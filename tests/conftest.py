@@ -1,6 +1,9 @@
 """Fixtures shared by all tests: real parts in small."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from pyspark.sql import SparkSession
 from dflib.cluster.session import interactive, java_options
 from dflib.storage import Storage
 from dflib.tables.store import Tables
+from tests.jobs.places import DemoRun
 
 HOME = Path(__file__).parent.parent
 JARS = Path(os.environ.get("DFLIB_JARS", HOME / ".jars" / "jars"))
@@ -66,3 +70,15 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("demo")
     dataset.make(root, identities=6, clips_per_identity=3, chunks=2, seconds=1.0, seed=11)
     return root
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """What ``make demo`` does, in a folder of its own."""
+    root = tmp_path_factory.mktemp("demo_run")
+    subprocess.run([sys.executable, "-m", "dflib.demo", "--out", str(root / "data")], check=True, cwd=HOME)
+    run = DemoRun(root, chunks=f"{root}/data/chunks/*")
+    run.truth = json.loads((root / "data" / "truth.json").read_text())
+    for job in ("ingest", "extract", "train", "score", "report"):
+        run.outputs[job] = run.submit(job).stdout
+    return run

@@ -1,0 +1,76 @@
+"""The real jobs, through spark-submit.sh, each in a process of its own, on places of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from deltalake import DeltaTable
+
+from dflib.tables.schemas import TABLES
+
+HOME = Path(__file__).parent.parent.parent
+DATA_TABLES = tuple(TABLES)
+
+
+@dataclass
+class Place:
+    """Where a test's tables, models and reports lie, and how it runs jobs on them."""
+
+    root: Path
+    chunks: str = ""
+    settings: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def command(self, job: str, *settings: str, options: tuple[str, ...] = ()) -> list[str]:
+        places = [f"{name}.root={self.root / name}" for name in ("tables", "models", "reports")]
+        chunks = [f"sources.chunks={self.chunks}"] if self.chunks else []
+        values = [*places, *chunks, *self.settings, *settings]
+        return [str(HOME / "spark-submit.sh"), job, "--env", "demo", "--set", *values, *options]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "DFLIB_PYTHON": sys.executable, "DFLIB_BUILD": str(self.root / "build"), **self.variables}
+
+    def submit(
+        self, job: str, *settings: str, options: tuple[str, ...] = (), code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a job and asserts its exit code."""
+        done = subprocess.run(
+            self.command(job, *settings, options=options),
+            env=self.environment(),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        assert done.returncode == code, f"{job} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def table(self, name: str, version: int | None = None) -> pd.DataFrame:
+        """A table as delta-rs reads it, without its images."""
+        table = DeltaTable(str(self.root / "tables" / name), version=version)
+        names = [column.name for column in table.schema().fields if column.name != "image"]
+        return table.to_pandas(columns=names)
+
+    def versions(self) -> dict[str, int]:
+        """Newest version of each data table."""
+        folders = {name: self.root / "tables" / name for name in DATA_TABLES}
+        return {name: DeltaTable(str(folder)).version() for name, folder in folders.items() if folder.is_dir()}
+
+    def runs(self, job: str) -> list[dict[str, Any]]:
+        """The run records of a job, oldest first."""
+        return [
+            json.loads(path.read_text()) for path in sorted((self.root / "tables" / "runs").glob(f"*-{job}-*.json"))
+        ]
+
+
+@dataclass
+class DemoRun(Place):
+    """The demo data set after ingest, extract, train, score and report."""
+
+    truth: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,51 @@
+"""spark-submit.sh: what is refused before Spark starts, and how it is said."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.places import HOME, Place
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "which job? one of: "),
+        (["nosuch"], "no job named 'nosuch'; one of: "),
+        (["extract", "--set", "sampling.frame=even:3"], "did you mean sampling.frames"),
+        (["extract", "--env", "nosuch"], "known environments: "),
+        (["extract", "--nosuch"], "unrecognized arguments: --nosuch"),
+        (["ingest"], "sources.chunks"),
+        (["import_model"], "weights.path"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_says_the_mend(arguments: list[str], message: str, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    done = subprocess.run(
+        [HOME / "spark-submit.sh", *arguments], capture_output=True, text=True, env=place.environment(), cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"), [("DFLIB_PYTHON", "no Python at"), ("DFLIB_JARS", "no Delta jars in")]
+)
+def test_a_missing_part_of_the_set_up_is_named(variable: str, message: str, tmp_path: Path) -> None:
+    place = Place(tmp_path, variables={variable: str(tmp_path / "nowhere")})
+    done = place.submit("extract", code=2)
+    assert message in done.stderr
+    assert "make setup" in done.stderr
+
+
+def test_a_source_that_is_not_there_fails_and_writes_no_table(tmp_path: Path) -> None:
+    place = Place(tmp_path, chunks=f"{tmp_path}/nothing*.zip")
+    done = place.submit("ingest", code=1)
+    assert "nothing*.zip" in done.stderr
+    assert place.versions() == {}
+    assert place.runs("ingest")[0]["outcome"] == "FAILED"

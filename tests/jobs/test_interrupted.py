@@ -1,0 +1,60 @@
+"""A run killed in the middle of extract, and the run after it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.jobs.places import Place
+
+pytestmark = pytest.mark.e2e
+WAVE = 4
+
+
+def rows(place: Place, table: str, key: list[str]) -> pd.DataFrame:
+    volatile = ["run_id", "extracted_at", "decode_seconds", "detect_seconds", "requests"]
+    frame = place.table(table)
+    return frame.drop(columns=[name for name in volatile if name in frame]).sort_values(key).reset_index(drop=True)
+
+
+def test_the_rerun_reads_only_what_was_not_committed(demo_data: Path, tmp_path: Path) -> None:
+    settings = [f"extract.wave_videos={WAVE}", "tables.metastore=none"]
+    whole = Place(tmp_path / "whole", chunks=f"{demo_data}/chunks/*", settings=settings)
+    killed = Place(tmp_path / "killed", chunks=f"{demo_data}/chunks/*", settings=settings)
+    whole.root.mkdir()
+    whole.submit("ingest")
+    shutil.copytree(whole.root, killed.root)
+    whole.submit("extract")
+
+    process = subprocess.Popen(
+        killed.command("extract"),
+        env=killed.environment(), cwd=killed.root, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    ledger = killed.root / "tables" / "extractions" / "_delta_log"
+    deadline = time.monotonic() + 300
+    # Version 0 makes the table, 1 is the first wave; the kill falls into the second.
+    while not (ledger / f"{1:020d}.json").is_file():
+        assert process.poll() is None, "extract ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = set(killed.table("extractions")["video_id"])
+    videos = set(whole.table("videos")["video_id"])
+    assert done < videos, "nothing was left to do: make the waves smaller"
+
+    killed.submit("extract")
+    again = killed.runs("extract")[-1]["counts"]
+    assert again["videos"] == len(videos - done)
+    whole_bytes = whole.table("extractions").set_index("video_id")["bytes_read"]
+    assert again["bytes_read"] == whole_bytes[sorted(videos - done)].sum()
+    pd.testing.assert_frame_equal(rows(killed, "faces", ["face_id"]), rows(whole, "faces", ["face_id"]), rtol=1e-6)
+    for table, key in (("frames", ["video_id", "frame_index"]), ("extractions", ["video_id"])):
+        pd.testing.assert_frame_equal(rows(killed, table, key), rows(whole, table, key))

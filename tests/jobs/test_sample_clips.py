@@ -1,0 +1,81 @@
+"""All jobs on real clips and published weights."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.jobs.places import Place
+
+pytestmark = [pytest.mark.e2e, pytest.mark.shared]
+
+PUBLISHED = {
+    # P(real) that the authors' networks give, in the order of IMAGES.
+    "Meso4_DF": (0.0304, 0.0281, 0.9897, 0.9983),
+    "Meso4_F2F": (0.8222, 0.7676, 0.8810, 0.9585),
+}
+
+
+def import_meso4(place: Place, sample_data: Path, name: str) -> None:
+    place.submit(
+        "import_model",
+        f"weights.path={sample_data}/mesonet/{name}.h5",
+        "weights.network=meso4",
+        f"weights.name={name}",
+        "weights.positive=real",
+    )
+
+
+def test_five_clips_get_five_verdicts(sample_data: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "dfdc_train_part_00.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as chunk:
+        for path in sorted((sample_data / "dfdc" / "dfdc_train_part_0").iterdir()):
+            chunk.write(path, f"dfdc_train_part_0/{path.name}")
+    place = Place(tmp_path, chunks=str(archive), settings=["tables.metastore=none", "sampling.frames=even:20"])
+    place.submit("ingest")
+    chunk_row = place.table("chunks").iloc[0]
+    assert chunk_row["requests"] <= 6
+    assert chunk_row["bytes_read"] < 0.01 * archive.stat().st_size
+
+    place.submit("extract")
+    faces = place.table("faces").merge(place.table("frames")[["video_id", "frame_index", "width", "height"]])
+    assert (place.table("extractions")["frames"] == 20).all()
+    frames_with_person = faces[faces["static"] != True].groupby("video_id")["frame_index"].nunique()  # noqa: E712
+    for video, frames in frames_with_person.items():
+        assert frames >= (12 if video == "dfdc/abofeumbvv" else 19), video
+    assert len(frames_with_person) == 5
+    marked = faces[faces["static"] == True]  # noqa: E712
+    assert set(marked["video_id"]) == {"dfdc/yhffcuhhjy"}
+    # The portraits hang small on the wall; the person is several times as wide.
+    assert marked["box_w"].max() < 80
+
+    import_meso4(place, sample_data, "Meso4_DF")
+    place.submit("score", "score.model=Meso4_DF")
+    text = place.submit("report", "report.model=Meso4_DF").stdout
+    verdicts = place.table("verdicts")
+    for _, of_rule in verdicts.groupby("rule"):
+        assert len(of_rule) == 5
+        assert set(of_rule["verdict"]) <= {"FAKE", "REAL"}
+    assert "FAKE" in text
+
+
+def test_published_weights_give_the_published_scores(sample_data: Path, tmp_path: Path) -> None:
+    images = sample_data / "mesonet" / "test_images"
+    place = Place(
+        tmp_path,
+        settings=[
+            f"sources.crops={images}",
+            "sources.crop_fake=df",
+            "sources.crop_pattern=<video>",
+            "tables.metastore=none",
+        ],
+    )
+    place.submit("ingest", "sources.chunks=")
+    names = sorted(path.stem for path in images.glob("df/*")) + sorted(path.stem for path in images.glob("real/*"))
+    for network, published in PUBLISHED.items():
+        import_meso4(place, sample_data, network)
+        place.submit("score", f"score.model={network}")
+        scores = place.table("predictions").query("model_id == @network").set_index("video_id")["p_fake"]
+        ours = np.array([scores[f"dfdc/{name}"] for name in names])
+        np.testing.assert_allclose(ours, 1 - np.array(published), atol=1e-3)
