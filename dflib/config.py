@@ -115,7 +115,7 @@ class Faces(Section):
     track_gap: Annotated[int, Field(ge=0)]
     """Sampled frames that a track may miss."""
     static_shift: Annotated[float, Field(ge=0)]
-    """A track whose boxes stay within this share of their size is static when another track moves more."""
+    """A track whose landmarks stay within this share of the box's side is static when another track moves more."""
 
 
 class Crops(Section):
@@ -188,7 +188,9 @@ class Train(Section):
     max_faces_per_video: Annotated[int, Field(ge=0)]
     """0: all."""
     shuffle_labels: bool
-    """A control: labels are permuted over source groups, so nothing can be learnt."""
+    """A control: labels are permuted over videos, so nothing can be learnt that holds for others."""
+    cache_bytes: Annotated[int, Field(ge=0)]
+    """A split whose cut pictures take no more than this is kept in memory after the first epoch."""
     seed: int
 
 
@@ -234,12 +236,18 @@ class Report(Section):
 
 class Export(Section):
     table: str
-    """A table's name, or submission for the challenge's submission.csv."""
-    version: int | None
+    """A table's name, training_sets/<set_id>, or submission for the challenge's submission.csv."""
+    version: Annotated[int, Field(ge=0)] | None
+    """Of the table; the newest when left out."""
     format: Literal["parquet", "csv"]
     to: Uri | None
+    """Folder, or name ending in .csv or .parquet; ``export`` below ``reports.root`` when left out."""
     model: str
+    """submission: model_id or latest."""
+    extractor: str | None
+    """submission: whose faces; the only one with verdicts of the model when left out."""
     rule: str | None
+    """submission: a rule's full name, or its first word; the first of ``report.rules`` when left out."""
 
 
 class Config(Section):

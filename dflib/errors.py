@@ -42,6 +42,10 @@ class CountError(DflibError):
     """Two counts that must agree do not; the job fails rather than report on what is left."""
 
 
+class ImageError(DflibError):
+    """A stored face cannot be decoded or cut."""
+
+
 class ModelError(DflibError):
     """A model or a weights file cannot be used."""
 

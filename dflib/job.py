@@ -88,7 +88,12 @@ def _parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"spark-submit.sh {name}", allow_abbrev=False)
     parser.add_argument("--env", default="local", help="environment: conf/env/<env>.yml")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="a.b=c", help="lays a value over the configuration"
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="a.b=c",
+        help="lays values over the configuration; several may follow, and it may be given again",
     )
     parser.add_argument("--dry-run", action="store_true", help="says what would be done and does nothing")
     parser.add_argument("--conf-dir", type=Path, default=Path(__file__).parent.parent / "conf", help=argparse.SUPPRESS)

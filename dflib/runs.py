@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Run:
     def write(self, storage: Storage, tables_root: str) -> str:
         """Writes the record to ``<tables_root>/runs/<run_id>.json`` and returns its URI."""
         uri = uris.join(tables_root, "runs", f"{self.run_id}.json")
-        storage.write(uri, json.dumps(asdict(self), default=str).encode())
+        storage.write(uri, json.dumps(vars(self), default=str).encode())
         return uri
 
 

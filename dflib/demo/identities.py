@@ -8,12 +8,14 @@ known without a detector.
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 import skimage
+from PIL import Image
 
 Rgb = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -21,12 +23,12 @@ Floats = npt.NDArray[np.float32]
 # The canonical figure: a head and shoulders, with cloth below down to the lower edge, in pixels.
 WIDTH, HEIGHT = 400, 900
 FACE_BOX = (120.0, 116.0, 160.0, 208.0)  # x, y, width, height, as a face detector draws it
-_CANONICAL = np.float32([(160, 190), (240, 190), (200, 268)])  # left eye, right eye, middle of the mouth
+_CANONICAL = np.array([(160, 190), (240, 190), (200, 268)], np.float32)  # left eye, right eye, middle of the mouth
 _CLOTH_TOP = 440  # below this row the portraits end
 
 # The same three points in each portrait, in its own pixels.
-_ASTRONAUT = np.float32([(204, 100), (245, 102), (223, 139.5)])
-_HOPPER = np.float32([(220, 190), (308, 186), (268, 275)])
+_ASTRONAUT = np.array([(204, 100), (245, 102), (223, 139.5)], np.float32)
+_HOPPER = np.array([(220, 190), (308, 186), (268, 275)], np.float32)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def identity(seed: int, index: int) -> Identity:
     figure = _recoloured(_warped(figure, random), random)
     # Skin is never smooth. The texture belongs to the person and so is lost where a face is resampled.
     grain = cv2.GaussianBlur(random.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), 1.0)
-    figure = figure * (1 + 0.28 * grain[..., None])
+    figure = figure * (1 + 0.2 * grain[..., None])
     return Identity(f"id_{index:03d}", np.clip(figure, 0, 255).astype(np.float32), _silhouette())
 
 
@@ -92,14 +94,14 @@ def swapped(target: Identity, donor: Identity, random: np.random.Generator) -> I
     face = donor.figure[y : y + h, x : x + w]
     low = int(random.integers(40, 57))  # pixels across the face, as the output of a small generator
     small = cv2.resize(face, (low, low * h // w), interpolation=cv2.INTER_AREA)
-    face = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
+    face = np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
     # Colours are matched in the mean, but not exactly.
     face = face + 0.8 * (here.mean((0, 1)) - face.mean((0, 1))) + random.normal(0, 9, 3)
-    blend = np.zeros((h, w), np.float32)
+    drawn: Any = np.zeros((h, w), np.float32)
     centre = (w // 2 + int(random.integers(-4, 5)), int(h * 0.56) + int(random.integers(-4, 5)))
     axes = (int(w * random.uniform(0.38, 0.42)), int(h * random.uniform(0.36, 0.4)))
-    cv2.ellipse(blend, centre, axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
-    blend = cv2.GaussianBlur(blend, (0, 0), random.uniform(1.5, 3.5))[..., None]
+    cv2.ellipse(drawn, centre, axes, 0, 0, 360, (1.0,), -1)
+    blend = np.asarray(cv2.GaussianBlur(drawn, (0, 0), random.uniform(1.5, 3.5)), np.float32)[..., None]
     figure = target.figure.copy()
     figure[y : y + h, x : x + w] = np.clip(face * blend + here * (1 - blend), 0, 255)
     return Identity(target.name, figure, target.mask)
@@ -115,11 +117,10 @@ def _portraits() -> tuple[Floats, Floats]:
 
 def _canonical(path: Path, points: Floats) -> Floats:
     """Read a portrait and bring its eyes and mouth to the canonical places."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise FileNotFoundError(f"{path}: the portrait is not there or not a picture; reinstall the package it is in")
+    with Image.open(path) as picture:  # OpenCV complains of the colour profile on stderr
+        rgb = np.asarray(picture.convert("RGB"))
     turned = cv2.warpAffine(
-        cv2.cvtColor(picture, cv2.COLOR_BGR2RGB),
+        rgb,
         cv2.getAffineTransform(points, _CANONICAL),
         (WIDTH, HEIGHT),
         flags=cv2.INTER_CUBIC,
@@ -157,7 +158,8 @@ def _warped(figure: Floats, random: np.random.Generator) -> Floats:
 
 def _recoloured(figure: Floats, random: np.random.Generator) -> Floats:
     """Change brightness, contrast and tint of the person, and the colour of the clothes on their own."""
-    lab = cv2.cvtColor(np.clip(figure / 255, 0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)  # L 0..100, a and b signed
+    # L is 0..100 here, a and b are signed.
+    lab: Any = cv2.cvtColor(np.clip(figure / 255, 0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
     lab[..., 0] = (lab[..., 0] - 50) * random.uniform(0.8, 1.1) + 50 * random.uniform(0.8, 1.15)
     lab[..., 1:] += random.normal(0, (6, 9))
     clothes = np.clip((np.arange(HEIGHT) - 330) / 40, 0, 1).astype(np.float32)[:, None, None]
@@ -168,8 +170,8 @@ def _recoloured(figure: Floats, random: np.random.Generator) -> Floats:
 @cache
 def _silhouette() -> Floats:
     """Return the mask of a head and shoulders with a soft edge, float32 0..1."""
-    mask = np.zeros((HEIGHT, WIDTH), np.float32)
-    cv2.ellipse(mask, (200, 185), (118, 165), 0, 0, 360, 1.0, -1)
-    cv2.ellipse(mask, (200, 560), (185, 210), 0, 0, 360, 1.0, -1)
-    cv2.rectangle(mask, (15, 560), (385, HEIGHT), 1.0, -1)
+    mask: Any = np.zeros((HEIGHT, WIDTH), np.float32)
+    cv2.ellipse(mask, (200, 185), (118, 165), 0, 0, 360, (1.0,), -1)
+    cv2.ellipse(mask, (200, 560), (185, 210), 0, 0, 360, (1.0,), -1)
+    cv2.rectangle(mask, (15, 560), (385, HEIGHT), (1.0,), -1)
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), 4), np.float32)

@@ -7,6 +7,7 @@ so that nothing outside the face tells one from the other.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ class Motion:
         x = self.start[0] + (self.end[0] - self.start[0]) * time
         y = self.start[1] + (self.end[1] - self.start[1]) * time + self.nod * swing
         middle = (FACE_BOX[0] + FACE_BOX[2] / 2, FACE_BOX[1] + FACE_BOX[3] / 2)
-        matrix = cv2.getRotationMatrix2D(middle, self.tilt * swing, scale)
+        matrix: Any = cv2.getRotationMatrix2D(middle, self.tilt * swing, scale)
         matrix[:, 2] += (x - middle[0], y - middle[1])
         width, height = FACE_BOX[2] * scale, FACE_BOX[3] * scale
         return matrix.astype(np.float32), (x - width / 2, y - height / 2, width, height)
@@ -120,34 +121,31 @@ class Scene:
         """
         if len(people) != len(self.motions) or (on_wall is None) != (self.portrait is None):
             raise ValueError("the people do not fit the scene")
-        size = (self.width, self.height)
         behind = self._background(on_wall)
         sprites = [(person.figure.astype(np.uint8), person.mask) for person in people]
         random = np.random.default_rng([*self.seed, noise_seed])
-        noise = random.normal(0, 3, (self.height + 64, self.width + 64, 1)).astype(np.int16).repeat(3, 2)
+        noise = random.normal(0, 2.5, (self.height + 64, self.width + 64, 1)).astype(np.int16).repeat(3, 2)
         for number in range(self.frames):
             time = self._time(number)
-            picture = behind
+            picture: Any = behind.copy()
             for (figure, mask), motion in zip(sprites, self.motions, strict=True):
                 matrix, _ = motion.at(time)
-                front = cv2.warpAffine(figure, matrix, size, flags=cv2.INTER_LINEAR)
-                cover = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR)
-                picture = cv2.blendLinear(front, picture, cover, 1 - cover)
+                _put(picture, figure, mask, matrix)
             if self.kind == "no_face":
-                picture = picture.copy()
                 ball = (int(self.width * (0.2 + 0.6 * time)), int(self.height * 0.6))
                 cv2.circle(picture, ball, self.height // 12, (180, 120, 60), -1, cv2.LINE_AA)
             if self.brightness != 1:
                 picture = cv2.convertScaleAbs(picture, alpha=self.brightness)
             down, right = random.integers(0, 64, 2)
             grain = noise[down : down + self.height, right : right + self.width]
-            yield cv2.add(picture, grain, dtype=cv2.CV_8U)
+            yield np.asarray(cv2.add(picture, grain, dtype=cv2.CV_8U), np.uint8)
 
     def _background(self, on_wall: Identity | None) -> Rgb:
         """Return a room of coloured patches, with the framed portrait if there is one; uint8 RGB."""
         random = np.random.default_rng(self.seed)
-        coarse = random.uniform(50, 200, (4, 6, 3)).astype(np.float32)
-        room = cv2.resize(coarse, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
+        # Greyish walls: half the colour is common to all three channels.
+        coarse = (random.uniform(50, 200, (4, 6, 1)) + random.uniform(50, 200, (4, 6, 3))).astype(np.float32) / 2
+        room: Any = cv2.resize(coarse, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
         for _ in range(6):  # furniture
             x, y = random.uniform(0, (self.width, self.height))
             w, h = random.uniform(0.05, 0.3, 2) * (self.width, self.height)
@@ -160,11 +158,27 @@ class Scene:
             scale = w / FACE_BOX[2]
             left, top = int(x - 0.6 * w), int(y - 0.55 * h)
             right, bottom = int(x + 1.6 * w), int(y + 1.45 * h)
-            matrix = np.float32([[scale, 0, x - FACE_BOX[0] * scale], [0, scale, y - FACE_BOX[1] * scale]])
-            hung = cv2.warpAffine(on_wall.figure.astype(np.uint8), matrix, (self.width, self.height), flags=cv2.INTER_AREA)
+            matrix = np.array([[scale, 0, x - FACE_BOX[0] * scale], [0, scale, y - FACE_BOX[1] * scale]], np.float32)
+            figure = cv2.GaussianBlur(on_wall.figure, (0, 0), 0.4 / scale).astype(np.uint8)  # it gets much smaller
+            hung: Any = cv2.warpAffine(figure, matrix, (self.width, self.height))
             cv2.rectangle(room, (left - 6, top - 6), (right + 5, bottom + 5), (90, 60, 30), -1)
             room[top:bottom, left:right] = hung[top:bottom, left:right]
-        return room
+        return np.asarray(room, np.uint8)
+
+
+def _put(picture: Rgb, figure: Rgb, mask: Floats, matrix: Floats) -> None:
+    """Paint a canonical figure into a picture, where the 2x3 matrix places it; only that part is touched."""
+    corners = matrix @ np.array([(0, WIDTH, 0, WIDTH), (0, 0, HEIGHT, HEIGHT), (1, 1, 1, 1)], np.float32)
+    left, top = (max(0, int(low)) for low in corners.min(1))
+    right, bottom = (int(high) for high in corners.max(1))
+    part: Any = picture[top : max(bottom, 0), left : max(right, 0)]
+    if not part.size:
+        return
+    placed = matrix - np.array([(0, 0, left), (0, 0, top)], np.float32)
+    size = (part.shape[1], part.shape[0])
+    front = cv2.warpAffine(figure, placed, size)
+    cover: Any = cv2.warpAffine(mask, placed, size)
+    part[:] = cv2.blendLinear(front, part, cover, 1 - cover)
 
 
 def draw_scene(kind: str, seed: tuple[int, ...], *, seconds: float, short_side: int) -> Scene:

@@ -106,6 +106,20 @@ class Tables:
         self._merge(table, self._conform(table, rows), folder).whenNotMatchedInsertAll().execute()
         return int(counted["rows"])
 
+    def write_once(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
+        """Fills a table that is never changed afterwards, in one commit, and returns its version.
+
+        Partitions and the order of rows are kept as they are, which a MERGE does not promise.  A table that
+        holds rows already stays as it is.
+        """
+        self.create(table, folder)
+        if self.read(table, folder=folder).isEmpty():
+            target = uris.for_spark(self.uri(table, folder))
+            self._conform(table, rows).write.format("delta").mode("append").save(target)
+        version = self.version(table, folder)
+        assert version is not None
+        return version
+
     def upsert(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Adds new rows and replaces those that truly differ; returns how many. For small tables.
 
@@ -141,12 +155,14 @@ class Tables:
             merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
             return int(counted["rows"])
 
-    def delete_videos(self, table: Table, video_ids: DataFrame) -> None:
-        """Deletes the rows of these videos (a frame with the column ``video_id``)."""
+    def delete_videos(self, table: Table, video_ids: DataFrame, extractor: str | None = None) -> None:
+        """Deletes the rows of these videos (a frame with the column ``video_id``), of one extractor if given."""
         if self.exists(table):
             target = DeltaTable.forPath(self.spark, uris.for_spark(self.uri(table)))
-            merge = target.alias("t").merge(video_ids.distinct().alias("s"), "t.video_id = s.video_id")
-            merge.whenMatchedDelete().execute()
+            condition = F.col("t.video_id") == F.col("s.video_id")
+            if extractor is not None:
+                condition &= F.col("t.extractor") == extractor
+            target.alias("t").merge(video_ids.distinct().alias("s"), condition).whenMatchedDelete().execute()
 
     @contextlib.contextmanager
     def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:

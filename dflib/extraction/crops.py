@@ -1,0 +1,93 @@
+"""The wide crop of a face, kept at native size so that every model can cut its own view from it.
+
+cv2 is imported inside functions: the driver imports this module and cuts nothing.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dflib.extraction.detect import Image
+
+QUALITY_SIDE = 128
+"""Side to which the face box is brought before its blur is measured, so that sizes can be compared."""
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """An encoded crop; ``crop pixel = (frame pixel - (x, y)) * scale``.
+
+    Attributes:
+        blur: variance of the Laplacian of the grey face box at 128×128: small when blurred.
+        brightness: mean grey level of the face box, 0 to 255.
+    """
+
+    x: float
+    y: float
+    scale: float
+    width: int
+    height: int
+    image: bytes
+    blur: float
+    brightness: float
+
+
+def inside(box: Box, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of the whole pixels of a frame that a box touches, or None when there are none."""
+    left, top = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
+    right, bottom = min(width, math.ceil(box[0] + box[2])), min(height, math.ceil(box[1] + box[3]))
+    return (left, top, right, bottom) if right > left and bottom > top else None
+
+
+def cut(rgb: Image, box: Box, margin: float, max_side: int, quality: int) -> Crop:
+    """Cuts the box, grown by ``margin`` of its size on each side and clipped to the frame, and encodes it as JPEG.
+
+    Native pixels unless the longer side is over ``max_side``.
+
+    Args:
+        rgb: the frame, uint8 RGB, shape (height, width, 3).
+        box: x, y, width, height in frame pixels; must touch the frame (see :func:`inside`).
+        margin: share of the box's width and height.
+        max_side: pixels.
+        quality: JPEG quality, 1 to 100.
+    """
+    import cv2
+
+    height, width = rgb.shape[:2]
+    across, down = box[2] * margin, box[3] * margin
+    grown = inside((box[0] - across, box[1] - down, box[2] + 2 * across, box[3] + 2 * down), width, height)
+    face = inside(box, width, height)
+    assert grown is not None and face is not None, box
+    left, top, right, bottom = grown
+    crop = rgb[top:bottom, left:right]
+    scale = min(1.0, max_side / max(crop.shape[:2]))
+    if scale < 1:
+        size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    grey = cv2.cvtColor(rgb[face[1] : face[3], face[0] : face[2]], cv2.COLOR_RGB2GRAY)
+    shrinks = min(grey.shape) > QUALITY_SIDE
+    level = cv2.resize(
+        grey, (QUALITY_SIDE, QUALITY_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return Crop(
+        x=float(left),
+        y=float(top),
+        scale=scale,
+        width=crop.shape[1],
+        height=crop.shape[0],
+        image=jpeg(crop, quality),
+        blur=float(cv2.Laplacian(level, cv2.CV_64F).var()),
+        brightness=float(grey.mean()),
+    )
+
+
+def jpeg(rgb: Image, quality: int) -> bytes:
+    """Encodes uint8 RGB of shape (height, width, 3) as JPEG."""
+    import cv2
+
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return bytes(encoded)

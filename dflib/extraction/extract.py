@@ -1,0 +1,249 @@
+"""Extract: from the videos that the ledger lacks to frames, faces and ledger rows, wave by wave."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark import SparkContext
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from dflib.config import Config
+from dflib.errors import CountError, TableError
+from dflib.extraction import plan, sampling
+from dflib.extraction.extractor import extractor_id
+from dflib.extraction.plan import Planned
+from dflib.extraction.task import OUTPUT, make_task
+from dflib.progress import Progress
+from dflib.storage import Storage
+from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, VIDEOS
+from dflib.tables.store import Tables
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+
+
+@dataclass
+class ExtractResult:
+    """What extract did, or would do.
+
+    Attributes:
+        total: videos that there are, ready-cut crops not counted.
+        videos, waves, tasks, bytes: what was to be done.
+        failed: videos that gave a FAILED row, by reason.
+        seconds: wall clock.
+    """
+
+    extractor: str
+    total: int
+    videos: int = 0
+    waves: int = 0
+    tasks: int = 0
+    bytes: int = 0
+    dry_run: bool = False
+    done: int = 0
+    without_face: int = 0
+    partial: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    frames: int = 0
+    faces: int = 0
+    bytes_read: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """The summary line."""
+        if self.videos == 0:
+            return f"nothing to do: all {self.total} videos are extracted by {self.extractor}"
+        head = f"{_count(self.videos, 'video')} in {_count(self.waves, 'wave')}"
+        if self.dry_run:
+            return f"{head} of {_count(self.tasks, 'task')}, {_megabytes(self.bytes)} to read, by {self.extractor}"
+        notes = [f"{self.without_face} with no face"] if self.without_face else []
+        notes += [f"{self.partial} in part"] if self.partial else []
+        done = f"{self.done} done" + (f" ({', '.join(notes)})" if notes else "")
+        failed = sum(self.failed.values())
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.failed.items()))
+        return (
+            f"{head}: {done}, {failed} failed{f' ({reasons})' if failed else ''}; {self.frames} frames, "
+            f"{self.faces} faces; {_megabytes(self.bytes_read)} read in {self.requests} requests; {self.seconds:.0f} s"
+        )
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The same as numbers, for the run record."""
+        return {name: value for name, value in vars(self).items() if name != "dry_run"}
+
+
+def extract(
+    tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress, dry_run: bool = False
+) -> ExtractResult:
+    """Extracts what the ledger lacks for the configured extractor.
+
+    Each wave is computed once and staged, counted, and written: frames, faces, and last its ledger rows.  A run
+    that is killed keeps the waves that it finished; what it left of an unfinished one is deleted by the next.
+    Rows of a video whose bytes have changed are deleted before it is extracted again, those of other extractors
+    and its predictions and verdicts included.
+
+    Raises:
+        TableError: there are no videos.
+        CountError: rows do not add up; the wave's ledger rows are not written.
+    """
+    started = time.monotonic()
+    sampling.check(config.sampling.frames)
+    extractor = extractor_id(config)
+    videos = tables.read(VIDEOS)
+    lacking = plan.pending(videos, tables.read(EXTRACTIONS), extractor, config.extract.max_tries)
+    todo = plan.collect(lacking)
+    total = videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count()
+    if total == 0 and videos.isEmpty():
+        raise TableError(f"{tables.uri(VIDEOS)}: there are no videos; run ingest first")
+    slots = tables.spark.sparkContext.defaultParallelism
+    waves = [
+        plan.tasks(wave, config.extract.task_bytes, slots) for wave in plan.waves(todo, config.extract.wave_videos)
+    ]
+    result = ExtractResult(
+        extractor,
+        total,
+        videos=len(todo),
+        waves=len(waves),
+        tasks=sum(map(len, waves)),
+        bytes=sum(video.bytes for video in todo),
+        dry_run=dry_run,
+    )
+    if dry_run or not todo:
+        return result
+
+    _clear(tables, todo, extractor)
+    progress.start("videos", len(todo))
+    before = 0
+    for number, tasks in enumerate(waves):
+        rows = _rows(tables, tasks, make_task(tasks, extractor, config, storage, run_id))
+        watched = _watched(tables.spark.sparkContext, f"extract wave {number + 1}", tasks, before, progress)
+        with watched, tables.stage(rows, "extract") as staged:
+            _write(tables, staged, sum(map(len, tasks)), result)
+        before += sum(map(len, tasks))
+        progress.set(before)
+    progress.finish()
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _rows(tables: Tables, tasks: Sequence[Sequence[Planned]], task: Any) -> DataFrame:
+    """The rows of a wave, not yet computed.
+
+    One row and one partition a planned task, and the tasks themselves in the closure: so each planned task is
+    exactly one Spark task.  ``repartition`` by a column hashes several onto one and leaves others empty, and
+    ``repartitionByRange`` samples first and promises no exact cut either.
+    """
+    numbers = tables.spark.range(0, len(tasks), 1, len(tasks))
+    return numbers.mapInArrow(task, from_arrow_schema(OUTPUT))
+
+
+def _clear(tables: Tables, todo: Sequence[Planned], extractor: str) -> None:
+    """Deletes what is there of videos that are about to be extracted.
+
+    Rows of changed bytes go whatever extractor made them.  Frames without a ledger row are what a killed run
+    left; all of their extractor go, since the bytes may have changed in between.
+    """
+    changed = {video.video_id for video in todo if video.changed}
+    left: set[str] = set()
+    if tables.exists(FRAMES):
+        own = tables.read(FRAMES).where(F.col("extractor") == extractor).select("video_id").distinct()
+        asked = _ids(tables, [video.video_id for video in todo if not video.changed])
+        left = {row["video_id"] for row in own.join(F.broadcast(asked), "video_id", "left_semi").collect()}
+    for gone, only in ((changed, None), (left, extractor)):
+        if gone:
+            log.info("deleting the rows of %d videos that are extracted again", len(gone))
+            for table in (EXTRACTIONS, VERDICTS, PREDICTIONS, FACES, FRAMES):
+                tables.delete_videos(table, _ids(tables, sorted(gone)), only)
+
+
+def _ids(tables: Tables, video_ids: Sequence[str]) -> DataFrame:
+    return tables.spark.createDataFrame([(video_id,) for video_id in video_ids], "video_id string")
+
+
+def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult) -> None:
+    """Counts a staged wave, writes it, and adds it to the result.
+
+    Raises:
+        CountError: videos in are not ledger rows out, or frames or faces are not as many as these promise.
+    """
+    ledger = [row["extraction"] for row in staged.where("extraction IS NOT NULL").select("extraction").collect()]
+    promised = (videos, sum(row["frames"] for row in ledger), sum(row["faces"] for row in ledger))
+    there = staged.agg(F.count("frame.frame_index"), F.count("face.face_index")).collect()[0]
+    _same("staged", promised, (len(ledger), there[0], there[1]))
+    frames = tables.insert_new(FRAMES, staged.where("frame IS NOT NULL").select("frame.*"))
+    faces = tables.insert_new(FACES, staged.where("face IS NOT NULL").select("face.*"))
+    _same("written", promised, (videos, frames, faces))
+    tables.upsert(EXTRACTIONS, staged.where("extraction IS NOT NULL").select("extraction.*"))
+
+    done = [row for row in ledger if row["outcome"] == "DONE"]
+    result.done += len(done)
+    result.without_face += sum(row["faces"] == 0 for row in done)
+    result.partial += sum(row["reason"] == "PARTIAL" for row in done)
+    result.failed.update(row["reason"] for row in ledger if row["outcome"] == "FAILED")
+    result.frames += frames
+    result.faces += faces
+    result.bytes_read += sum(row["bytes_read"] for row in ledger)
+    result.requests += sum(row["requests"] for row in ledger)
+
+
+def _same(what: str, promised: tuple[int, int, int], there: tuple[int, int, int]) -> None:
+    if promised != there:
+        raise CountError(
+            f"extract: {there[0]} videos, {there[1]} frames and {there[2]} faces were {what} where {promised[0]}, "
+            f"{promised[1]} and {promised[2]} were promised; the wave's ledger rows were not written, run extract again"
+        )
+
+
+@contextlib.contextmanager
+def _watched(
+    context: SparkContext, group: str, tasks: Sequence[Sequence[Planned]], before: int, progress: Progress
+) -> Iterator[None]:
+    """Says how many videos are done by about now, from the finished tasks of the wave that runs in the block."""
+    ended = threading.Event()
+    videos = sum(map(len, tasks))
+
+    def watch() -> None:
+        while not ended.wait(POLL_SECONDS):
+            finished = _finished_tasks(context, group, len(tasks))
+            progress.set(before + videos * finished / len(tasks))
+
+    watcher = threading.Thread(target=watch, name=group, daemon=True)
+    context.setJobGroup(group, group)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        context.setLocalProperty("spark.jobGroup.id", "")
+        context.setLocalProperty("spark.job.description", "")
+
+
+def _finished_tasks(context: SparkContext, group: str, tasks: int) -> int:
+    """Finished tasks of the group's stage that has as many tasks as were planned."""
+    tracker = context.statusTracker()
+    finished = 0
+    for job in tracker.getJobIdsForGroup(group):
+        info = tracker.getJobInfo(job)
+        for stage in (tracker.getStageInfo(number) for number in (info.stageIds if info else ())):
+            if stage is not None and stage.numTasks == tasks:
+                finished = max(finished, stage.numCompletedTasks)
+    return finished
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _megabytes(number: int) -> str:
+    return f"{number / 1e6:.1f} MB"

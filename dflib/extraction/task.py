@@ -1,0 +1,145 @@
+"""What one Spark task does: reads its videos one by one and gives Arrow batches of bounded size."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from dflib.config import Config
+from dflib.errors import StorageError, VideoError
+from dflib.extraction import detect, tracks
+from dflib.extraction.plan import Planned
+from dflib.extraction.video import Row, VideoRows, extract_video
+from dflib.sources.members import read_member
+from dflib.storage import Storage
+from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 256
+"""Rows of a batch at most, whatever their size."""
+
+ROW_BYTES = 300
+"""About what a row takes besides its image."""
+
+
+def _nullable(schema: pa.Schema) -> pa.DataType:
+    return pa.struct([field.with_nullable(True) for field in schema])
+
+
+OUTPUT = pa.schema(
+    [
+        pa.field("extraction", _nullable(EXTRACTIONS.schema)),
+        pa.field("frame", _nullable(FRAMES.schema)),
+        pa.field("face", _nullable(FACES.schema)),
+    ]
+)
+"""One row type for what goes to three tables: exactly one of the three is not null in a row.
+
+Columns are nullable inside a null struct; the tables say again which are not.
+"""
+
+
+def make_task(
+    tasks: Sequence[Sequence[Planned]], extractor: str, config: Config, storage: Storage, run_id: str
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A function for ``mapInArrow`` over rows whose first column is the number of a task; gives :data:`OUTPUT`.
+
+    A video that can't be used gives a FAILED row of the ledger and never an error.  What is not about one video
+    (TensorFlow that can't be loaded, no memory for the detector) fails the task.
+    """
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                yield from _batches(
+                    _rows(tasks[number], extractor, config, storage, run_id), config.extract.batch_bytes
+                )
+
+    return run
+
+
+def _rows(
+    videos: Sequence[Planned], extractor: str, config: Config, storage: Storage, run_id: str
+) -> Iterator[tuple[str, Row]]:
+    """Rows of the videos, each with the name of the struct that it belongs to."""
+    for video in videos:
+        requests, bytes_read = storage.counters.requests, storage.counters.bytes_read
+        done = _attempt(video, extractor, config, storage)
+        for frame in done.frames:
+            yield "frame", frame
+        for face in done.faces:
+            yield "face", face
+        yield (
+            "extraction",
+            {
+                "video_id": video.video_id,
+                "extractor": extractor,
+                "fingerprint": video.fingerprint,
+                "tries": video.tries + 1,
+                "bytes_read": storage.counters.bytes_read - bytes_read,
+                "requests": storage.counters.requests - requests,
+                "run_id": run_id,
+                "extracted_at": datetime.now(UTC),
+                **done.ledger,
+            },
+        )
+
+
+def _attempt(video: Planned, extractor: str, config: Config, storage: Storage) -> VideoRows:
+    import av
+    import cv2
+
+    faces = config.faces
+    if video.problem:
+        return _failed(*video.problem)
+    detector = detect.load(faces.detector, faces.resize, tracks.floor(faces))
+    try:
+        if video.uri is None or video.packing is None or video.size is None:
+            raise VideoError("BAD_RANGE", "videos does not say where its bytes are; run ingest again")
+        content = read_member(
+            storage,
+            video.uri,
+            video.offset,
+            video.length,
+            video.packing,
+            video.crc32,
+            video.size,
+            config.extract.max_video_bytes,
+        )
+        return extract_video(content, video.video_id, extractor, config, detector)
+    except StorageError as error:
+        return _failed("STORAGE_ERROR", str(error))
+    except VideoError as error:
+        return _failed(error.reason, error.detail)
+    except MemoryError:
+        return _failed("TOO_LARGE", "does not fit into the memory of a task")
+    except (av.FFmpegError, cv2.error, ValueError, ArithmeticError) as error:
+        # What hostile bytes can still set off in the libraries; the type says where to look.
+        log.exception("%s", video.video_id)
+        return _failed("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+
+
+def _failed(reason: str, detail: str) -> VideoRows:
+    ledger = {"outcome": "FAILED", "reason": reason, "detail": detail[:1000], "frames": 0, "faces": 0}
+    return VideoRows(ledger, [], [])
+
+
+def _batches(rows: Iterator[tuple[str, Row]], batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    held: list[dict[str, Row]] = []
+    weight = 0
+    for kind, row in rows:
+        held.append({kind: row})
+        weight += len(row.get("image") or b"") + ROW_BYTES
+        if weight >= batch_bytes or len(held) >= BATCH_ROWS:
+            yield _batch(held)
+            held, weight = [], 0
+    if held:
+        yield _batch(held)
+
+
+def _batch(rows: list[dict[str, Row]]) -> pa.RecordBatch:
+    columns: list[Any] = [pa.array([row.get(field.name) for row in rows], field.type) for field in OUTPUT]
+    return pa.RecordBatch.from_arrays(columns, schema=OUTPUT)

@@ -1,0 +1,129 @@
+"""Faces over time: tracks by overlap of boxes, which faces are kept, and which never move."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dflib.config import Faces
+from dflib.extraction.detect import Detection
+
+STATIC_FACES = 3
+"""Fewer sightings than this say nothing about moving."""
+
+STATIC_SPAN = 0.5
+"""Share of the sampled time that a static track must span: a person may well hold still for a while."""
+
+STATIC_SHARE = 0.9
+"""Share of a track's sightings that must lie close together: a detector now and then misplaces a box."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A candidate face: number and time (seconds) of its sampled frame, and what was detected."""
+
+    frame: int
+    time: float
+    detection: Detection
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A face that is kept: its place among the candidates given, its track, and whether that is static."""
+
+    place: int
+    track: int
+    static: bool
+
+
+def floor(settings: Faces) -> float:
+    """Confidence below which a detection is no candidate under any of the rules."""
+    return min(settings.threshold, settings.lone_floor, settings.track_floor)
+
+
+def select(candidates: Sequence[Sighting], settings: Faces, seconds: float) -> list[Kept]:
+    """Chooses among the candidates of a video, in the order given (by frame); ``seconds``: the time sampled.
+
+    A face is kept when its confidence is above ``threshold`` (S3, S4); or it is the only one of its frame above
+    ``lone_floor`` (S3 and S4 keep a lone face at any confidence); or it is above ``track_floor`` and on a track
+    with a face above ``threshold``: a face seen clearly once is the same face where it is seen less clearly.
+    Tracks are numbered by their first kept face.
+    """
+    tracks = link(candidates, settings.track_iou, settings.track_gap)
+    confidence = [face.detection.confidence for face in candidates]
+    clear = {track for track, sure in zip(tracks, confidence, strict=True) if sure > settings.threshold}
+    above: dict[int, int] = {}
+    for face in candidates:
+        above[face.frame] = above.get(face.frame, 0) + (face.detection.confidence > settings.lone_floor)
+    still = static_tracks(candidates, tracks, settings.static_shift, seconds)
+    numbers: dict[int, int] = {}
+    kept = []
+    for place, (face, track) in enumerate(zip(candidates, tracks, strict=True)):
+        sure = face.detection.confidence
+        lone = sure > settings.lone_floor and above[face.frame] == 1
+        if sure > settings.threshold or lone or (sure > settings.track_floor and track in clear):
+            kept.append(Kept(place, numbers.setdefault(track, len(numbers)), track in still))
+    return kept
+
+
+def link(candidates: Sequence[Sighting], least: float, gap: int) -> list[int]:
+    """Track number of each candidate (ordered by frame).
+
+    Greedy: in each frame the pair of a track's last box and a new box with the largest intersection over union
+    is joined first; pairs below ``least`` never.  A track may miss ``gap`` sampled frames.
+    """
+    tracks = [-1] * len(candidates)
+    last: dict[int, int] = {}  # track → place of its newest candidate
+    by_frame: dict[int, list[int]] = {}
+    for place, face in enumerate(candidates):
+        by_frame.setdefault(face.frame, []).append(place)
+    count = 0
+    for frame, places in by_frame.items():
+        last = {track: place for track, place in last.items() if frame - candidates[place].frame <= gap + 1}
+        pairs = [
+            (-overlap(candidates[old].detection, candidates[new].detection), track, new)
+            for track, old in last.items()
+            for new in places
+        ]
+        taken: set[int] = set()
+        for negative, track, new in sorted(pairs):
+            if -negative >= least and -negative > 0 and tracks[new] < 0 and track not in taken:
+                tracks[new] = track
+                taken.add(track)
+        for new in places:
+            if tracks[new] < 0:
+                tracks[new] = count
+                count += 1
+            last[tracks[new]] = new
+    return tracks
+
+
+def static_tracks(candidates: Sequence[Sighting], tracks: Sequence[int], shift: float, seconds: float) -> set[int]:
+    """Tracks that never move while another one does: portraits on a wall, say.
+
+    A track is still when its middle (mean of the five landmarks, which jitters less than the box) stays within
+    ``shift`` of its median place, in units of the box's side, in ``STATIC_SHARE`` of its sightings, at least
+    ``STATIC_FACES`` of them over ``STATIC_SPAN`` of the ``seconds`` sampled.  When nothing moves more than that
+    nothing is static, since it may be a still person; nor is anything when the camera moves.
+    """
+    movement: dict[int, float] = {}
+    for track in set(tracks):
+        faces = [face for face, own in zip(candidates, tracks, strict=True) if own == track]
+        if len(faces) >= STATIC_FACES and faces[-1].time - faces[0].time >= STATIC_SPAN * seconds:
+            middles = np.array([face.detection.landmarks.mean(axis=0) for face in faces])
+            sides = [max(face.detection.box[2] * face.detection.box[3], 0.0) ** 0.5 for face in faces]
+            distances = np.linalg.norm(middles - np.median(middles, axis=0), axis=1)
+            movement[track] = float(np.quantile(distances, STATIC_SHARE)) / max(float(np.median(sides)), 1e-9)
+    if not any(moved > shift for moved in movement.values()):
+        return set()
+    return {track for track, moved in movement.items() if moved <= shift}
+
+
+def overlap(one: Detection, other: Detection) -> float:
+    """Intersection over union of two boxes; 0 for boxes without area."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = one.box, other.box
+    across = min(ax + aw, bx + bw) - max(ax, bx)
+    down = min(ay + ah, by + bh) - max(ay, by)
+    if across <= 0 or down <= 0:
+        return 0.0
+    return across * down / (aw * ah + bw * bh - across * down)

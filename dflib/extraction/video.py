@@ -1,0 +1,156 @@
+"""One video's bytes to the rows that it gives: its ledger entry, its sampled frames, its faces."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dflib.config import Config
+from dflib.errors import VideoError
+from dflib.extraction import crops, decode, sampling, tracks
+from dflib.extraction.detect import Detector
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VideoRows:
+    """Rows of one video as :mod:`dflib.tables.schemas` names their columns.
+
+    Attributes:
+        ledger: the columns of ``extractions`` that follow from the video's bytes.
+        frames, faces: rows of these tables.
+    """
+
+    ledger: Row
+    frames: list[Row]
+    faces: list[Row]
+
+
+class _Clock:
+    """CPU seconds of this process, by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.spent = {"decode": 0.0, "detect": 0.0}
+        self._last = time.process_time()
+
+    def book(self, what: str) -> None:
+        now = time.process_time()
+        self.spent[what] += now - self._last
+        self._last = now
+
+
+def extract_video(content: bytes, video_id: str, extractor: str, config: Config, detector: Detector) -> VideoRows:
+    """Samples, decodes, detects, tracks and crops.
+
+    All faces of a sampled frame are looked for; which are kept is decided over the whole video by
+    :func:`dflib.extraction.tracks.select`.  Crops of candidates are held encoded until then.
+
+    Raises:
+        VideoError: no wanted frame can be had (UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, DECODE_ERROR).
+    """
+    clock = _Clock()
+    survey = decode.survey(content, config.extract.max_pixels)
+    wanted = sampling.wanted_frames(config.sampling.frames, survey.times, survey.keys, survey.duration)
+    if not wanted:
+        raise VideoError("NO_FRAMES", f"sampling.frames={config.sampling.frames} asks for none of its frames")
+    plan = decode.plan(survey, wanted, config.sampling.max_offset)
+    floor = tracks.floor(config.faces)
+    problems = [survey.defect] if survey.defect else []
+
+    frames: list[Row] = []
+    sightings: list[tracks.Sighting] = []
+    cuts: list[crops.Crop] = []
+    rotation = 0
+    for frame in _timed(decode.decode(content, survey, plan, config.extract.max_pixels, problems.append), clock):
+        height, width = frame.rgb.shape[:2]
+        rotation = frame.rotation
+        for found in detector.detect(frame.rgb):
+            if found.confidence > floor and crops.inside(found.box, width, height):
+                sightings.append(tracks.Sighting(len(frames), frame.time, found))
+                cuts.append(
+                    crops.cut(
+                        frame.rgb, found.box, config.crops.margin, config.crops.max_side, config.crops.jpeg_quality
+                    )
+                )
+        kept_image = crops.jpeg(frame.rgb, config.crops.jpeg_quality) if config.crops.keep_frames else None
+        frames.append(
+            {
+                "video_id": video_id,
+                "extractor": extractor,
+                "frame_index": frame.wanted.index,
+                "wanted_time": frame.wanted.time,
+                "time": frame.time,
+                "width": width,
+                "height": height,
+                "scale": detector.scale(width),
+                "faces": 0,
+                "image": kept_image,
+            }
+        )
+        clock.book("detect")
+    if not frames:
+        raise VideoError("DECODE_ERROR", problems[0] if problems else "none of the wanted frames came out")
+
+    kept = tracks.select(sightings, config.faces, frames[-1]["time"] - frames[0]["time"])
+    faces = [_face(frames[sightings[face.place].frame], sightings[face.place], cuts[face.place], face) for face in kept]
+    clock.book("detect")
+    partial = len(frames) < len(plan.frames) or bool(problems)
+    detail = "; ".join([f"{len(frames)} of {len(plan.frames)} frames decoded", *problems[:1]])
+    ledger = {
+        "outcome": "DONE",
+        "reason": "PARTIAL" if partial else None,
+        "detail": detail if partial else None,
+        "width": frames[0]["width"],
+        "height": frames[0]["height"],
+        "rotation": rotation,
+        "fps": survey.fps,
+        "duration": survey.duration,
+        "video_frames": len(survey.times),
+        "frames_wanted": len(wanted),
+        "frames": len(frames),
+        "faces": len(faces),
+        "decode_seconds": clock.spent["decode"],
+        "detect_seconds": clock.spent["detect"],
+    }
+    return VideoRows(ledger, frames, faces)
+
+
+def _timed(frames: Iterator[decode.Frame], clock: _Clock) -> Iterator[decode.Frame]:
+    for frame in frames:
+        clock.book("decode")
+        yield frame
+    clock.book("decode")
+
+
+def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.Kept) -> Row:
+    """A row of ``faces``; counts itself in its frame's row, which gives it its number."""
+    number = frame["faces"]
+    frame["faces"] += 1
+    x, y, width, height = sighting.detection.box
+    name = f"{frame['video_id']}/{frame['extractor']}/{frame['frame_index']:06d}/{number:02d}"
+    return {
+        "face_id": name,
+        "video_id": frame["video_id"],
+        "extractor": frame["extractor"],
+        "frame_index": frame["frame_index"],
+        "face_index": number,
+        "time": frame["time"],
+        "track": kept.track,
+        "static": kept.static,
+        "box_x": x,
+        "box_y": y,
+        "box_w": width,
+        "box_h": height,
+        "landmarks": sighting.detection.landmarks.ravel().tolist(),
+        "confidence": sighting.detection.confidence,
+        "crop_x": crop.x,
+        "crop_y": crop.y,
+        "crop_scale": crop.scale,
+        "crop_w": crop.width,
+        "crop_h": crop.height,
+        "format": "jpeg",
+        "image": crop.image,
+        "blur": crop.blur,
+        "brightness": crop.brightness,
+    }

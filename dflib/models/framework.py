@@ -1,0 +1,53 @@
+"""TensorFlow as dflib uses it: imported in one place, with Keras 2 (tf-keras) behind ``tf.keras``."""
+
+import os
+import sys
+from typing import Any
+
+from dflib.errors import ModelError
+
+
+def tensorflow(threads: int | None = None) -> Any:
+    """Imports TensorFlow and returns it; called inside functions, never at module top.
+
+    Keras 3 cannot train on several workers, so ``tf.keras`` is made to be tf-keras; that is decided by the
+    environment at the first import.  On a GPU, memory is taken as needed, since workers share it.
+
+    Args:
+        threads: most threads that one operation, and operations beside each other, may use; None leaves
+            TensorFlow's own choice (all cores).  Takes effect when nothing has run yet in this process.
+
+    Raises:
+        ModelError: the environment asks for Keras 3 behind ``tf.keras``.
+    """
+    setting = os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    if setting.lower() not in ("1", "true"):
+        raise ModelError(
+            f"TF_USE_LEGACY_KERAS is {setting!r} in this process's environment; models need tf-keras: "
+            "set it to 1 or leave it unset"
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    first = "tensorflow" not in sys.modules
+    import tensorflow as tf
+    import tf_keras
+
+    if tf.keras.Model is not tf_keras.Model:
+        raise ModelError(
+            "tensorflow was imported in this process before TF_USE_LEGACY_KERAS was set, so tf.keras is Keras 3; "
+            "set TF_USE_LEGACY_KERAS=1 in the environment (spark-submit.sh does)"
+        )
+    if first:
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return tf
+
+
+def flavour() -> str:
+    """Framework and versions, for the model's row."""
+    tf = tensorflow()
+    import tf_keras
+
+    return f"tf-keras {tf_keras.__version__}, tensorflow {tf.__version__}"

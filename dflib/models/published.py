@@ -1,0 +1,68 @@
+"""Published weights become a model of the registry."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dflib.config import Weights
+from dflib.errors import ConfigError, ModelError
+from dflib.models import networks, registry, saved, weights
+from dflib.storage import Storage
+from dflib.tables.store import Tables
+
+LARGEST = 1 << 30
+"""Bytes; the largest networks here hold under a tenth of this."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did: the model's name, parameters in it, and whether it is new."""
+
+    model_id: str
+    parameters: int
+    new: bool
+
+
+def import_weights(tables: Tables, storage: Storage, models_root: str, source: Weights, dry_run: bool) -> Imported:
+    """Reads a weights file into its network and registers it, turned round to p_fake inside the graph.
+
+    Args:
+        tables: where ``models`` is.
+        storage: reads the weights, writes the model.
+        models_root: models lie below it.
+        source: which file, network, name, direction and view.
+        dry_run: the file is read and checked, nothing is written.
+
+    Raises:
+        ConfigError: ``path`` or ``name`` is not set.
+        ModelError: the file is not the weights of this network, or the name belongs to another model.
+        StorageError: the file can't be read.
+    """
+    if source.path is None or source.name is None:
+        raise ConfigError("set weights.path to an HDF5 weights file and weights.name to the name of the model")
+    registry.check_name(source.name, "weights.name")
+    size = storage.stat(source.path).size
+    if size > LARGEST:
+        raise ModelError(f"{source.path}: {size} bytes are no weights of {source.network}; give an HDF5 weights file")
+    content = storage.read(source.path)
+    network = networks.build(source.network, source.view.size)
+    weights.load(network, content, source.path)
+    new = False
+    if not dry_run:
+        with tempfile.TemporaryDirectory(prefix="dflib-import-") as scratch:
+            folder = Path(scratch) / "model"
+            saved.save(network, folder, source.view.size, source.positive)
+            new = registry.register(
+                tables,
+                storage,
+                models_root,
+                folder,
+                model_id=source.name,
+                network=source.network,
+                view=source.view,
+                positive=source.positive,
+                origin=source.path,
+                settings={"weights_sha256": hashlib.sha256(content).hexdigest()},
+            )
+    return Imported(source.name, int(network.count_params()), new)

@@ -1,0 +1,267 @@
+"""The report: predictions to verdicts, metrics, text and a page, for each model and extractor asked for.
+
+Pooling runs in Spark; only one small row a video comes to the driver, never a row a face.
+"""
+
+import logging
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from dflib import config, uris
+from dflib.config import digest
+from dflib.errors import CountError, StorageError, TableError
+from dflib.models import registry
+from dflib.models.registry import Model
+from dflib.progress import Progress
+from dflib.reporting import page, slices, text, worst
+from dflib.reporting.findings import FACE_BINS, Findings
+from dflib.scoring import verdicts
+from dflib.storage import Storage
+from dflib.tables.schemas import (
+    EXTRACTIONS,
+    FACES,
+    METRICS,
+    MODELS,
+    PREDICTIONS,
+    SPLITS,
+    TRAINING_SET,
+    VERDICTS,
+    VIDEOS,
+    Table,
+)
+from dflib.tables.store import Tables
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ReportResult:
+    """What a report did.
+
+    Attributes:
+        pages: URIs of the pages, whether or not they had to be written again.
+        pages_written: how many of them were new or different.
+        verdicts: rows of ``verdicts`` that were added or changed.
+        metrics: rows of ``metrics`` that were added.
+        videos: videos judged, summed over models and extractors.
+        undetermined: those of them that could not be decided.
+        not_extracted: videos that no extraction has reached yet.
+        text: for the terminal.
+    """
+
+    pages: list[str] = field(default_factory=list)
+    pages_written: int = 0
+    verdicts: int = 0
+    metrics: int = 0
+    videos: int = 0
+    undetermined: int = 0
+    not_extracted: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """The tables at the versions that they had when the report began."""
+
+    tables: Tables
+    versions: dict[str, int]
+
+    def read(self, table: Table) -> DataFrame:
+        return self.tables.read(table, self.versions.get(table.name))
+
+
+def report(
+    tables: Tables,
+    storage: Storage,
+    settings: config.Report,
+    reports_root: str,
+    progress: Progress,
+    dry_run: bool = False,
+) -> ReportResult:
+    """Judges all videos of the ledger and says how far the verdicts can be trusted.
+
+    Args:
+        tables: reads predictions, faces (no images but those shown), videos, extractions, models, splits and the
+            model's training set; writes verdicts and metrics.
+        storage: writes one page a model and extractor.
+        settings: ``report`` of the configuration.
+        reports_root: URI of the folder for the pages.
+        progress: counts models and extractors.
+        dry_run: says what would be reported; writes nothing.
+
+    Raises:
+        ModelError: no such model.
+        TableError: there are no predictions, or the model's training set is gone.
+        CountError: ledger and faces disagree, or a score is outside 0 to 1.
+    """
+    present = tables.versions()
+    read = (VIDEOS, EXTRACTIONS, FACES, PREDICTIONS, MODELS, SPLITS)
+    snapshot = _Snapshot(tables, {table.name: present[table.name] for table in read if table.name in present})
+    pairs = choose(tables, snapshot.read(PREDICTIONS), settings.model)
+    result = ReportResult()
+    if dry_run:
+        result.text = "\n".join(f"would report model {model.model_id} on extractor {name}" for model, name in pairs)
+        return result
+    parts = []
+    progress.start("reports", len(pairs))
+    for done, (model, extractor) in enumerate(pairs, 1):
+        parts.append(_report_one(snapshot, storage, settings, reports_root, model, extractor, result))
+        progress.set(done)
+    progress.finish()
+    result.text = "\n\n".join(parts)
+    return result
+
+
+def choose(tables: Tables, predictions: DataFrame, wanted: str) -> list[tuple[Model, str]]:
+    """The models asked for with the extractors on whose faces they have predictions.
+
+    Args:
+        tables: where ``models`` is.
+        predictions: as in PREDICTIONS.
+        wanted: a model_id, ``latest`` (the one made last) or ``all`` (each with predictions).
+
+    Raises:
+        ModelError: no such model.
+        TableError: no predictions, or none of the model asked for.
+    """
+    pairs = predictions.select("model_id", "extractor").distinct().orderBy("model_id", "extractor").collect()
+    if not pairs:
+        raise TableError(f"{tables.uri(PREDICTIONS)}: there are no predictions, so nothing to report; run score first")
+    scored = list(dict.fromkeys(row["model_id"] for row in pairs))
+    models = {name: registry.find(tables, name) for name in (scored if wanted == "all" else [wanted])}
+    found = [
+        (model, row["extractor"]) for model in models.values() for row in pairs if row["model_id"] == model.model_id
+    ]
+    if not found:
+        name = models[wanted].model_id
+        raise TableError(
+            f"{tables.uri(PREDICTIONS)}: model {name}{' (the latest)' if wanted != name else ''} has no predictions; "
+            f"run score with score.model={name}, or set report.model to one that has: {', '.join(scored)}"
+        )
+    return found
+
+
+def page_name(model_id: str, extractor: str) -> str:
+    """File name of a page; what does not belong into a file name is replaced, and a hash keeps names apart."""
+    plain = f"{model_id}-{extractor}"
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).lstrip(".")[:120]
+    return f"{safe}.html" if safe == plain else f"{safe}-{digest(plain)}.html"
+
+
+def _report_one(
+    snapshot: _Snapshot,
+    storage: Storage,
+    settings: config.Report,
+    reports_root: str,
+    model: Model,
+    extractor: str,
+    result: ReportResult,
+) -> str:
+    tables = snapshot.tables
+    of_extractor = F.col("extractor") == extractor
+    faces = snapshot.read(FACES).where(of_extractor)
+    predictions = snapshot.read(PREDICTIONS).where(of_extractor & (F.col("model_id") == model.model_id))
+    ledger = snapshot.read(EXTRACTIONS).where(of_extractor)
+    videos = snapshot.read(VIDEOS)
+    pooled_rows = verdicts.pool(predictions, faces, videos, ledger, _splits(snapshot, model), settings)
+    with tables.stage(pooled_rows, "report_pooled") as pooled:
+        frame = _to_driver(pooled, settings)
+        counted = videos.agg(F.count(F.lit(1)).alias("videos")).crossJoin(ledger.agg(F.count(F.lit(1)).alias("ledger")))
+        totals = counted.first()
+        assert totals is not None
+        _check(frame, totals["ledger"])
+        result.verdicts += tables.upsert(VERDICTS, verdicts.verdicts(pooled, settings, model.model_id, extractor))
+        face_bins = _face_bins(pooled)
+    metric_rows = slices.metric_rows(frame, settings)
+    if metric_rows:
+        values = slices.table_rows(metric_rows, model.model_id, extractor, snapshot.versions[PREDICTIONS.name])
+        new = tables.spark.createDataFrame(values, METRICS.spark_schema())
+        result.metrics += tables.insert_new(METRICS, new)
+    findings = Findings(
+        *(model, extractor, settings, frame, metric_rows, face_bins, snapshot.versions),
+        not_extracted=totals["videos"] - len(frame),
+    )
+    shown = worst.most_wrong(findings)
+    crops = worst.crops(faces, predictions, shown, settings)
+    uri = uris.join(reports_root, page_name(model.model_id, extractor))
+    result.pages_written += _write_if_different(storage, uri, page.render(findings, shown, crops).encode())
+    result.pages.append(uri)
+    counts = findings.verdict_counts()
+    result.videos += len(frame)
+    result.undetermined += counts["UNDETERMINED"]
+    result.not_extracted = max(result.not_extracted, findings.not_extracted)
+    return text.render(findings, uri)
+
+
+def _splits(snapshot: _Snapshot, model: Model) -> DataFrame:
+    """Split of each source group: in the model's training set if it has one, else as assigned.
+
+    By group and not by video: balancing leaves fakes out of a training set whose original is in it.
+    """
+    if model.training_set is None:
+        return snapshot.read(SPLITS).select("source_group", "split")
+    folder = f"training_sets/{model.training_set}"
+    if not snapshot.tables.exists(TRAINING_SET, folder):
+        raise TableError(
+            f"{snapshot.tables.uri(TRAINING_SET, folder)}: the training set of model {model.model_id} is not there, so "
+            "videos that it was trained on can't be told from unseen ones; put the folder back"
+        )
+    return snapshot.tables.read(TRAINING_SET, folder=folder).select("source_group", "split").distinct()
+
+
+def _to_driver(pooled: DataFrame, settings: config.Report) -> pd.DataFrame:
+    """One row a video, sorted by video_id; of a rule ``<rule>_p`` and ``<rule>_fake`` (false when UNDETERMINED)."""
+    plain = [name for name in pooled.columns if name != "frames" and name not in settings.rules]
+    of_rules = [
+        column
+        for rule in settings.rules
+        for column in (
+            F.col(f"{rule}.p_fake").alias(f"{rule}_p"),
+            F.coalesce(f"{rule}.fake", F.lit(False)).alias(f"{rule}_fake"),
+        )
+    ]
+    frame: pd.DataFrame = pooled.select(*plain, *of_rules).toArrow().to_pandas()
+    return frame.sort_values("video_id", ignore_index=True)
+
+
+def _check(frame: pd.DataFrame, ledger_rows: int) -> None:
+    """Refuses counts that do not agree, and scores that are none."""
+    if len(frame) != ledger_rows:
+        raise CountError(
+            f"{len(frame)} videos were pooled where the ledger has {ledger_rows}; is a video_id there twice?"
+        )
+    for wrong, what in (
+        (frame["source_group"].isna(), "are in extractions but not in videos; run ingest on the source again"),
+        (frame["face_rows"] != frame["ledger_faces"], "have more or fewer rows in faces than the ledger promises"),
+        (frame["bad_scores"] > 0, "have scores outside 0 to 1; score them again with a sound model"),
+    ):
+        if wrong.any():
+            raise CountError(f"{int(wrong.sum())} videos {what}; the first is {frame.loc[wrong, 'video_id'].iloc[0]}")
+
+
+def _face_bins(pooled: DataFrame) -> dict[str, npt.NDArray[np.int64]]:
+    """Usable faces by label and bin of p_fake."""
+    scores = F.flatten(F.transform("frames", lambda frame: frame["scores"]))
+    one = pooled.select(F.coalesce("label", F.lit("unlabelled")).alias("label"), F.explode(scores).alias("score"))
+    # A score of 1 belongs to the last bin.
+    number = F.least(F.floor(F.col("score") * FACE_BINS), F.lit(FACE_BINS - 1)).cast("int")
+    bins = {label: np.zeros(FACE_BINS, np.int64) for label in ("REAL", "FAKE", "unlabelled")}
+    for row in one.groupBy("label", number.alias("bin")).count().collect():
+        bins[row["label"]][row["bin"]] = row["count"]
+    return bins
+
+
+def _write_if_different(storage: Storage, uri: str, content: bytes) -> bool:
+    try:
+        if storage.read(uri) == content:
+            return False
+    except StorageError:
+        log.info("%s is new", uri)
+    storage.write(uri, content)
+    return True

@@ -1,0 +1,75 @@
+"""The seeds' six augmentations as one affine warp an image.
+
+Rotation, width shift, height shift, shear and zoom compose in that order about the picture's centre, as in
+Keras' ``ImageDataGenerator``, and the horizontal flip comes last; what falls outside repeats the nearest pixel.
+One composed matrix means that a picture is resampled once, not six times.
+"""
+
+from typing import Any
+
+from dflib.config import Augment
+
+
+def draw(count: Any, augment: Augment, seed: Any) -> Any:
+    """Random parameters of ``count`` warps.
+
+    Args:
+        count: how many, a scalar tensor.
+        augment: the ranges; rotation and shear in degrees, shifts and zoom as shares of the side.
+        seed: int64 tensor [2]; the same seed gives the same parameters.
+
+    Returns:
+        float32 tensor [count, 7]: rotation and shear in radians, x shift, y shift as shares of the side,
+        x zoom, y zoom (above 1 shows more of the picture, as in Keras), flip (1 or 0).
+    """
+    import math
+
+    import tensorflow as tf
+
+    angle, shear = math.radians(augment.rotation), math.radians(augment.shear)
+    low = [-angle, -shear, -augment.width_shift, -augment.height_shift, 1 - augment.zoom, 1 - augment.zoom, 0.0]
+    high = [angle, shear, augment.width_shift, augment.height_shift, 1 + augment.zoom, 1 + augment.zoom, 1.0]
+    share = tf.random.stateless_uniform([count, 7], seed)
+    values = tf.constant(low) + share * (tf.constant(high) - tf.constant(low))
+    flip = tf.cast(share[:, 6:] < (0.5 if augment.horizontal_flip else 0.0), tf.float32)
+    return tf.concat([values[:, :6], flip], axis=1)
+
+
+def warp(images: Any, parameters: Any) -> Any:
+    """Warps square images, each by its own parameters.
+
+    Args:
+        images: tensor [n, size, size, 3] of any real type, RGB 0 to 255.
+        parameters: float32 [n, 7] as :func:`draw` gives them.
+
+    Returns:
+        float32 tensor of the same shape, bilinear, nearest pixel outside.
+    """
+    import tensorflow as tf
+
+    size = images.shape[1]
+    rotation, shear, shift_x, shift_y, zoom_x, zoom_y, flip = tf.unstack(parameters, axis=1)
+    cosine, sine = tf.cos(rotation), tf.sin(rotation)
+    side = float(size)
+    # Each line is a column of rotation @ shift @ shear @ zoom, which maps places of the result to places of the
+    # source in (x, y) about the centre.
+    x_x, y_x = cosine * zoom_x, sine * zoom_x
+    x_y = (-cosine * tf.sin(shear) - sine * tf.cos(shear)) * zoom_y
+    y_y = (-sine * tf.sin(shear) + cosine * tf.cos(shear)) * zoom_y
+    x_1 = (cosine * shift_x - sine * shift_y) * side
+    y_1 = (sine * shift_x + cosine * shift_y) * side
+    # The flip acts on the result, so on the places before anything else.
+    mirror = 1.0 - 2.0 * flip
+    x_x, y_x = x_x * mirror, y_x * mirror
+    centre = side / 2 - 0.5
+    x_1 += centre - centre * (x_x + x_y)
+    y_1 += centre - centre * (y_x + y_y)
+    zero = tf.zeros_like(x_x)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=tf.stack([x_x, x_y, x_1, y_x, y_y, y_1, zero, zero], axis=1),
+        output_shape=[size, size],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )

@@ -1,0 +1,187 @@
+"""Training runs in a child process, so that TensorFlow's state dies with it. This is the driver's side.
+
+The child gets one JSON file, tells its progress as JSON lines, and leaves its result in a work folder.  Run again
+after a kill, it goes on at the epoch that it had reached.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dflib import errors, uris
+from dflib.config import Train
+from dflib.errors import TrainingError
+from dflib.progress import Progress
+from dflib.storage import Storage
+
+log = logging.getLogger(__name__)
+
+LAST_LINES = 20
+"""Lines of the child's log that an unexpected end is reported with."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the child is told.
+
+    Attributes:
+        train: the section ``train`` of the configuration, as JSON.
+        files: URIs of the Parquet files of each split, sorted.
+        rows: rows of each split.
+        folder: local folder of checkpoints and results.
+        remote: URI that the folder is kept in step with, or None when it lies where it belongs.
+        storage: how S3 is reached.
+        backbone: local HDF5 file of backbone weights.
+        devices: TensorFlow devices to train on; all GPUs of the machine, or its CPU, when empty.
+    """
+
+    train: dict[str, Any]
+    files: dict[str, list[str]]
+    rows: dict[str, int]
+    folder: str
+    remote: str | None
+    storage: dict[str, Any]
+    backbone: str | None = None
+    devices: list[str] = field(default_factory=list)
+
+    def settings(self) -> Train:
+        return Train.model_validate(self.train)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch's figures; ``epoch`` counts from 1."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished training left.
+
+    Attributes:
+        history: every epoch, those before a kill included.
+        best: number of the epoch whose weights were kept.
+        parameters: numbers in the network.
+        unreadable: pictures of a split that could not be decoded or cut, and were left out.
+        devices: what it ran on.
+    """
+
+    history: tuple[Epoch, ...]
+    best: int
+    parameters: int
+    unreadable: dict[str, int]
+    devices: tuple[str, ...]
+
+    @property
+    def best_epoch(self) -> Epoch:
+        """The figures of the epoch whose weights were kept."""
+        return self.history[self.best - 1]
+
+    @property
+    def seconds(self) -> float:
+        """Of all epochs."""
+        return sum(epoch.seconds for epoch in self.history)
+
+
+@contextmanager
+def workplace(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
+    """A local folder to train in, and the URI to keep it in step with: none where ``uri`` is local itself.
+
+    TensorFlow writes checkpoints to local disks only.
+    """
+    if uris.is_local(uri):
+        folder = uris.local_path(uri)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder, None
+        return
+    with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
+        if any(True for _ in storage.list_files(uri)):
+            storage.download_folder(uri, Path(name))
+        yield Path(name), uri
+
+
+def run(spec: Spec, progress: Progress) -> Result:
+    """Trains in a child process; returns at once when the work folder holds a finished training.
+
+    Raises:
+        TrainingError: the child ended without a result.
+        DflibError: what the child raised on purpose.
+    """
+    train, folder = spec.settings(), Path(spec.folder)
+    spec_file = folder / "spec.json"
+    spec_file.write_text(json.dumps(asdict(spec)))
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+    }
+    steps = -(-spec.rows["train"] // train.batch)
+    progress.start("training steps", steps * train.epochs)
+    failure: dict[str, str] | None = None
+    with (folder / "fit.log").open("ab") as child_log:
+        # Petastorm uses what pyarrow 14 calls deprecated: warned of at each of its calls.
+        quiet = ["-W", "ignore::FutureWarning", "-W", "ignore::DeprecationWarning"]
+        command = [sys.executable, *quiet, "-m", "dflib.training.fit", str(spec_file)]
+        # Its standard input is held open: when this process ends, whichever way, the child sees it close and ends.
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=child_log, env=environment, text=True
+        )
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                message = json.loads(line)
+                if "error" in message:
+                    failure = message
+                elif "step" in message:
+                    progress.set((message["epoch"] - 1) * steps + message["step"])
+                else:
+                    epoch = Epoch(**message)
+                    progress.set(epoch.epoch * steps)
+                    log.info(
+                        "epoch %d of %d: loss %.4f, accuracy %.3f, val_loss %.4f, val_accuracy %.3f, %.1f s",
+                        epoch.epoch, train.epochs, epoch.loss, epoch.accuracy, epoch.val_loss, epoch.val_accuracy,
+                        epoch.seconds,
+                    )  # fmt: skip
+            code = child.wait()
+        finally:
+            child.kill()
+            child.wait()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None:
+                    stream.close()
+    progress.finish()
+    if failure is not None:
+        raise getattr(errors, failure["error"])(failure["text"])
+    if code != 0:
+        last = (folder / "fit.log").read_text(errors="replace").splitlines()[-LAST_LINES:]
+        raise TrainingError(
+            f"training ended with code {code}; run the job again to go on where it was. Last lines of "
+            f"{folder / 'fit.log'}:\n" + "\n".join(last)
+        )
+    return read_result(folder)
+
+
+def read_result(folder: Path) -> Result:
+    """The result that a finished child left in its work folder."""
+    found = json.loads((folder / "result.json").read_text())
+    return Result(
+        history=tuple(Epoch(**epoch) for epoch in found["history"]),
+        best=found["best"],
+        parameters=found["parameters"],
+        unreadable=found["unreadable"],
+        devices=tuple(found["devices"]),
+    )

@@ -1,0 +1,177 @@
+"""A training from tables to a model's row: what is trained on, under which name, and what is left behind."""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from dflib import uris
+from dflib.config import Config, Train, digest
+from dflib.errors import ConfigError, TrainingError
+from dflib.extraction.extractor import extractor_id
+from dflib.models import registry
+from dflib.progress import Progress
+from dflib.storage import Storage
+from dflib.tables.schemas import MODELS, VIDEOS
+from dflib.tables.store import Tables
+from dflib.training import launch, page, splits, training_set
+from dflib.training.launch import Result, Spec
+from dflib.training.training_set import Chosen
+
+log = logging.getLogger(__name__)
+
+NOT_DECIDING = ("name", "extractor", "backbone", "cache_bytes")
+"""Settings that do not decide the result: whose faces is in the set, what the backbone is in its hash."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training would do.
+
+    Attributes:
+        model_id: the name that was asked for, or the network and a hash of ``decided_by``.
+        chosen: the training set.
+        decided_by: all that decides the result.
+        done: whether the model is there already.
+    """
+
+    model_id: str
+    chosen: Chosen
+    decided_by: dict[str, Any]
+    done: bool
+
+
+def check(config: Config) -> None:
+    """Refuses settings that no training can use.
+
+    Raises:
+        ConfigError: with the key and the mend.
+    """
+    train, shares = config.train, config.splits
+    if not shares.validation or shares.validation + shares.test >= 1:
+        raise ConfigError(
+            f"splits.validation={shares.validation} and splits.test={shares.test}: validation must be above 0 (early "
+            "stopping needs it) and both together below 1"
+        )
+    if train.backbone == "imagenet":
+        raise ConfigError(
+            "train.backbone=imagenet: nothing is downloaded when a job runs; fetch the HDF5 weights at set-up "
+            "(efficientnetb0_notop.h5 of Keras Applications) and give their path or URI"
+        )
+    if train.backbone is not None and train.network == "meso4":
+        raise ConfigError("train.backbone: meso4 has no backbone; leave it out or set train.network=efficientnetb0")
+
+
+def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> Plan:
+    """Gives new source groups their splits, chooses the training set and names the model.
+
+    Args:
+        dry_run: the splits are not written.
+
+    Raises:
+        TrainingError: there is nothing to train on, or the name belongs to a model made otherwise.
+        StorageError: ``train.backbone`` can't be read.
+    """
+    train = config.train
+    if train.name is not None:
+        registry.check_name(train.name, "train.name")
+    extractor = training_set.whose(tables, train.extractor, extractor_id(config))
+    videos = tables.read(VIDEOS)
+    of_groups = splits.assign(tables, videos, config.splits, dry_run)
+    chosen = training_set.choose(tables, videos, of_groups, extractor, train)
+    backbone = None
+    if train.backbone is not None:
+        backbone = hashlib.sha256(storage.read(uris.to_uri(train.backbone))).hexdigest()
+    decided_by = {
+        "training_set": chosen.set_id,
+        "backbone_sha256": backbone,
+        "train": {name: value for name, value in train.model_dump().items() if name not in NOT_DECIDING},
+    }
+    model_id = train.name or f"{train.network}-{digest(decided_by)[:8]}"
+    return Plan(model_id, chosen, decided_by, _is_there(tables, model_id, decided_by))
+
+
+def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, progress: Progress) -> Result:
+    """Writes the set, fits the network, writes the page and registers the model; in that order.
+
+    A run that was killed goes on where it was: the set stands, the epochs done are in the work folder, and the
+    row, written last, is what "done" means.
+
+    Raises:
+        TrainingError, CountError, ModelError: see :func:`dflib.training.launch.run`.
+    """
+    train = config.train
+    written = training_set.write(tables, plan.chosen, train.seed)
+    # Named by all that decides the result too, so that another training of the same name starts from nothing.
+    work = uris.join(config.models.root, "_training", f"{plan.model_id}-{digest(plan.decided_by)}")
+    with launch.workplace(storage, work) as (folder, remote):
+        spec = Spec(
+            train=train.model_dump(),
+            files=written.files,
+            rows=written.rows,
+            folder=str(folder),
+            remote=remote,
+            storage=storage.__getstate__(),
+            backbone=_fetch_backbone(storage, train, folder),
+        )
+        result = launch.run(spec, progress)
+        html = page.render(plan.model_id, train, plan.chosen, result, folder / "examples.npz")
+        storage.write(uris.join(config.reports.root, "training", f"{plan.model_id}.html"), html.encode())
+        registry.register(
+            tables,
+            storage,
+            config.models.root,
+            folder / "saved_model",
+            model_id=plan.model_id,
+            network=train.network,
+            view=train.view,
+            positive="fake",
+            origin="trained",
+            extractor=plan.chosen.extractor,
+            training_set=plan.chosen.set_id,
+            settings={"decided_by": plan.decided_by, "history": [asdict(epoch) for epoch in result.history]},
+            metrics=_metrics(plan.chosen, result),
+        )
+    storage.delete_folder(work)
+    return result
+
+
+def _is_there(tables: Tables, model_id: str, decided_by: dict[str, Any]) -> bool:
+    row = tables.read(MODELS).where(F.col("model_id") == model_id).select("settings").first()
+    if row is None:
+        return False
+    before = json.loads(row["settings"] or "{}").get("decided_by")
+    # Through JSON, as it was written.
+    if before != json.loads(json.dumps(decided_by)):
+        raise TrainingError(
+            f"{tables.uri(MODELS)}: {model_id} is there already and was made from other settings or another training "
+            "set; names are never given twice: set another train.name, or none"
+        )
+    return True
+
+
+def _fetch_backbone(storage: Storage, train: Train, folder: Path) -> str | None:
+    if train.backbone is None:
+        return None
+    target = folder / "backbone.h5"
+    target.write_bytes(storage.read(uris.to_uri(train.backbone)))
+    return str(target)
+
+
+def _metrics(chosen: Chosen, result: Result) -> dict[str, float]:
+    best = result.best_epoch
+    return {
+        "best_epoch": best.epoch,
+        "val_loss": best.val_loss,
+        "val_accuracy": best.val_accuracy,
+        "epochs": len(result.history),
+        "seconds": result.seconds,
+        "parameters": result.parameters,
+        "train_faces": chosen.faces("train"),
+        "validation_faces": chosen.faces("validation"),
+        "unreadable": sum(result.unreadable.values()),
+    }

@@ -1,0 +1,21 @@
+"""Finds the faces of the videos that have not been looked at yet."""
+
+from dflib.config import Config
+from dflib.extraction import sampling
+from dflib.extraction.extract import extract
+from dflib.job import Job, Summary, main
+
+
+def run(job: Job) -> Summary:
+    """Decode, detect and crop what the ledger lacks."""
+    result = extract(job.tables, job.storage, job.config, job.run_id, job.progress, job.dry_run)
+    return Summary(result.line, result.counts)
+
+
+def check(config: Config) -> None:
+    """Refuses a sampling that asks for nothing."""
+    sampling.check(config.sampling.frames)
+
+
+if __name__ == "__main__":
+    main("extract", run, check)

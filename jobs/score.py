@@ -1,0 +1,28 @@
+"""score: a p_fake for each face that has none by this model yet."""
+
+from dflib.job import Job, Summary, main
+from dflib.scoring.score import ScoreResult, score
+
+
+def run(job: Job) -> Summary:
+    result = score(job.tables, job.storage, job.config.score, job.progress, job.dry_run)
+    counts = {"faces": result.pending, "videos": result.videos, "predictions": result.written}
+    return Summary(_line(result, job.dry_run), {**counts, "tasks": result.tasks, "loads": result.loads})
+
+
+def _line(result: ScoreResult, dry_run: bool) -> str:
+    if result.present == 0:
+        return "nothing to do: there are no faces; run ingest and extract first"
+    if result.pending == 0:
+        return f"nothing to do: all {result.present:,} faces have a prediction by {result.model_id}"
+    faces = f"{result.pending:,} faces of {result.videos:,} videos"
+    if dry_run:
+        return f"{faces} would be scored by {result.model_id}"
+    return (
+        f"{faces} scored by {result.model_id} in {result.tasks} tasks, {result.loads} model loads in "
+        f"{result.workers} workers; p_fake mean {result.mean:.2f}; {result.seconds:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main("score", run)

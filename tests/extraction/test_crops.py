@@ -1,0 +1,55 @@
+"""The stored crop and its measures against plain numpy."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dflib.extraction.crops import cut, inside
+
+
+def test_inside_clips_and_tells_when_nothing_is_left() -> None:
+    assert inside((-10.5, 5.2, 30, 10), 100, 50) == (0, 5, 20, 16)
+    assert inside((95, 45, 30, 10), 100, 50) == (95, 45, 100, 50)
+    assert inside((100, 0, 30, 10), 100, 50) is None
+    assert inside((-40, 0, 30, 10), 100, 50) is None
+
+
+def test_native_pixels_when_small() -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 3)
+    crop = cut(rgb, (100.0, 60.0, 50.0, 80.0), 0.6, 400, 95)
+    assert (crop.x, crop.y, crop.width, crop.height, crop.scale) == (70, 12, 110, 176, 1.0)
+    stored = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    assert np.abs(stored.astype(int) - rgb[12:188, 70:180]).mean() < 3
+
+
+def test_scaled_down_when_large() -> None:
+    rgb = np.zeros((1000, 1500, 3), np.uint8)
+    cv2.circle(rgb, (750, 500), 8, (255, 255, 255), -1)
+    crop = cut(rgb, (500.0, 300.0, 500.0, 400.0), 0.6, 400, 95)
+    assert (
+        (crop.x, crop.y) == (200, 60)
+        and max(crop.width, crop.height) == 400
+        and crop.scale == pytest.approx(400 / 1100)
+    )
+    grey = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_GRAYSCALE)
+    y, x = (int(places.mean()) for places in np.nonzero(grey > 128))
+    assert (x, y) == (
+        pytest.approx((750 - crop.x) * crop.scale, abs=1),
+        pytest.approx((500 - crop.y) * crop.scale, abs=1),
+    )
+
+
+def test_a_box_beyond_the_edge_is_clipped() -> None:
+    crop = cut(np.full((100, 100, 3), 90, np.uint8), (-20.0, 80.0, 60.0, 60.0), 0.6, 400, 95)
+    assert (crop.x, crop.y, crop.width, crop.height) == (0, 44, 76, 56)
+    assert crop.brightness == pytest.approx(90)
+
+
+def test_blur_tells_sharp_from_soft() -> None:
+    sharp = np.random.default_rng(2).integers(0, 256, (200, 200, 1), dtype=np.uint8).repeat(3, axis=2)
+    soft = cv2.GaussianBlur(sharp, (0, 0), 4)
+    box = (20.0, 20.0, 128.0, 128.0)
+    clear, dull = cut(sharp, box, 0.1, 400, 95), cut(soft, box, 0.1, 400, 95)
+    assert clear.blur > 50 * dull.blur
+    assert clear.blur == pytest.approx(cv2.Laplacian(sharp[20:148, 20:148, 0], cv2.CV_64F).var())

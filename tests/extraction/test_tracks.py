@@ -1,0 +1,95 @@
+"""Tracks, the rules of what is kept, and what is static, on made boxes."""
+
+import numpy as np
+import pytest
+
+from dflib.config import Config, Faces
+from dflib.extraction.detect import Detection
+from dflib.extraction.tracks import Sighting, floor, link, overlap, select
+
+
+@pytest.fixture
+def settings(config: Config) -> Faces:
+    return config.faces
+
+
+def face(frame: int, x: float, y: float = 0.0, side: float = 100.0, confidence: float = 0.99) -> Sighting:
+    eyes = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]]) * side + (x, y)
+    return Sighting(frame, frame * 0.5, Detection((x, y, side, side), confidence, eyes))
+
+
+def by_frame(*faces: Sighting) -> list[Sighting]:
+    return sorted(faces, key=lambda one: one.frame)
+
+
+def test_overlap() -> None:
+    assert overlap(face(0, 0).detection, face(0, 50).detection) == pytest.approx(1 / 3)
+    assert overlap(face(0, 0).detection, face(0, 100).detection) == 0
+    assert overlap(face(0, 0, side=0).detection, face(0, 0, side=0).detection) == 0
+
+
+def test_two_people_side_by_side_are_two_tracks() -> None:
+    faces = by_frame(*(face(k, 20 * k) for k in range(5)), *(face(k, 400 - 20 * k) for k in range(5)))
+    tracks = link(faces, 0.3, 2)
+    assert [track for track, one in zip(tracks, faces, strict=True) if one.detection.box[0] < 200] == [0] * 5
+    assert set(tracks) == {0, 1}
+
+
+def test_the_larger_overlap_is_joined_first() -> None:
+    faces = [face(0, 0), face(1, 60), face(1, 10)]
+    assert link(faces, 0.1, 0) == [0, 1, 0]
+
+
+def test_a_track_bridges_no_more_than_the_gap() -> None:
+    faces = [face(0, 0), face(3, 0), face(7, 0)]
+    assert link(faces, 0.3, 2) == [0, 0, 1]
+
+
+def test_threshold_lone_and_track_rules(settings: Faces) -> None:
+    assert (settings.threshold, settings.lone_floor, settings.track_floor) == (0.95, 0.9, 0.7)
+    clear = [face(0, 0, confidence=0.96), face(0, 500, confidence=0.951)]
+    assert len(select(clear, settings, 10)) == 2
+    assert len(select([face(0, 0, confidence=0.91)], settings, 10)) == 1, "the only face"
+    assert select([face(0, 0, confidence=0.9)], settings, 10) == [], "at the floor is not above it"
+    assert select([face(0, 0, confidence=0.92), face(0, 500, confidence=0.93)], settings, 10) == []
+    dim = [face(0, 0, confidence=0.75), face(0, 500, confidence=0.75), face(1, 5, confidence=0.97)]
+    assert [kept.place for kept in select(dim, settings, 10)] == [0, 2], "dim, but on the track of a clear face"
+
+
+def test_floor_is_the_lowest_rule(settings: Faces) -> None:
+    assert floor(settings) == 0.7
+    assert floor(settings.model_copy(update={"lone_floor": 0.5})) == 0.5
+
+
+def test_portraits_are_static_and_people_are_not(settings: Faces) -> None:
+    random = np.random.default_rng(1)
+    wall = [face(k, 500 + random.normal(0, 0.8), 50, side=40) for k in range(20)]
+    person = [face(k, 100 + 15 * np.sin(k), 80) for k in range(20)]
+    faces = by_frame(*wall, *person)
+    kept = select(faces, settings, 9.5)
+    assert len(kept) == 40
+    assert {one.static for one in kept if faces[one.place].detection.box[2] == 40} == {True}
+    assert {one.static for one in kept if faces[one.place].detection.box[2] == 100} == {False}
+
+
+def test_nothing_is_static_when_nothing_moves(settings: Faces) -> None:
+    faces = by_frame(*(face(k, 500) for k in range(20)), *(face(k, 100) for k in range(20)))
+    assert not any(one.static for one in select(faces, settings, 9.5))
+
+
+def test_nothing_is_static_when_the_camera_moves(settings: Faces) -> None:
+    faces = by_frame(*(face(k, 500 + 9 * k) for k in range(20)), *(face(k, 100 + 9 * k) for k in range(20)))
+    assert not any(one.static for one in select(faces, settings, 9.5))
+
+
+def test_one_misplaced_box_does_not_make_a_portrait_move(settings: Faces) -> None:
+    wall = [face(k, 500 + (30 if k == 7 else 0)) for k in range(20)]
+    faces = by_frame(*wall, *(face(k, 100 + 10 * k) for k in range(20)))
+    kept = select(faces, settings, 9.5)
+    assert all(one.static == (faces[one.place].detection.box[0] >= 500) for one in kept)
+
+
+def test_a_short_sighting_is_never_static(settings: Faces) -> None:
+    """A person who comes in for a second and holds still."""
+    faces = by_frame(*(face(k, 100 + 10 * k) for k in range(20)), *(face(k, 600) for k in (3, 4, 5)))
+    assert not any(one.static for one in select(faces, settings, 9.5))

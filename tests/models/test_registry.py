@@ -1,0 +1,178 @@
+"""The models table: names are given once, files are those of their hash."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+
+from dflib.config import View
+from dflib.errors import ModelError
+from dflib.models import networks, registry, saved
+from dflib.storage import Storage
+from dflib.tables.schemas import MODELS
+from dflib.tables.store import Tables
+
+VIEW = View(size=32, margin=0.3, square=True, interpolation="area", blank_face=False)
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    return networks.build("meso4", 32)
+
+
+@pytest.fixture
+def folder(network: Any, tmp_path: Path) -> Path:
+    saved.save(network, tmp_path / "export", 32, "fake")
+    return tmp_path / "export"
+
+
+def register(tables: Tables, root: str, folder: Path, **changes: Any) -> bool:
+    fields: dict[str, Any] = {
+        "model_id": "m1",
+        "network": "meso4",
+        "view": VIEW,
+        "positive": "fake",
+        "origin": "trained",
+        "settings": {"epochs": 3},
+        "metrics": {"val_loss": 0.5},
+    }
+    return registry.register(tables, tables.storage, root, folder, **(fields | changes))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    return f"file://{tmp_path}/models"
+
+
+@pytest.mark.spark
+def test_a_model_is_found_by_name_and_as_latest(tables: Tables, root: str, folder: Path) -> None:
+    assert register(tables, root, folder)
+    assert register(tables, root, folder, model_id="m2")
+    first = registry.find(tables, "m1")
+    assert (first.model_id, first.network, first.view, first.positive) == ("m1", "meso4", VIEW, "fake")
+    assert first.uri == f"{root}/m1"
+    assert first.metrics == {"val_loss": 0.5}
+    assert first.sha256 == registry.folder_sha256(folder)
+    assert registry.find(tables, "latest").model_id == "m2"
+    with pytest.raises(ModelError, match="no model 'm3'; there are m2, m1"):
+        registry.find(tables, "m3")
+
+
+@pytest.mark.spark
+def test_without_models_the_mend_is_named(tables: Tables) -> None:
+    with pytest.raises(ModelError, match="run train or import_model first"):
+        registry.find(tables, "latest")
+
+
+@pytest.mark.spark
+def test_the_same_again_changes_nothing(tables: Tables, root: str, folder: Path, network: Any, tmp_path: Path) -> None:
+    register(tables, root, folder)
+    before = registry.find(tables, "m1")
+    # Another export of the same network: its files differ, its variables do not.
+    saved.save(network, tmp_path / "again", 32, "fake")
+    assert registry.folder_sha256(tmp_path / "again") != before.sha256
+    assert not register(tables, root, tmp_path / "again")
+    assert registry.find(tables, "m1") == before
+    assert tables.version(MODELS) == 1
+    assert registry.folder_sha256(tmp_path / "models" / "m1") == before.sha256
+
+
+@pytest.mark.spark
+def test_a_name_is_never_given_twice(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
+    register(tables, root, folder)
+    saved.save(networks.build("meso4", 32), tmp_path / "other", 32, "fake")
+    with pytest.raises(ModelError, match=r"m1: .* differs in weights;"):
+        register(tables, root, tmp_path / "other")
+    with pytest.raises(ModelError, match="differs in view, positive, settings;"):
+        changed = VIEW.model_copy(update={"margin": 0.1})
+        register(tables, root, folder, view=changed, positive="real", settings={"epochs": 4})
+    assert tables.version(MODELS) == 1
+    assert registry.folder_sha256(tmp_path / "models" / "m1") == registry.find(tables, "m1").sha256
+
+
+@pytest.mark.spark
+def test_what_a_killed_run_left_is_cleared(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
+    left = tmp_path / "models" / "m1" / "variables" / "left.over"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    register(tables, root, folder)
+    model = registry.find(tables, "m1")
+    assert not left.exists()
+    assert registry.fetch(tables.storage, model.uri, model.sha256) == tmp_path / "models" / "m1"
+
+
+@pytest.mark.spark
+def test_a_model_that_cannot_score_its_view_gets_no_name(tables: Tables, root: str, folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"takes pictures of \(32, 32, 3\), not of \(64, 64, 3\)"):
+        register(tables, root, folder, view=VIEW.model_copy(update={"size": 64}))
+    assert not tables.exists(MODELS)
+
+
+@pytest.mark.parametrize("name", ["latest", "all", "", "../up", "a/b", ".hidden", "a b", "x" * 129])
+def test_names_that_mean_something_else_are_refused(name: str) -> None:
+    with pytest.raises(ModelError, match=r"weights\.name="):
+        registry.check_name(name, "weights.name")
+
+
+@pytest.mark.parametrize("change", ["content", "more", "less", "renamed"])
+def test_changed_files_are_refused(folder: Path, tmp_path: Path, change: str) -> None:
+    storage, sha256 = Storage(), registry.folder_sha256(folder)
+    assert registry.fetch(storage, f"file://{folder}", sha256) == folder
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    graph = copy / "saved_model.pb"
+    if change == "content":
+        graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    elif change == "more":
+        (copy / "assets.txt").write_bytes(b"")
+    elif change == "less":
+        (copy / "fingerprint.pb").unlink()
+    else:
+        graph.rename(copy / "saved_model.pbtxt")
+    with pytest.raises(ModelError, match="not those that were registered"):
+        registry.fetch(storage, f"file://{copy}", sha256)
+
+
+def test_a_process_loads_a_model_once(folder: Path) -> None:
+    sha256 = registry.folder_sha256(folder)
+    score, loaded = registry.open_model(Storage(), f"file://{folder}", sha256)
+    again, reloaded = registry.open_model(Storage(), f"file://{folder}", sha256)
+    assert (loaded, reloaded) == (True, False)
+    assert again is score
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "test")
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="models")
+    yield Storage(endpoint, "us-east-1", path_style=True)
+    server.stop()
+
+
+def test_a_model_on_s3_is_copied_once_and_checked(
+    s3: Storage, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sha256 = registry.folder_sha256(folder)
+    s3.upload_folder(folder, "s3://models/m1")
+    local = registry.fetch(s3, "s3://models/m1", sha256)
+    assert registry.folder_sha256(local) == sha256
+    requests = s3.counters.requests
+    assert registry.fetch(s3, "s3://models/m1", sha256) == local
+    assert s3.counters.requests == requests
+    grey = np.full((1, 32, 32, 3), 127, np.uint8)
+    assert saved.load(local)(grey) == saved.load(folder)(grey)
+    s3.write("s3://models/m2/saved_model.pb", b"other")
+    with pytest.raises(ModelError, match="not those that were registered"):
+        registry.fetch(s3, "s3://models/m2", sha256[::-1])
+    assert sorted(path.name for path in local.parent.iterdir()) == [sha256]

@@ -1,0 +1,197 @@
+"""Weights files: the published ones, those of tf-keras, and hostile ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from dflib.errors import ModelError
+from dflib.models import networks, weights
+
+
+def values(network: Any) -> list[np.ndarray]:
+    return [np.array(value) for value in network.get_weights()]
+
+
+@pytest.fixture(scope="module")
+def donor() -> Any:
+    return networks.build("meso4", 64)
+
+
+@pytest.fixture
+def good(donor: Any, tmp_path: Path) -> Path:
+    file = tmp_path / "good.h5"
+    donor.save_weights(file)
+    return file
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("file", "p_real"),
+    [
+        ("Meso4_DF.h5", [0.0304, 0.0281, 0.9897, 0.9983]),
+        ("Meso4_F2F.h5", [0.8222, 0.7676, 0.8810, 0.9585]),
+    ],
+)
+def test_published_weights_give_the_published_figures(sample_data: Path, file: str, p_real: list[float]) -> None:
+    folder = sample_data / "mesonet"
+    network = networks.build("meso4", 256)
+    weights.load(network, (folder / file).read_bytes(), file)
+    images = [
+        cv2.resize(cv2.imread(str(path))[:, :, ::-1], (256, 256), interpolation=cv2.INTER_NEAREST)
+        for path in sorted((folder / "test_images").rglob("*.jpg"))
+    ]
+    np.testing.assert_allclose(network(np.stack(images), training=False).numpy()[:, 0], p_real, atol=1e-3)
+
+
+@pytest.mark.shared
+def test_published_weights_of_another_network_are_refused(sample_data: Path) -> None:
+    content = (sample_data / "mesonet" / "MesoInception_DF.h5").read_bytes()
+    with pytest.raises(ModelError, match="22 layers with weights, meso4 has 10"):
+        weights.load(networks.build("meso4", 256), content, "MesoInception_DF.h5")
+
+
+@pytest.mark.parametrize("whole_model", [False, True])
+def test_files_of_tf_keras_are_read(donor: Any, tmp_path: Path, whole_model: bool) -> None:
+    file = tmp_path / "saved.h5"
+    (donor.save if whole_model else donor.save_weights)(file)
+    network = networks.build("meso4", 64)
+    weights.load(network, file.read_bytes(), "saved.h5")
+    for loaded, wanted in zip(values(network), values(donor), strict=True):
+        assert np.array_equal(loaded, wanted)
+
+
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:3000])
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 20)
+
+
+def pickled(file: Path) -> None:
+    file.write_bytes(b"\x80\x04\x95\x10")
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def without_names(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        del content.attrs["layer_names"]
+
+
+def without_a_layer(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        del content[some_layer(content)]
+
+
+def with_a_layer_unnamed(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        content.attrs["layer_names"] = [name for name in content.attrs["layer_names"] if name != some_layer(content)]
+
+
+def with_a_vast_array(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        del content[place]
+        content.create_dataset(place, shape=(1 << 20, 1 << 20), dtype="f4", chunks=(64, 64))
+
+
+def with_text(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        shape = content[place].shape
+        del content[place]
+        content.create_dataset(place, shape=shape, dtype="S4")
+
+
+def with_nan(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        content[kernel(content)][0] = np.nan
+
+
+def with_an_external_link(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        content.move(place, "kept")
+        outside = file.with_name("outside.h5")
+        with h5py.File(outside, "w") as other:
+            content.copy("kept", other)
+        content[place] = h5py.ExternalLink(str(outside), "/kept")
+
+
+def with_a_soft_link(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        content.move(place, "kept")
+        content[place] = h5py.SoftLink("/kept")
+
+
+def with_external_storage(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        array = content[place][()]
+        del content[place]
+        outside = file.with_name("outside.bin")
+        outside.write_bytes(array.tobytes())
+        content.create_dataset(place, shape=array.shape, dtype="f4", external=[(str(outside), 0, array.nbytes)])
+
+
+def with_a_virtual_array(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        shape = content[place].shape
+        del content[place]
+        layout = h5py.VirtualLayout(shape, "f4")
+        layout[...] = h5py.VirtualSource(str(file.with_name("outside.h5")), "kept", shape)
+        content.create_virtual_dataset(place, layout)
+
+
+def some_layer(content: h5py.File) -> str:
+    return next(name for name in content.attrs["layer_names"] if name.startswith("conv2d"))
+
+
+def kernel(content: h5py.File) -> str:
+    layer = some_layer(content)
+    return f"{layer}/{layer}/kernel:0"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut_short, "not a readable HDF5"),
+        (garbage, "not a readable HDF5"),
+        (pickled, "not a readable HDF5"),
+        (empty, "not a readable HDF5"),
+        (without_names, "no layer_names"),
+        (without_a_layer, "is not there"),
+        (with_a_layer_unnamed, "holds 9 layers"),
+        (with_a_vast_array, "has the shapes"),
+        (with_text, "not numbers"),
+        (with_nan, "not finite"),
+        (with_an_external_link, "leads out of the file"),
+        (with_a_soft_link, "leads out of the file"),
+        (with_external_storage, "not an array of this file"),
+        (with_a_virtual_array, "not an array of this file"),
+    ],
+)
+def test_a_hostile_file_is_refused_and_changes_nothing(good: Path, spoil: Callable[[Path], None], message: str) -> None:
+    spoil(good)
+    network = networks.build("meso4", 64)
+    before = values(network)
+    with pytest.raises(ModelError, match=message) as caught:
+        weights.load(network, good.read_bytes(), "s3://bucket/given.h5")
+    assert str(caught.value).startswith("s3://bucket/given.h5: ")
+    for after, was in zip(values(network), before, strict=True):
+        assert np.array_equal(after, was)
+
+
+def test_weights_for_another_size_are_refused(good: Path) -> None:
+    with pytest.raises(ModelError, match=r"has the shapes \[\(64, 16\), \(16,\)\]"):
+        weights.load(networks.build("meso4", 256), good.read_bytes(), "good.h5")

@@ -1,0 +1,101 @@
+"""One report on random rows, made once and looked at by many tests."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from dflib import config
+from dflib.progress import Progress
+from dflib.reporting.report import ReportResult, report
+from dflib.storage import Storage
+from dflib.tables.store import Tables
+from tests.score_rows import ScoreRows, assign, train_on
+
+SETTINGS = config.Report(
+    model="latest",
+    rules=("mean", "share", "run"),
+    threshold=0.5,
+    share=0.5,
+    run_length=3,
+    exclude_static=True,
+    min_faces=1,
+    bootstrap=100,
+    confidence=0.95,
+    seed=1,
+    worst=3,
+)
+SPLITS = {f"g{number}": ("train", "validation", "test")[number % 3] for number in range(29)}
+SURELY_WRONG = "t/surely_wrong"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Rows, their tables, and what the report made of them."""
+
+    rows: ScoreRows
+    tables: Tables
+    folder: Path
+    result: ReportResult
+
+    def again(self) -> ReportResult:
+        return run(self.tables, self.folder)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table as delta-rs reads it."""
+        return DeltaTable(f"{self.tables.root.removeprefix('file://')}/{name}").to_pandas()
+
+    @property
+    def page(self) -> Path:
+        (path,) = (self.folder / "reports").glob("*.html")
+        return path
+
+
+def run(tables: Tables, folder: Path, dry_run: bool = False, **changes: Any) -> ReportResult:
+    """A report into ``folder/reports``."""
+    settings = SETTINGS.model_copy(update=changes)
+    return report(tables, tables.storage, settings, f"file://{folder}/reports", Progress(io.StringIO()), dry_run)
+
+
+def random_rows(seed: int, labels: tuple[str | None, ...] = ("REAL", "FAKE", "FAKE", None)) -> ScoreRows:
+    """Thirty groups of four videos; scores in eighths; portraits, failures, faceless and unlabelled videos."""
+    random = np.random.default_rng(seed)
+    rows = ScoreRows()
+    for number in range(120):
+        label = labels[number % len(labels)]
+        low, high = (2, 9) if label == "FAKE" else (0, 7)
+        frames = [list(random.integers(low, high, random.integers(0, 3)) / 8) for _ in range(random.integers(1, 7))]
+        rows.video(
+            f"t/v{number:03}",
+            [] if number % 17 == 3 else frames,
+            label=label,
+            group=f"g{number // 4}",
+            chunk=f"part_{number // 60}",
+            static=[(0, 0)] if number % 5 == 0 and frames[0] else [],
+            failed="UNREADABLE" if number % 17 == 3 else None,
+        )
+    return rows
+
+
+@pytest.fixture(scope="package")
+def reported(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """A model trained here; one group is not in its training set, one video is not extracted, one surely wrong."""
+    folder = tmp_path_factory.mktemp("reported")
+    tables = Tables(spark, f"file://{folder}/tables", Storage())
+    rows = random_rows(1)
+    rows.video("t/later", label="FAKE", extracted=False)
+    rows.video(SURELY_WRONG, [[1.0], [0.9], [0.95, 0.2], [1.0], [0.8]], label="REAL", group="g2")
+    # Its score of .8 is not among the four farthest off, that of .9 is.
+    next(face for face in rows.faces if face["face_id"].startswith(f"{SURELY_WRONG}/") and face["frame_index"] == 15)[
+        "image"
+    ] = b"no picture"
+    train_on(tables, "set1", SPLITS)
+    assign(tables, {f"g{number}": "train" for number in range(30)})  # of a later time; the training set counts
+    rows.write(tables, training_set="set1")
+    return Reported(rows, tables, folder, run(tables, folder))

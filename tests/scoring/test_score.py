@@ -1,0 +1,265 @@
+"""Scoring on Spark: every face once, with the numbers that the model itself gives."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dflib.config import Score, View
+from dflib.errors import CountError, ModelError
+from dflib.models import networks, published, registry, saved
+from dflib.models.view import cut_row
+from dflib.progress import Progress
+from dflib.scoring import score as scoring
+from dflib.storage import Storage
+from dflib.tables.schemas import FACES, PREDICTIONS
+from dflib.tables.store import Tables
+
+pytestmark = pytest.mark.spark
+
+VIEW = View(size=32, margin=0.3, square=True, interpolation="area", blank_face=False)
+COUNT = 53
+BATCH = 8
+
+
+def encoded(seed: int, size: int = 90) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), np.uint8)
+    return bytes(cv2.imencode(".jpg", cv2.resize(noise, (size, size)))[1])
+
+
+def face(number: int, **changes: Any) -> dict[str, Any]:
+    """A face whose crop is the frame's part from (100, 50) on, at half the size."""
+    row = dict.fromkeys(FACES.schema.names)
+    row |= {
+        "face_id": f"d/v{number % 7}-x-{number}-0",
+        "video_id": f"d/v{number % 7}",
+        "extractor": "x" if number % 2 else "y",
+        "frame_index": number,
+        "face_index": 0,
+        "track": None if number % 3 else 2,
+        "format": "jpeg",
+        "image": encoded(number),
+        "crop_x": 100.0,
+        "crop_y": 50.0,
+        "crop_scale": 0.5,
+        "box_x": 140.0,
+        "box_y": 90.0,
+        "box_w": 80.0,
+        "box_h": 100.0,
+        "landmarks": [150.0, 100.0, 200.0, 100.0, 180.0, 120.0, 160.0, 150.0, 190.0, 150.0],
+    }
+    return row | changes
+
+
+def crop(number: int) -> dict[str, Any]:
+    """A ready-cut crop."""
+    nothing = ("box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_scale", "landmarks")
+    return face(number, **dict.fromkeys(nothing))
+
+
+def insert(tables: Tables, rows: list[dict[str, Any]]) -> None:
+    tables.insert_new(FACES, tables.spark.createDataFrame(rows, FACES.spark_schema()))
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "m"
+    saved.save(networks.build("meso4", VIEW.size), folder, VIEW.size, "fake")
+    return folder
+
+
+@pytest.fixture
+def model(tables: Tables, export: Path, tmp_path: Path) -> registry.Model:
+    registry.register(
+        tables,
+        tables.storage,
+        f"file://{tmp_path}/models",
+        export,
+        model_id="m",
+        network="meso4",
+        view=VIEW,
+        positive="fake",
+        origin="trained",
+    )
+    return registry.find(tables, "m")
+
+
+def run(tables: Tables, dry_run: bool = False, model: str = "latest") -> scoring.ScoreResult:
+    return scoring.score(tables, tables.storage, Score(model=model, batch=BATCH), Progress(), dry_run)
+
+
+def test_every_face_is_scored_once_as_the_model_does(tables: Tables, model: registry.Model, export: Path) -> None:
+    rows = [face(number) for number in range(COUNT - 5)] + [crop(number) for number in range(COUNT - 5, COUNT)]
+    insert(tables, rows)
+    assert run(tables, dry_run=True).pending == COUNT
+    assert not tables.exists(PREDICTIONS)
+
+    result = run(tables)
+    assert (result.present, result.pending, result.written, result.videos) == (COUNT, COUNT, COUNT, 7)
+    assert result.tasks > result.loads >= 1
+    assert result.loads <= result.workers <= 2
+
+    predictions = tables.read(PREDICTIONS).toPandas().set_index("face_id")
+    assert len(predictions) == COUNT
+    # The box in crop pixels by hand: (140 - 100) / 2, (90 - 50) / 2, 80 / 2, 100 / 2.
+    boxes = [None if row["box_x"] is None else (20.0, 20.0, 40.0, 50.0) for row in rows]
+    seen = np.stack([cut_row(row["image"], box, None, VIEW) for row, box in zip(rows, boxes, strict=True)])
+    expected = saved.load(export)(seen)
+    assert np.ptp(expected) > 1e-3
+    found = predictions.loc[[row["face_id"] for row in rows]]
+    np.testing.assert_allclose(found["p_fake"], expected, atol=1e-6)
+    assert result.mean == pytest.approx(expected.mean(), abs=1e-6)
+    assert (found["model_id"] == "m").all()
+    for name in ("video_id", "extractor", "frame_index"):
+        assert found[name].tolist() == [row[name] for row in rows]
+    assert [None if np.isnan(track) else track for track in found["track"]] == [row["track"] for row in rows]
+
+    version = tables.version(PREDICTIONS)
+    again = run(tables)
+    assert (again.present, again.pending, again.written) == (COUNT, 0, 0)
+    assert tables.version(PREDICTIONS) == version
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 20), (20, 3)])
+def test_only_new_faces_are_scored(
+    tables: Tables, model: registry.Model, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    insert(tables, [face(number) for number in range(before)])
+    assert run(tables).written == before
+    old = tables.read(PREDICTIONS).toPandas()
+    insert(tables, [face(number) for number in range(before + after)])
+    result = run(tables)
+    assert (result.present, result.pending, result.written) == (before + after, after, after)
+    new = tables.read(PREDICTIONS).toPandas().set_index("face_id")
+    assert len(new) == before + after
+    assert new.loc[old["face_id"], "p_fake"].tolist() == old["p_fake"].tolist()
+
+
+def test_faces_of_another_model_are_scored_again(tables: Tables, model: registry.Model, tmp_path: Path) -> None:
+    insert(tables, [face(number) for number in range(4)])
+    run(tables, model="m")
+    saved.save(networks.build("meso4", VIEW.size), tmp_path / "other", VIEW.size, "real")
+    registry.register(
+        tables,
+        tables.storage,
+        f"file://{tmp_path}/models",
+        tmp_path / "other",
+        model_id="other",
+        network="meso4",
+        view=VIEW,
+        positive="real",
+        origin="trained",
+    )
+    assert run(tables, model="other").written == 4
+    assert tables.read(PREDICTIONS).count() == 8
+
+
+def test_a_damaged_picture_is_named_and_the_others_are_kept(tables: Tables, model: registry.Model) -> None:
+    insert(
+        tables,
+        [
+            *(face(number) for number in range(10)),
+            face(10, face_id="torn", image=encoded(1)[:40]),
+            face(11, face_id="no-place", crop_scale=None),
+            face(12, face_id="outside", box_x=5000.0),
+        ],
+    )
+    with pytest.raises(CountError, match="13 faces were to be scored by m, 10 were, 3 can't be") as caught:
+        run(tables)
+    for name in ("torn: the picture", "no-place: the box", "outside: the box"):
+        assert name in str(caught.value)
+    assert tables.read(PREDICTIONS).count() == 10
+    with pytest.raises(CountError, match="3 faces were to be scored by m, 0 were"):
+        run(tables)
+
+
+def test_files_that_are_not_the_models_are_refused_before_scoring(
+    tables: Tables, model: registry.Model, tmp_path: Path
+) -> None:
+    insert(tables, [face(0)])
+    (tmp_path / "models" / "m" / "saved_model.pb").write_bytes(b"other")
+    with pytest.raises(ModelError, match="not those that were registered"):
+        run(tables)
+    assert not tables.exists(PREDICTIONS)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), 1.5, -0.1])
+def test_scores_that_are_no_probability_fail_the_run(
+    tables: Tables, model: registry.Model, tmp_path: Path, wrong: float
+) -> None:
+    """A model gone wrong after it was registered: a real SavedModel that gives ``wrong`` for dark pictures."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, VIEW.size, VIEW.size, 3], tf.uint8, "images")])
+    def give(images: Any) -> dict[str, Any]:
+        dark = tf.reduce_mean(tf.cast(images, tf.float32), [1, 2, 3]) < 20
+        return {"p_fake": tf.where(dark, wrong, 0.5)}
+
+    module.give = give
+    folder = tmp_path / "wrong"
+    tf.saved_model.save(module, str(folder), signatures={saved.SIGNATURE: give.get_concrete_function()})
+    registry.register(
+        tables,
+        tables.storage,
+        f"file://{tmp_path}/models",
+        folder,
+        model_id="wrong",
+        network="meso4",
+        view=VIEW,
+        positive="fake",
+        origin="trained",
+    )
+    dark = bytes(cv2.imencode(".png", np.zeros((90, 90, 3), np.uint8))[1])
+    insert(tables, [face(0), face(1), face(2, image=dark, face_id="dark")])
+    with pytest.raises(ModelError, match=r"wrong: 1 of 3 scores are no probability .* face dark"):
+        run(tables, model="wrong")
+    assert not tables.exists(PREDICTIONS)
+
+
+def test_the_model_is_given_batches_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def model(images: np.ndarray) -> np.ndarray:
+        given.append(images.copy())
+        return images.mean(axis=(1, 2, 3)) / 255
+
+    monkeypatch.setattr(registry, "open_model", lambda *arguments: (model, True))
+    rows = [face(number) for number in range(11)]
+    # Arrow batches of other sizes than the model's, one of them empty.
+    batches = [pa.RecordBatch.from_pylist(part, FACES.schema) for part in (rows[:1], [], rows[1:10], rows[10:])]
+    out = list(scoring.score_batches(batches, Storage(), "m", "file:///m", "0", VIEW, 4, 1))
+    assert [images.shape for images in given] == [(4, 32, 32, 3)] * 3
+    assert not given[2][3].any()
+    scored = pa.Table.from_batches(out).to_pylist()
+    assert [row["face_id"] for row in scored] == [row["face_id"] for row in rows]
+    expected = [cut_row(row["image"], (20.0, 20.0, 40.0, 50.0), None, VIEW).mean() / 255 for row in rows]
+    np.testing.assert_allclose([row["p_fake"] for row in scored], expected)
+    assert [row["loaded"] for row in scored] == [True] + [False] * 10
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("weights", "p_real"),
+    [
+        ("Meso4_DF", [0.0304, 0.0281, 0.9897, 0.9983]),
+        ("Meso4_F2F", [0.8222, 0.7676, 0.8810, 0.9585]),
+    ],
+)
+def test_published_weights_on_their_test_images(
+    tables: Tables, sample_data: Path, tmp_path: Path, weights: str, p_real: list[float]
+) -> None:
+    from dflib import config
+
+    base = config.load(Path(__file__).parent.parent.parent / "conf", "local").weights
+    source = base.model_copy(update={"path": f"file://{sample_data}/mesonet/{weights}.h5", "name": weights})
+    published.import_weights(tables, tables.storage, f"file://{tmp_path}/models", source, dry_run=False)
+    images = sorted((sample_data / "mesonet" / "test_images").rglob("*.jpg"))
+    insert(tables, [crop(number) | {"image": path.read_bytes()} for number, path in enumerate(images)])
+    run(tables, model=weights)
+    found = tables.read(PREDICTIONS).toPandas().sort_values("frame_index")
+    np.testing.assert_allclose(found["p_fake"], 1 - np.array(p_real), atol=1e-3)

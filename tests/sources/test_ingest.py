@@ -1,0 +1,223 @@
+"""Ingest against real tables: what there is becomes rows, once."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from dflib.config import Sources
+from dflib.errors import ConfigError, SourceError
+from dflib.sources.ingest import IngestResult, check, ingest
+from dflib.storage import Storage
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS
+from dflib.tables.store import Tables
+
+REAL, FAKE = {"label": "REAL"}, {"label": "FAKE", "original": "r.mp4"}
+
+
+def sources(**changes: Any) -> Sources:
+    base = {
+        "dataset": "d",
+        "chunks": (),
+        "crops": (),
+        "crop_pattern": "<video>-<frame>-<face>",
+        "crop_real": "real",
+        "crop_fake": "fake",
+        "labels": None,
+    }
+    return Sources.model_validate(base | {key: str(value) for key, value in changes.items()})
+
+
+def run(tables: Tables, dry_run: bool = False, **changes: Any) -> IngestResult:
+    return ingest(tables, Storage(), sources(**changes), "run-1", dry_run)
+
+
+def rows(tables: Tables, table: Any = VIDEOS) -> dict[str, Any]:
+    return {row[table.key[0]]: row for row in tables.read(table).collect()}
+
+
+def picture(path: Path, seed: int, side: int = 40) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (side, side + 8, 3), np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def test_settings_are_checked_before_anything_starts() -> None:
+    with pytest.raises(ConfigError, match=r"set sources\.chunks"):
+        check(sources())
+    with pytest.raises(ConfigError, match="<clip> is unknown"):
+        check(sources(crops="/x", crop_pattern="<clip>"))
+    with pytest.raises(ConfigError, match="none may stand in both"):
+        check(sources(crops="/x", crop_fake="Real"))
+
+
+@pytest.mark.spark
+def test_chunks_come_in_one_after_another(tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]) -> None:
+    chunks = tmp_path / "c"
+    chunks.mkdir()
+    (chunks / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r", "f.mp4": b"f"}, {"r.mp4": REAL, "f.mp4": FAKE}))
+    (chunks / "broken.zip").write_bytes(b"PK")
+    dry = run(tables, dry_run=True, chunks=chunks)
+    assert not tables.versions() and (dry.videos_new, dry.chunks_new, dry.originals_nowhere) == (2, 2, 0)
+
+    first = run(tables, chunks=chunks)
+    assert (first.chunks_seen, first.chunks_new, first.videos_new, first.real, first.fake) == (2, 2, 2, 1, 1)
+    assert first.problems == {"NOT_A_ZIP": 1}
+    broken = rows(tables, CHUNKS)[f"file://{chunks}/broken.zip"]
+    assert broken["videos"] == 0 and broken["problems"][0].startswith("NOT_A_ZIP: ")
+
+    versions = tables.versions()
+    again = run(tables, chunks=chunks)
+    assert tables.versions() == versions
+    assert (again.chunks_seen, again.chunks_new, again.videos_new, again.videos_changed) == (2, 0, 0, 0)
+
+    gone = {"label": "FAKE", "original": "nowhere.mp4"}
+    (chunks / "b.zip").write_bytes(
+        zip_bytes({"f.mp4": b"f", "n.mp4": b"n"}, {"f.mp4": REAL, "n.mp4": gone, "x.mp4": FAKE})
+    )
+    third = run(tables, chunks=chunks)
+    assert (third.chunks_new, third.videos_new, third.videos_changed, third.originals_nowhere) == (1, 2, 1, 1)
+    assert third.problems == {"DUPLICATE": 1, "LABEL_CONFLICT": 1, "MISSING_FILE": 1}
+    table = rows(tables)
+    assert {video_id: row["label"] for video_id, row in table.items()} == {
+        "d/r": "REAL",
+        "d/f": None,
+        "d/n": "FAKE",
+        "d/x": "FAKE",
+    }
+    assert '"a"' in table["d/f"]["problems"][-1] and '"b"' in table["d/f"]["problems"][-1]
+    assert table["d/r"]["ingested_at"] < table["d/n"]["ingested_at"]
+
+    first_upload = chunks / "kept"
+    (chunks / "a.zip").rename(first_upload)
+    (chunks / "a.zip").write_bytes(zip_bytes({"r.mp4": b"rr", "f.mp4": b"f"}, {"r.mp4": REAL, "f.mp4": FAKE}))
+    fourth = run(tables, chunks=chunks)
+    assert (fourth.chunks_new, fourth.videos_new, fourth.videos_changed) == (1, 0, 2)
+    table = rows(tables)
+    assert table["d/r"]["problems"][0].startswith("CHANGED: was ") and table["d/r"]["size"] == 2
+    assert table["d/f"]["label"] is None
+
+    # The first upload comes back, and is then known again.
+    first_upload.rename(chunks / "a.zip")
+    fifth = run(tables, chunks=chunks)
+    assert (fifth.chunks_new, fifth.videos_changed) == (1, 2) and fifth.problems["CAME_BACK"] == 1
+    assert rows(tables)["d/r"]["size"] == 1
+    assert run(tables, dry_run=True, chunks=chunks).chunks_new == 0
+    assert tables.read(CHUNKS).count() == 4
+
+
+@pytest.mark.spark
+def test_a_killed_run_is_repeated(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "insert_new", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tables, chunks=tmp_path / "a.zip")
+    videos = tables.version(VIDEOS)
+    assert not tables.exists(CHUNKS) and tables.read(VIDEOS).count() == 1
+    assert run(tables, chunks=tmp_path / "a.zip").chunks_new == 1
+    assert tables.version(VIDEOS) == videos and tables.read(CHUNKS).count() == 1
+
+
+@pytest.mark.spark
+def test_a_chunk_that_storage_does_not_give_fails_the_job_after_the_rest(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
+) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    (tmp_path / "folder.zip").mkdir()
+    with pytest.raises(SourceError, match=r"1 of 2 new chunks .*folder\.zip.*1 videos new"):
+        run(tables, chunks=f"{tmp_path}/*.zip")
+    assert list(rows(tables)) == ["d/r"] and tables.read(CHUNKS).count() == 1
+
+
+@pytest.mark.spark
+def test_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]) -> None:
+    crops = tmp_path / "crops"
+    for seed, name in enumerate(
+        ["real/r-0-0.png", "real/r-0-1.png", "real/r-12-0.jpg", "fake/f-3-0.jpeg", "FAKE/g-1-0.png"]
+    ):
+        picture(crops / "train" / name, seed)
+    (crops / "train" / "real" / "bad-1-0.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    (crops / "train" / "real" / "odd.png").write_bytes(b"")
+    picture(crops / "notes" / "n-1-0.png", 9)
+    first = run(tables, crops=crops)
+    assert (first.videos_new, first.real, first.fake, first.crops_named, first.faces_new) == (4, 2, 2, 6, 5)
+    assert first.problems == {"BAD_CROP_NAME": 1, "UNREADABLE_CROP": 1}
+    faces = rows(tables, FACES)
+    (extractor,) = {row["extractor"] for row in faces.values()}
+    assert extractor.startswith("crops-")
+    face = faces[f"d/r/{extractor}/000012/00"]
+    assert face["image"] == (crops / "train" / "real" / "r-12-0.jpg").read_bytes()
+    assert (face["format"], face["crop_w"], face["crop_h"], face["box_x"]) == ("jpeg", 48, 40, None)
+    assert faces[f"d/r/{extractor}/000000/01"]["face_index"] == 1
+    ledger = rows(tables, EXTRACTIONS)
+    assert {video_id: (row["outcome"], row["frames"], row["faces"]) for video_id, row in ledger.items()} == {
+        "d/r": ("DONE", 2, 3),
+        "d/f": ("DONE", 1, 1),
+        "d/g": ("DONE", 1, 1),
+        "d/bad": ("FAILED", 0, 0),
+    }
+    assert ledger["d/bad"]["reason"] == "UNREADABLE_CROP"
+    assert Counter(row["video_id"] for row in tables.read(FRAMES).collect()) == {"d/r": 2, "d/f": 1, "d/g": 1}
+    videos = rows(tables)
+    assert {row["given_split"] for row in videos.values()} == {"train"}
+    assert videos["d/r"]["fingerprint"] == ledger["d/r"]["fingerprint"]
+
+    versions = tables.versions()
+    assert run(tables, crops=crops).chunks_new == 0
+    assert tables.versions() == versions
+
+    # One crop replaced, one taken away, one video more: only their rows differ, and scores of the old go.
+    scored = [
+        (row["face_id"], "m", row["video_id"], extractor, row["frame_index"], None, 0.5) for row in faces.values()
+    ]
+    tables.insert_new(PREDICTIONS, tables.spark.createDataFrame(scored, PREDICTIONS.spark_schema()))
+    picture(crops / "train" / "real" / "r-0-0.png", 77)
+    (crops / "train" / "real" / "r-12-0.jpg").unlink()
+    picture(crops / "train" / "fake" / "new-1-0.png", 78)
+    (crops / "train" / "fake" / "f-3-0.jpeg").unlink()
+    # A second folder has other crops of r, and a zip the video g itself, with another label.
+    picture(tmp_path / "copy" / "real" / "r-5-0.png", 79)
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"g.mp4": b"g"}, {"g.mp4": REAL}))
+    third = run(tables, crops=f"{crops},{tmp_path}/copy", chunks=tmp_path / "a.zip")
+    assert (third.videos_new, third.videos_changed, third.faces_new) == (1, 3, 3)
+    after = rows(tables, FACES)
+    assert set(after) == set(faces) - {face["face_id"], f"d/f/{extractor}/000003/00"} | {f"d/new/{extractor}/000001/00"}
+    changed = f"d/r/{extractor}/000000/00"
+    assert after[changed]["image"] == (crops / "train" / "real" / "r-0-0.png").read_bytes() != faces[changed]["image"]
+    assert {row["video_id"] for row in tables.read(PREDICTIONS).collect()} == {"d/g"}
+    ledger = rows(tables, EXTRACTIONS)
+    assert ledger["d/r"]["faces"] == 2 and set(ledger) == {"d/r", "d/g", "d/bad", "d/new"}
+    videos = rows(tables)
+    assert (videos["d/g"]["packing"], videos["d/g"]["label"]) == ("stored", None)
+    codes = {video_id: [problem.partition(":")[0] for problem in row["problems"]] for video_id, row in videos.items()}
+    assert codes["d/g"] == ["ALSO", "LABEL_CONFLICT"] and codes["d/f"] == ["MISSING_FILE"]
+    assert codes["d/r"] == ["CHANGED", "DUPLICATE_DIFFERS"]
+    copied = rows(tables, CHUNKS)[f"file://{tmp_path}/copy"]["problems"]
+    assert copied == ["DUPLICATE: crops of 1 videos come from another folder, first d/r"]
+
+    versions = tables.versions()
+    assert run(tables, crops=f"{crops},{tmp_path}/copy", chunks=tmp_path / "a.zip").chunks_new == 0
+    assert tables.versions() == versions
+
+
+@pytest.mark.spark
+@pytest.mark.shared
+def test_crops_of_the_sample_data(tables: Tables, sample_data: Path) -> None:
+    folder = sample_data / "face_crops"
+    result = run(tables, crops=folder, crop_pattern="<video>[_<original>]_<k>")
+    named: dict[str, set[str]] = {}
+    for path in folder.rglob("*.jpg"):
+        named.setdefault(path.parent.name, set()).add(path.name)
+    assert result.faces_new == len(named["real"] | named["fake"])
+    videos = rows(tables)
+    expected = {f"d/{name.split('_')[0]}": label.upper() for label, names in named.items() for name in names}
+    assert {video_id: row["label"] for video_id, row in videos.items()} == expected
+    assert videos["d/akndzxxbai"]["original"] == "d/ryfqnbcpmt"
+    assert tables.read(FACES).where("crop_w = 224 AND crop_h = 224 AND format = 'jpeg'").count() == result.faces_new

@@ -1,0 +1,125 @@
+"""One member's bytes by its range, against zipfile."""
+
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dflib.errors import StorageError, VideoError
+from dflib.sources.archive import Member, read_directory
+from dflib.sources.members import read_member
+from dflib.storage import Storage
+
+VIDEO = random.Random(1).randbytes(5000) + bytes(3000)
+
+
+@pytest.fixture(params=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+def member(request: pytest.FixtureRequest, tmp_path: Path, storage: Storage) -> tuple[str, Member]:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", request.param) as archive:
+        archive.writestr("a.mp4", VIDEO)
+        archive.writestr("b.mp4", b"other")
+    uri = f"file://{path}"
+    return uri, read_directory(storage, storage.stat(uri))[0]
+
+
+def read(storage: Storage, uri: str, member: Member, **changes: object) -> bytes:
+    arguments = {
+        "offset": member.offset,
+        "length": member.length,
+        "packing": member.packing,
+        "crc32": member.crc32,
+        "size": member.size,
+        "max_bytes": 1 << 20,
+    }
+    return read_member(storage, uri, **(arguments | changes))  # type: ignore[arg-type]
+
+
+def test_gives_the_bytes_in_one_request(storage: Storage, member: tuple[str, Member]) -> None:
+    before = storage.counters.requests
+    assert read(storage, *member) == VIDEO
+    assert storage.counters.requests == before + 1
+
+
+def test_crc_is_checked(storage: Storage, member: tuple[str, Member]) -> None:
+    with pytest.raises(VideoError) as caught:
+        read(storage, *member, crc32=1)
+    assert caught.value.reason == "CRC_MISMATCH"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"size": 0}, "EMPTY_FILE"),
+        ({"size": len(VIDEO) + 1}, "BAD_RANGE"),
+        ({"offset": 3}, "BAD_RANGE"),
+        ({"length": 1 << 19}, "BAD_RANGE"),
+        ({"length": 29}, "BAD_RANGE"),
+        ({"offset": None}, "BAD_RANGE"),
+        ({"length": None}, "BAD_RANGE"),
+        ({"length": 1 << 40}, "TOO_LARGE"),
+        ({"max_bytes": len(VIDEO) - 1}, "TOO_LARGE"),
+        ({"packing": "crops"}, "UNSUPPORTED_PACKING"),
+    ],
+)
+def test_refusals(storage: Storage, member: tuple[str, Member], changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(VideoError) as caught:
+        read(storage, *member, **changes)
+    assert caught.value.reason == reason
+
+
+def test_nothing_is_read_of_what_is_too_large(storage: Storage, member: tuple[str, Member]) -> None:
+    before = storage.counters.requests
+    with pytest.raises(VideoError):
+        read(storage, *member, max_bytes=10)
+    assert storage.counters.requests == before
+
+
+def test_a_bomb_is_not_inflated(storage: Storage, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.mp4", bytes(50 << 20))
+    uri = f"file://{path}"
+    found = read_directory(storage, storage.stat(uri))[0]
+    with pytest.raises(VideoError, match="exactly 100 bytes"):
+        read(storage, uri, found, size=100)
+
+
+def test_a_file_is_read_whole_in_one_request(storage: Storage, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(VIDEO)
+    uri = f"file://{path}"
+    assert read_member(storage, uri, None, None, "file", None, len(VIDEO), 1 << 20) == VIDEO
+    assert storage.counters.requests == 1
+
+
+@pytest.mark.parametrize("change", [b"", b"more"])
+def test_a_file_that_has_changed_its_size(storage: Storage, tmp_path: Path, change: bytes) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(VIDEO + change if change else VIDEO[:-1])
+    with pytest.raises(VideoError, match=r"BAD_RANGE: .*no longer 8000 bytes long"):
+        read_member(storage, f"file://{path}", None, None, "file", None, len(VIDEO), 1 << 20)
+
+
+def test_a_missing_archive_is_an_error_of_storage(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"gone\.zip"):
+        read_member(storage, f"file://{tmp_path}/gone.zip", 0, 100, "stored", 0, 10, 1000)
+
+
+def test_corrupted_ranges_raise_nothing_else(storage: Storage, member: tuple[str, Member], tmp_path: Path) -> None:
+    uri, found = member
+    content = bytearray(Path(uri.removeprefix("file://")).read_bytes())
+    numbers = random.Random(7)
+    path = tmp_path / "bad.zip"
+    refused = 0
+    for _ in range(300):
+        bad = bytearray(content)
+        for _ in range(numbers.randint(1, 8)):
+            bad[numbers.randrange(found.offset, found.offset + found.length)] = numbers.randrange(256)
+        path.write_bytes(bad)
+        try:
+            assert read(storage, f"file://{path}", found) == VIDEO
+        except VideoError:
+            refused += 1
+    assert refused > 250

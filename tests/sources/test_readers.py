@@ -1,0 +1,234 @@
+"""Chunks read: real zips and folders become rows."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dflib.config import Sources
+from dflib.errors import SourceError
+from dflib.sources import discovery
+from dflib.sources.chunk import Chunk, Source, code
+from dflib.sources.readers import read_folder, read_zip
+from dflib.storage import Storage
+
+REAL, FAKE = {"label": "REAL", "split": "train"}, {"label": "FAKE", "split": "train", "original": "real.mp4"}
+
+
+def codes(chunk: Chunk) -> dict[str, list[str]]:
+    return {video.video_id: [code(problem) for problem in video.problems] for video in chunk.videos}
+
+
+def labels(chunk: Chunk) -> dict[str, str | None]:
+    return {video.video_id: video.label for video in chunk.videos}
+
+
+def folder(storage: Storage, path: Path, csv: Path | None = None) -> Chunk:
+    sources = Sources(
+        dataset="d",
+        chunks=str(path),
+        crops=(),
+        crop_pattern="<video>",
+        crop_real="real",
+        crop_fake="fake",
+        labels=str(csv) if csv else None,
+    )
+    (source,) = discovery.find_chunks(storage, sources)
+    return read_folder(storage, source, "d")
+
+
+def test_a_chunk_zip(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+    metadata = {"real.mp4": REAL, "fake.mp4": FAKE}
+    chunk = read_bytes_as_zip(zip_bytes({"real.mp4": b"r" * 9, "fake.mp4": b"f" * 7}, metadata))
+    assert chunk.problems == [] and chunk.members == 3
+    fake, real = chunk.videos
+    assert (fake.video_id, fake.label, fake.original, fake.source_group) == ("d/fake", "FAKE", "d/real", "d/real")
+    assert (real.video_id, real.label, real.original, real.source_group) == ("d/real", "REAL", None, "d/real")
+    assert (real.chunk, real.member, real.size, real.packing) == ("chunk", "part/real.mp4", 9, "stored")
+    assert real.given_split == "train" and real.fingerprint == f"{real.crc32:08x}-9" and real.problems == ()
+
+
+def test_missing_and_unknown_labels(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
+    metadata = {"a.mp4": {"label": "PERHAPS"}, "gone.mp4": REAL, "empty.mp4": REAL, "../x.mp4": REAL}
+    chunk = read_bytes_as_zip(zip_bytes({"a.mp4": b"a", "unnamed.mp4": b"b", "empty.mp4": b""}, metadata))
+    assert codes(chunk) == {
+        "d/a": ["UNKNOWN_LABEL"],
+        "d/empty": ["EMPTY_FILE"],
+        "d/unnamed": ["NO_METADATA_ENTRY"],
+        "d/gone": ["MISSING_FILE"],
+    }
+    assert labels(chunk) == {"d/a": None, "d/empty": "REAL", "d/unnamed": None, "d/gone": "REAL"}
+    gone = chunk.videos[-1]
+    assert (gone.uri, gone.member, gone.size, gone.fingerprint) == (None, None, None, None)
+    assert [code(problem) for problem in chunk.problems] == ["UNSAFE_NAME"]
+
+
+def test_a_zip_without_metadata(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+    chunk = read_bytes_as_zip(zip_bytes({"a.mp4": b"a", "sub/b.mp4": b"b"}))
+    assert codes(chunk) == {"d/a": [], "d/sub/b": []} and set(labels(chunk).values()) == {None}
+
+
+def test_metadata_deep_in_the_zip_and_a_macs_twins(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
+    files = {"x/y/a.mp4": b"a", "x/y/metadata.json": json.dumps({"a.mp4": REAL}).encode(), "z.mp4": b"z"}
+    twins = {"__MACOSX/x/y/._a.mp4": b"-", "__MACOSX/x/y/metadata.json": b"-"}
+    chunk = read_bytes_as_zip(zip_bytes(files | twins, folder=""))
+    assert labels(chunk) == {"d/a": "REAL", "d/z": None} and chunk.problems == []
+
+
+def test_two_parts_in_one_zip(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+    files = {
+        "p0/a.mp4": b"a",
+        "p0/metadata.json": json.dumps({"a.mp4": REAL}).encode(),
+        "p1/a.mp4": b"other",
+        "p1/b.mp4": b"b",
+        "p1/metadata.json": json.dumps({"a.mp4": FAKE, "b.mp4": FAKE}).encode(),
+    }
+    chunk = read_bytes_as_zip(zip_bytes(files, folder="all/"))
+    assert labels(chunk) == {"d/a": "REAL", "d/b": "FAKE"}
+    (problem,) = chunk.problems
+    assert problem == "DUPLICATE: all/p1/a.mp4 gives the id d/a, as all/p0/a.mp4 does; it is left out"
+
+
+@pytest.mark.parametrize("metadata", [b"", b"[]", b"{" * 99_999, b'{"a.mp4": 1, "a.mp4": 1}'])
+def test_bad_metadata_leaves_the_videos(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk], metadata: bytes
+) -> None:
+    chunk = read_bytes_as_zip(zip_bytes({"a.mp4": b"a"}, metadata))
+    assert labels(chunk) == {"d/a": None}
+    assert [code(problem) for problem in chunk.problems] == ["BAD_METADATA"]
+
+
+def test_a_bomb_for_metadata_is_not_inflated(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
+    bomb = zip_bytes({"a.mp4": b"a"}, b" " * (65 << 20), packing=zipfile.ZIP_DEFLATED)
+    chunk = read_bytes_as_zip(bomb)
+    (problem,) = chunk.problems
+    assert problem.startswith("BAD_METADATA: TOO_LARGE") and labels(chunk) == {"d/a": None}
+
+
+def test_members_with_unsafe_names(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
+    names = ["../../etc/a.mp4", "/abs.mp4", "x/../../b.mp4", "back\\slash.mp4", "ok.mp4"]
+    content = zip_bytes(dict.fromkeys([*names, "nul#.mp4"], b"x"), folder="").replace(b"nul#", b"nul\0")
+    chunk = read_bytes_as_zip(content)
+    assert list(labels(chunk)) == ["d/ok"]
+    assert [code(problem) for problem in chunk.problems] == ["UNSAFE_NAME"] * 5
+
+
+def test_a_member_whose_bytes_cannot_be_had_keeps_its_row(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
+    chunk = read_bytes_as_zip(zip_bytes({"a.mp4": b"a" * 99}, {"a.mp4": REAL}, packing=zipfile.ZIP_BZIP2))
+    (video,) = chunk.videos
+    assert video.uri is None and video.member == "part/a.mp4" and codes(chunk) == {"d/a": ["UNSUPPORTED_PACKING"]}
+    # The metadata member is packed in the same way.
+    assert [code(problem) for problem in chunk.problems] == ["BAD_METADATA"]
+
+
+def test_a_zip_of_something_else(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+    assert read_bytes_as_zip(zip_bytes({"a.txt": b"a"})).problems == ["NO_VIDEOS: holds no file that ends like a video"]
+    chunk = read_bytes_as_zip(b"PK nothing")
+    assert chunk.videos == [] and [code(problem) for problem in chunk.problems] == ["NOT_A_ZIP"]
+
+
+@pytest.mark.parametrize("part", ["sample", "part_3"])
+def test_the_challenges_metadata_in_a_zip(
+    sample_data: Path,
+    zip_bytes: Callable[..., bytes],
+    read_bytes_as_zip: Callable[[bytes], Chunk],
+    part: str,
+) -> None:
+    (path,) = (sample_data / "dfdc" / "metadata").glob(f"*{part}*.json")
+    reference = json.loads(path.read_text())
+    present = sorted(reference)[::2]
+    chunk = read_bytes_as_zip(zip_bytes({name: name.encode() for name in present}, path.read_bytes()))
+    assert labels(chunk) == {f"d/{name[:-4]}": entry["label"] for name, entry in reference.items()}
+    missing = {video_id for video_id, found in codes(chunk).items() if found == ["MISSING_FILE"]}
+    assert missing == {f"d/{name[:-4]}" for name in set(reference) - set(present)}
+
+
+def test_a_real_chunk_folder_and_its_zip_give_the_same_labels(
+    sample_data: Path, storage: Storage, tmp_path: Path
+) -> None:
+    part = sample_data / "dfdc" / "dfdc_train_part_0"
+    with zipfile.ZipFile(tmp_path / "dfdc_train_part_00.zip", "w") as made:
+        for path in part.iterdir():
+            made.write(path, f"dfdc_train_part_0/{path.name}")
+    uri = f"file://{tmp_path}/dfdc_train_part_00.zip"
+    before = storage.counters.requests, storage.counters.bytes_read
+    zipped = read_zip(storage, Source("zip", uri, (storage.stat(uri),)), "d")
+    assert storage.counters.requests - before[0] <= 6
+    assert storage.counters.bytes_read - before[1] < 0.01 * zipped.source.size
+    plain = folder(storage, part)
+    assert labels(zipped) == labels(plain) and len(labels(plain)) == 5
+    assert [video.original for video in zipped.videos] == [video.original for video in plain.videos]
+    assert [video.size for video in zipped.videos] == [video.size for video in plain.videos]
+    assert {video.packing for video in plain.videos} == {"file"}
+
+
+def test_a_plain_folder_with_its_own_labels(storage: Storage, tmp_path: Path) -> None:
+    for name in ("x/a.mp4", "x/b.avi", "c.mov", "y/same.mp4", "z/same.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"video")
+    (tmp_path / "labels.csv").write_text(
+        "video,label,original\nx/a.mp4,fake,c.mov\nb,REAL,\nc,REAL,\nsame,REAL,\nnowhere.mp4,FAKE,\n"
+    )
+    chunk = folder(storage, tmp_path)
+    assert labels(chunk) == {
+        "d/c": "REAL",
+        "d/x/a": "FAKE",
+        "d/x/b": "REAL",
+        "d/y/same": None,
+        "d/z/same": None,
+        "d/nowhere": "FAKE",
+        "d/same": "REAL",
+    }
+    assert {video_id: found for video_id, found in codes(chunk).items() if found} == {
+        "d/y/same": ["NO_METADATA_ENTRY"],
+        "d/z/same": ["NO_METADATA_ENTRY"],
+        "d/nowhere": ["MISSING_FILE"],
+        "d/same": ["MISSING_FILE"],
+    }
+    assert next(video for video in chunk.videos if video.video_id == "d/x/a").original == "d/c"
+
+
+def test_labels_given_from_elsewhere(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "a.mp4").write_bytes(b"video")
+    csv = tmp_path / "all.csv"
+    csv.write_text("video,label\na,REAL\nb,FAKE\n")
+    chunk = folder(storage, tmp_path / "v", csv)
+    assert labels(chunk) == {"d/a": "REAL"}
+    assert chunk.problems == ["UNUSED_LABELS: 1 lines of the labels file name no video here, first b"]
+    csv.write_text("video,label\na\n")
+    with pytest.raises(SourceError, match=r"all\.csv: line 2"):
+        folder(storage, tmp_path / "v", csv)
+
+
+def test_a_plain_folder_without_labels(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    chunk = folder(storage, tmp_path)
+    assert labels(chunk) == {"d/a": None} and codes(chunk) == {"d/a": []} and chunk.problems == []
+
+
+@pytest.mark.parametrize("below", ["", "manipulated_sequences"])
+def test_the_ffpp_layout(sample_data: Path, storage: Storage, below: str) -> None:
+    chunk = folder(storage, sample_data / "ffpp" / below)
+    fake = next(video for video in chunk.videos if video.label == "FAKE")
+    assert fake.video_id == "d/Deepfakes/c23/519_515" and fake.original == "d/youtube/c23/519"
+    assert (fake.manipulation, fake.compression, fake.source_group) == ("Deepfakes", "c23", "d/youtube/519")
+    if not below:
+        assert sorted(labels(chunk).items()) == [
+            ("d/Deepfakes/c23/519_515", "FAKE"),
+            ("d/youtube/c23/009", "REAL"),
+            ("d/youtube/c23/100", "REAL"),
+            ("d/youtube/c23/519", "REAL"),
+        ]

@@ -1,0 +1,151 @@
+"""Fitting in its child process: it learns, goes on after a kill, mirrors over devices, and says what is wrong."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+
+from dflib import uris
+from dflib.config import Train
+from dflib.errors import CountError
+from dflib.models import saved
+from dflib.progress import Progress
+from dflib.storage import Storage
+from dflib.training import launch
+from dflib.training.fit import State
+from dflib.training.launch import Epoch, Spec
+from tests.training.made_faces import parquet_set, settings
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    """An S3 server with an empty bucket named ``bucket``."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    storage = Storage(f"http://{host}:{port}", "us-east-1", path_style=True)
+    boto3.client("s3", endpoint_url=storage.endpoint, region_name="us-east-1").create_bucket(Bucket="bucket")
+    yield storage
+    server.stop()
+
+
+def spec(folder: Path, *overrides: str) -> Spec:
+    """64 faces to train on and 30 to judge by, 32 pixels, ten epochs; fakes are red, reals are blue."""
+    small = ["train.view.size=32", "train.batch=8", "train.epochs=10", "train.patience=10", "train.optimizer_rate=0.01"]
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    return Spec(
+        train=settings(folder, *small, "train.network=meso4", *overrides).train.model_dump(),
+        files={split: parquet_set(folder / "set", split, rows) for split, rows in (("train", 64), ("validation", 30))},
+        rows={"train": 64, "validation": 30},
+        folder=str(work),
+        remote=None,
+        storage=Storage().__getstate__(),
+    )
+
+
+def run(told: Spec) -> launch.Result:
+    return launch.run(told, Progress(io.StringIO()))
+
+
+def test_a_killed_training_goes_on_where_it_was_and_learns(tmp_path: Path) -> None:
+    told = spec(tmp_path)
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps(asdict(told)))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dflib.training.fit", str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert child.stdin is not None and child.stdout is not None
+    for line in child.stdout:
+        if json.loads(line).get("epoch") == 2:
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdin.close()
+    child.stdout.close()
+    before = State.read(Path(told.folder)).history
+    assert 2 <= len(before) < 10
+    result = run(told)
+    assert list(result.history[: len(before)]) == before, "the epochs before the kill are kept"
+    assert [epoch.epoch for epoch in result.history] == list(range(1, 11))
+    # Going on, not beginning again: the first epoch afterwards is better than the very first.
+    assert result.history[len(before)].loss < result.history[0].loss
+    assert result.best_epoch.val_loss == min(epoch.val_loss for epoch in result.history) < 0.3
+    assert result.best_epoch.val_accuracy > 0.9
+    work = Path(told.folder)
+    red, blue = np.zeros((2, 4, 32, 32, 3), np.uint8) + 60
+    red[..., 0] += 90
+    blue[..., 2] += 90
+    scorer = saved.load(work / "saved_model")
+    assert scorer(red).min() > 0.5 > scorer(blue).max(), "p_fake: 1 is fake"
+    with np.load(work / "examples.npz") as examples:
+        assert set(examples) == {"real", "real_augmented", "fake", "fake_augmented"}
+        assert all(array.shape == (8, 32, 32, 3) for array in examples.values())
+    # Finished: asked again, it trains no more.
+    assert run(told).history == result.history
+
+
+def test_mirrored_over_two_devices(tmp_path: Path) -> None:
+    told = replace(spec(tmp_path, "train.epochs=4", "train.batch=12"), devices=["CPU:0", "CPU:1"])
+    result = run(told)
+    assert result.devices == ("CPU:0", "CPU:1") and len(result.history) == 4
+    assert result.history[-1].loss < result.history[0].loss
+
+
+def test_errors_of_the_child_come_as_what_they_are(tmp_path: Path) -> None:
+    told = spec(tmp_path)
+    with pytest.raises(CountError, match="footers promise 64 rows, the training set 65"):
+        run(replace(told, rows={"train": 65, "validation": 30}))
+
+
+def test_set_and_checkpoints_on_s3(tmp_path: Path, s3: Storage) -> None:
+    told = spec(tmp_path)
+    files = {}
+    for split, of_split in told.files.items():
+        files[split] = [f"s3://bucket/a set/{uris.name(file)}" for file in of_split]
+        for file, remote in zip(of_split, files[split], strict=True):
+            s3.write(remote, s3.read(file))
+    work = "s3://bucket/models/_training/m"
+    histories = []
+    for epochs in (2, 3):
+        # Each time another folder, as on another machine: only what lies on S3 is left of the time before.
+        with launch.workplace(s3, work) as (folder, remote):
+            train = told.train | {"epochs": epochs}
+            onto = replace(told, train=train, files=files, folder=str(folder), remote=remote, storage=s3.__getstate__())
+            histories.append(run(onto).history)
+        assert not folder.exists()
+    assert len(histories[1]) == 3 and histories[1][:2] == histories[0]
+
+
+def epochs(*losses: float) -> tuple[State, list[bool]]:
+    state = State()
+    better = [state.add(Epoch(n, 1, 0.5, loss, 1 - loss, 1), "val_loss") for n, loss in enumerate(losses, 1)]
+    return state, better
+
+
+def test_training_stops_after_patience_without_improvement() -> None:
+    train = Train.model_validate(settings(Path("/nowhere")).train.model_dump() | {"patience": 2, "epochs": 9})
+    state, better = epochs(0.5, 0.4, 0.4)
+    assert better == [True, True, False] and state.best == 2 and not state.finished(train)
+    assert epochs(0.5, 0.4, 0.4, 0.45)[0].finished(train)
+    assert not epochs(0.5, 0.4, 0.4, 0.3)[0].finished(train)
+    assert epochs(*[1 - n / 10 for n in range(9)])[0].finished(train)
+
+
+def test_val_accuracy_is_better_when_higher() -> None:
+    state = State()
+    rows = [Epoch(n, 1, 0.5, 1, accuracy, 1) for n, accuracy in enumerate((0.5, 0.7, 0.6), 1)]
+    assert [state.add(row, "val_accuracy") for row in rows] == [True, True, False] and state.best == 2

@@ -1,0 +1,91 @@
+"""The whole step on real tables: dry run, training, the page, the model's row, and nothing the second time."""
+
+import io
+import json
+import os
+import runpy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dflib.cluster.package import pack
+from dflib.config import Config
+from dflib.errors import ConfigError, TrainingError
+from dflib.job import Job, Summary
+from dflib.models import registry, saved
+from dflib.progress import Progress
+from dflib.storage import Storage
+from dflib.tables.schemas import MODELS, SPLITS
+from dflib.tables.store import Tables
+from dflib.training import train
+from tests.training.made_faces import EXTRACTOR, fill, groups, settings
+
+SMALL = ("train.view.size=32", "train.epochs=2", "train.batch=16", "splits.by=original")
+
+
+def job_of(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> Job:
+    return Job("run", config, tables.spark, storage, tables, Progress(io.StringIO()), dry_run)
+
+
+@pytest.mark.spark
+def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: Storage, tmp_path: Path) -> None:
+    script: Any = runpy.run_path(str(Path(__file__).parent.parent.parent / "jobs" / "train.py"))["run"]
+    fill(tables, groups(12, fakes=1, faces=4))
+    config = settings(tmp_path, *SMALL)
+    job = job_of(tables, storage, config)
+
+    dry: Summary = script(replace(job, dry_run=True))
+    assert "would be trained" in dry.line
+    assert not tables.exists(SPLITS) and not tables.exists(MODELS) and not (tmp_path / "models").exists()
+
+    summary: Summary = script(job)
+    model_id = summary.counts["model_id"]
+    assert dry.line.split(";")[0] in summary.line and "2 epochs in" in summary.line
+    model = registry.find(tables, model_id)
+    assert (model.extractor, model.training_set) == (EXTRACTOR, summary.counts["training_set"])
+    assert model.metrics is not None and model.metrics["epochs"] == 2
+    train_groups = tables.read(SPLITS).where("split = 'train'").count()
+    assert model.metrics["train_faces"] == summary.counts["faces"]["train"] == train_groups * 2 * 4
+    saved.load(registry.fetch(storage, model.uri, model.sha256))
+    assert len(json.loads(model.settings or "")["history"]) == 2
+    assert list((tmp_path / "models" / "_training").iterdir()) == [], "the work folder is cleared"
+
+    html = (tmp_path / "reports" / "training" / f"{model_id}.html").read_text()
+    assert html.count("<svg") == 2 and html.count("<img") == 32 and "http://" not in html.split("<body>")[0]
+    assert summary.counts["training_set"] in html and "A control" not in html
+
+    versions, files = tables.versions(), sorted(tmp_path.rglob("*"))
+    again: Summary = script(job)
+    assert "nothing to do" in again.line and again.counts["model_id"] == model_id
+    assert tables.versions() == versions and sorted(tmp_path.rglob("*")) == files
+
+    named = settings(tmp_path, *SMALL, f"train.name={model_id}", "train.epochs=3")
+    with pytest.raises(TrainingError, match="names are never given twice"):
+        train.plan(tables, storage, named)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["splits.validation=0"], "validation must be above 0"),
+        (["splits.validation=0.5", "splits.test=0.5"], "both together below 1"),
+        (["train.network=efficientnetb0", "train.backbone=imagenet"], "nothing is downloaded"),
+        (["train.backbone=/x.h5"], "meso4 has no backbone"),
+    ],
+)
+def test_settings_that_no_training_can_use(overrides: list[str], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        train.check(settings(Path("/nowhere"), *overrides))
+
+
+def test_the_page_template_is_found_in_the_package_that_a_cluster_gets(tmp_path: Path) -> None:
+    code = "import dflib, jinja2; print(dflib, jinja2.PackageLoader('dflib.training', '').list_templates())"
+    environment = os.environ | {"PYTHONPATH": str(pack(tmp_path))}
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ".zip/dflib/" in found.stdout and "training.html.j2" in found.stdout
