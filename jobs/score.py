@@ -19,9 +19,13 @@ def _line(result: ScoreResult, dry_run: bool) -> str:
     if dry_run:
         return f"{faces} would be scored by {result.model_id}"
     return (
-        f"{faces} scored by {result.model_id} in {result.tasks} tasks, {result.loads} model loads in "
-        f"{result.workers} workers; p_fake mean {result.mean:.2f}; {result.seconds:.0f} s"
+        f"{faces} scored by {result.model_id} in {_counted(result.tasks, 'task')}, "
+        f"{_counted(result.loads, 'model load')} in {_counted(result.workers, 'worker')}; p_fake mean {result.mean:.2f}; {result.seconds:.0f} s"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

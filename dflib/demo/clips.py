@@ -20,7 +20,7 @@ import numpy.typing as npt
 Rgb = npt.NDArray[np.uint8]
 
 # Without mbtree: with it, equal pictures now and then give other bytes (seen with its SIMD code, not with asm=0).
-X264_DEFAULTS = {"preset": "veryfast", "crf": "21", "bf": "3", "mbtree": "0"}
+X264_DEFAULTS = {"preset": "superfast", "crf": "22", "bf": "3", "mbtree": "0"}
 AUDIO_RATE = 16_000
 AUDIO_HZ = 220.0
 

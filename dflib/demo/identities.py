@@ -61,16 +61,17 @@ def identity(seed: int, index: int) -> Identity:
     """
     random = np.random.default_rng([seed, 1, index])
     astronaut, hopper = _portraits()
-    # Which portrait leads alternates, so that a small set has both; how much of the other is mixed in is drawn.
+    # Each portrait leads in half of any row of identities, whatever the stride; how much of the other is mixed
+    # in is drawn.
     share = random.uniform(0.0, 0.45)
-    share = share if index % 2 else 1 - share
+    share = share if index * 0.618 % 1 < 0.5 else 1 - share
     figure = share * astronaut + (1 - share) * hopper
     if random.random() < 0.5:
         figure = figure[:, ::-1]
     figure = _recoloured(_warped(figure, random), random)
     # Skin is never smooth. The texture belongs to the person and so is lost where a face is resampled.
     grain = cv2.GaussianBlur(random.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), 1.0)
-    figure = figure * (1 + 0.2 * grain[..., None])
+    figure = figure * (1 + 0.25 * grain[..., None])
     return Identity(f"id_{index:03d}", np.clip(figure, 0, 255).astype(np.float32), _silhouette())
 
 
@@ -92,7 +93,7 @@ def swapped(target: Identity, donor: Identity, random: np.random.Generator) -> I
     x, y, w, h = (int(v) for v in FACE_BOX)
     here = target.figure[y : y + h, x : x + w]
     face = donor.figure[y : y + h, x : x + w]
-    low = int(random.integers(40, 57))  # pixels across the face, as the output of a small generator
+    low = int(random.integers(40, 53))  # pixels across the face, as the output of a small generator
     small = cv2.resize(face, (low, low * h // w), interpolation=cv2.INTER_AREA)
     face = np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
     # Colours are matched in the mean, but not exactly.

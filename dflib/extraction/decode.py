@@ -180,7 +180,7 @@ def decode(
             try:
                 pictures = packet.decode()
             except (av.FFmpegError, ValueError) as error:
-                problem(f"packet at {packet.pts}: {error}")
+                problem(f"packet at {packet.pts}: {_reason(error)}")
                 continue
             for picture in pictures:
                 counted += 1
@@ -219,7 +219,7 @@ def _opened(content: bytes) -> Iterator[tuple[Any, Any]]:
     try:
         container = av.open(io.BytesIO(content), metadata_errors="ignore", options={"format_whitelist": FORMATS})
     except (av.FFmpegError, ValueError) as error:
-        raise VideoError("UNREADABLE", f"can't be opened as a video: {error}") from None
+        raise VideoError("UNREADABLE", f"can't be opened as a video: {_reason(error)}") from None
     with container:
         stream = container.streams.best("video")
         if stream is None or stream.disposition & stream.disposition.attached_pic:
@@ -238,7 +238,12 @@ def _packets(container: Any, stream: Any, problem: Callable[[str], None], flush:
             if packet.size or flush:
                 yield packet
     except (av.FFmpegError, ValueError) as error:
-        problem(f"packets can't be read any further: {error}")
+        problem(f"packets can't be read any further: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's own words where there are some, without the name of a file that is none."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:

@@ -225,8 +225,8 @@ def _watched(
     finally:
         ended.set()
         watcher.join()
-        context.setLocalProperty("spark.jobGroup.id", "")
-        context.setLocalProperty("spark.job.description", "")
+        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # None takes it away
+        context.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
 
 
 def _finished_tasks(context: SparkContext, group: str, tasks: int) -> int:

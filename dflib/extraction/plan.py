@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 TASKS_A_SLOT = 3
 """Tasks aimed at for each slot, where there are videos enough: the last ones to end then keep few slots waiting."""
 
-UNREADABLE_PROBLEMS = ("MISSING_FILE", "EMPTY_FILE")
+UNREADABLE_PROBLEMS = ("MISSING_FILE", "EMPTY_FILE", "BAD_RANGE", "UNSUPPORTED_PACKING")
 """Problems found by ingest that leave nothing to read."""
 
 

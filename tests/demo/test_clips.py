@@ -60,7 +60,7 @@ def test_rotation_is_flagged_and_undone_by_a_reader(rotation):
 
 
 def test_options_reach_the_encoder():
-    no_b, _ = encode_bytes(pictures(), options={"bf": "0", "g": "5"}, audio=False)
+    no_b, _ = encode_bytes(pictures(), options={"bf": "0", "g": "5", "sc_threshold": "0"}, audio=False)
     assert {PictureType(frame.pict_type).name for frame, _ in decoded(no_b)} == {"I", "P"}
     assert sum(frame.key_frame for frame, _ in decoded(no_b)) == 4
     with av.open(io.BytesIO(no_b)) as file:

@@ -1,6 +1,5 @@
 """Extract on a real Spark session with real Delta tables, from a zip made with zipfile."""
 
-import dataclasses
 import io
 import zipfile
 from datetime import UTC, datetime
@@ -19,7 +18,6 @@ from dflib.errors import ConfigError, CountError, TableError
 from dflib.extraction import extract as driver
 from dflib.extraction.extract import extract
 from dflib.extraction.extractor import extractor_id
-from dflib.extraction.plan import Planned, tasks, waves
 from dflib.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS
@@ -191,45 +189,11 @@ def test_counts_that_disagree_raise() -> None:
         driver._same("staged", (2, 4, 1), (2, 3, 1))
 
 
-@pytest.mark.parametrize(("count", "slots", "task_bytes"), [(192, 2, 64 << 20), (3, 8, 64 << 20), (500, 2, 1 << 20)])
-def test_tasks_hold_every_video_once_in_order(count: int, slots: int, task_bytes: int) -> None:
-    videos = [video(number, size=50_000 + 997 * (number % 13)) for number in range(count)]
-    cut = tasks(videos, task_bytes, slots)
-    assert [one for task in cut for one in task] == videos
-    assert min(count, 3 * slots) - 1 <= len(cut)
-    sizes = [sum(one.bytes for one in task) for task in cut]
-    assert max(sizes) <= task_bytes + 2 * 62_000
-    assert max(sizes) <= 2 * sum(sizes) / len(sizes) + 2 * 62_000, "no task is far above the mean"
-
-
-def test_tasks_of_videos_without_bytes() -> None:
-    assert tasks([], 1000, 4) == []
-    empty = [dataclasses.replace(video(number), problem=("MISSING_FILE", "x")) for number in range(5)]
-    assert [one for task in tasks(empty, 1000, 1) for one in task] == empty
-
-
-def test_waves() -> None:
-    videos = [video(number) for number in range(7)]
-    assert list(map(len, waves(videos, 3))) == [3, 3, 1] and waves([], 3) == []
-
-
 @pytest.mark.parametrize("preset", ["per_second:0.0", "per_second:.0"])
 def test_sampling_of_nothing_is_refused(preset: str, tables: Tables, storage: Storage, config: Config) -> None:
     wrong = config.model_copy(update={"sampling": config.sampling.model_copy(update={"frames": preset})})
     with pytest.raises(ConfigError, match="must be above 0"):
         extract(tables, storage, wrong, "run1", Progress(io.StringIO()))
-
-
-def test_extractor_names_what_changes_rows(config: Config) -> None:
-    name = extractor_id(config)
-    assert name.startswith("even4-mtcnn-") and len(name.rpartition("-")[2]) == 8
-    assert extractor_id(with_extract(config, wave_videos=1)) == name
-    other = config.model_copy(update={"crops": config.crops.model_copy(update={"margin": 0.5})})
-    assert extractor_id(other) != name
-
-
-def video(number: int, size: int = 1000) -> Planned:
-    return Planned(f"t/{number:04d}", "file:///z.zip", number * 100_000, size, "stored", 1, size, "f")
 
 
 def with_extract(config: Config, **changes: Any) -> Config:

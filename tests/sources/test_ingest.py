@@ -8,12 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pyspark.sql import DataFrame
 
 from dflib.config import Sources
 from dflib.errors import ConfigError, SourceError
 from dflib.sources.ingest import IngestResult, check, ingest
 from dflib.storage import Storage
-from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS, Table
 from dflib.tables.store import Tables
 
 REAL, FAKE = {"label": "REAL"}, {"label": "FAKE", "original": "r.mp4"}
@@ -56,17 +57,35 @@ def test_settings_are_checked_before_anything_starts() -> None:
 
 
 @pytest.mark.spark
-def test_chunks_come_in_one_after_another(tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]) -> None:
+def test_chunks_come_in_one_after_another(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     chunks = tmp_path / "c"
     chunks.mkdir()
     (chunks / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r", "f.mp4": b"f"}, {"r.mp4": REAL, "f.mp4": FAKE}))
     (chunks / "broken.zip").write_bytes(b"PK")
     dry = run(tables, dry_run=True, chunks=chunks)
-    assert not tables.versions() and (dry.videos_new, dry.chunks_new, dry.originals_nowhere) == (2, 2, 0)
+    assert not tables.versions()
+    assert (dry.chunks_seen, dry.chunks_new, dry.videos_new, dry.real, dry.fake) == (2, 2, 2, 1, 1)
+    assert dry.originals_nowhere == 0
 
-    first = run(tables, chunks=chunks)
-    assert (first.chunks_seen, first.chunks_new, first.videos_new, first.real, first.fake) == (2, 2, 2, 1, 1)
-    assert first.problems == {"NOT_A_ZIP": 1}
+    # Killed before the chunks' rows: the videos are there, and the next run reads the chunks again.
+    upsert = tables.upsert
+
+    def killed_at_chunks(table: Table, frame: DataFrame) -> int:
+        if table is CHUNKS:
+            raise KeyboardInterrupt
+        return upsert(table, frame)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tables, "upsert", killed_at_chunks)
+        run(tables, chunks=chunks)
+    written = tables.version(VIDEOS)
+    assert tables.read(VIDEOS).count() == 2 and not tables.exists(CHUNKS)
+    repeated = run(tables, chunks=chunks)
+    assert (repeated.chunks_new, repeated.videos_new, repeated.videos_changed) == (2, 0, 0)
+    assert tables.version(VIDEOS) == written and tables.read(CHUNKS).count() == 2
+    assert dry.problems == repeated.problems == {"NOT_A_ZIP": 1}
     broken = rows(tables, CHUNKS)[f"file://{chunks}/broken.zip"]
     assert broken["videos"] == 0 and broken["problems"][0].startswith("NOT_A_ZIP: ")
 
@@ -106,23 +125,7 @@ def test_chunks_come_in_one_after_another(tables: Tables, tmp_path: Path, zip_by
     fifth = run(tables, chunks=chunks)
     assert (fifth.chunks_new, fifth.videos_changed) == (1, 2) and fifth.problems["CAME_BACK"] == 1
     assert rows(tables)["d/r"]["size"] == 1
-    assert run(tables, dry_run=True, chunks=chunks).chunks_new == 0
     assert tables.read(CHUNKS).count() == 4
-
-
-@pytest.mark.spark
-def test_a_killed_run_is_repeated(
-    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
-    with monkeypatch.context() as patch:
-        patch.setattr(tables, "insert_new", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run(tables, chunks=tmp_path / "a.zip")
-    videos = tables.version(VIDEOS)
-    assert not tables.exists(CHUNKS) and tables.read(VIDEOS).count() == 1
-    assert run(tables, chunks=tmp_path / "a.zip").chunks_new == 1
-    assert tables.version(VIDEOS) == videos and tables.read(CHUNKS).count() == 1
 
 
 @pytest.mark.spark

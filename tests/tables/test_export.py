@@ -135,12 +135,10 @@ def test_submission(tables: Tables, tmp_path: Path) -> None:
     assert "1 videos are UNDETERMINED and stand as 0.5" in said and "1 videos have no verdict yet" in said
     of_share = submission.submission(tables, settings(table="submission", rule="share"), MEAN)
     assert {row["filename"]: row["label"] for row in of_share.frame.collect()}["b.mp4"] == 1.0
-    with pytest.raises(
-        TableError, match="export.rule: there are no verdicts of 'run'; set export.rule to one of: mean"
-    ):
+    with pytest.raises(TableError, match=r"export\.rule: there are no verdicts of 'run'; set .* to one of: mean"):
         submission.submission(tables, settings(table="submission", rule="run"), MEAN)
     add_verdicts(tables, {"t/a": 0.5}, extractor="other")
-    with pytest.raises(TableError, match="export.extractor: there are several"):
+    with pytest.raises(TableError, match=r"export\.extractor: there are several"):
         submission.submission(tables, settings(table="submission"), MEAN)
 
 
