@@ -2,18 +2,17 @@
 
 import contextlib
 import logging
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark import SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from dflib.cluster.watch import watched
 from dflib.config import Config
 from dflib.errors import CountError, TableError
 from dflib.extraction import plan, sampling
@@ -26,8 +25,6 @@ from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDIC
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
-
-POLL_SECONDS = 0.5
 
 
 @dataclass
@@ -124,13 +121,14 @@ def extract(
     _clear(tables, todo, extractor)
     progress.start("videos", len(todo))
     before = 0
-    for number, tasks in enumerate(waves):
+    for tasks in waves:
+        count = sum(map(len, tasks))
         rows = _rows(tables, tasks, make_task(tasks, extractor, config, storage, run_id))
-        watched = _watched(tables.spark.sparkContext, f"extract wave {number + 1}", tasks, before, progress)
-        with watched, tables.stage(rows, "extract") as staged:
-            _write(tables, staged, sum(map(len, tasks)), result)
-        before += sum(map(len, tasks))
-        progress.set(before)
+        with contextlib.ExitStack() as stack:
+            with watched(tables.spark, progress, count, before):
+                staged = stack.enter_context(tables.stage(rows, "extract"))
+            _write(tables, staged, count, result)
+        before += count
     progress.finish()
     result.seconds = time.monotonic() - started
     return result
@@ -202,43 +200,6 @@ def _same(what: str, promised: tuple[int, int, int], there: tuple[int, int, int]
             f"extract: {there[0]} videos, {there[1]} frames and {there[2]} faces were {what} where {promised[0]}, "
             f"{promised[1]} and {promised[2]} were promised; the wave's ledger rows were not written, run extract again"
         )
-
-
-@contextlib.contextmanager
-def _watched(
-    context: SparkContext, group: str, tasks: Sequence[Sequence[Planned]], before: int, progress: Progress
-) -> Iterator[None]:
-    """Says how many videos are done by about now, from the finished tasks of the wave that runs in the block."""
-    ended = threading.Event()
-    videos = sum(map(len, tasks))
-
-    def watch() -> None:
-        while not ended.wait(POLL_SECONDS):
-            finished = _finished_tasks(context, group, len(tasks))
-            progress.set(before + videos * finished / len(tasks))
-
-    watcher = threading.Thread(target=watch, name=group, daemon=True)
-    context.setJobGroup(group, group)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # None takes it away
-        context.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
-
-
-def _finished_tasks(context: SparkContext, group: str, tasks: int) -> int:
-    """Finished tasks of the group's stage that has as many tasks as were planned."""
-    tracker = context.statusTracker()
-    finished = 0
-    for job in tracker.getJobIdsForGroup(group):
-        info = tracker.getJobInfo(job)
-        for stage in (tracker.getStageInfo(number) for number in (info.stageIds if info else ())):
-            if stage is not None and stage.numTasks == tasks:
-                finished = max(finished, stage.numCompletedTasks)
-    return finished
 
 
 def _count(number: int, what: str) -> str:

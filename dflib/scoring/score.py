@@ -112,8 +112,10 @@ def score(
     threads = int(tables.spark.conf.get("spark.task.cpus", "1") or 1)
     scored = rows.mapInArrow(_scorer(storage, model, settings.batch, threads), from_arrow_schema(_SCORED))
     with contextlib.ExitStack() as stack:
-        with watched(tables.spark, progress, "faces", before.pending):
+        progress.start("faces", before.pending)
+        with watched(tables.spark, progress, before.pending):
             staged = stack.enter_context(tables.stage(scored, "score"))
+        progress.finish()
         result, problems = _check(staged, before, time.monotonic() - started)
         good = staged.where(F.col("problem").isNull()).select(PREDICTIONS.schema.names)
         written = tables.insert_new(PREDICTIONS, good)
