@@ -18,9 +18,11 @@ def _line(result: ScoreResult, dry_run: bool) -> str:
     faces = f"{result.pending:,} faces of {result.videos:,} videos"
     if dry_run:
         return f"{faces} would be scored by {result.model_id}"
+    tasks, loads = _counted(result.tasks, "task"), _counted(result.loads, "model load")
+    workers = _counted(result.workers, "worker")
     return (
-        f"{faces} scored by {result.model_id} in {_counted(result.tasks, 'task')}, "
-        f"{_counted(result.loads, 'model load')} in {_counted(result.workers, 'worker')}; p_fake mean {result.mean:.2f}; {result.seconds:.0f} s"
+        f"{faces} scored by {result.model_id} in {tasks}, {loads} in {workers}; "
+        f"p_fake mean {result.mean:.2f}; {result.seconds:.0f} s"
     )
 
 

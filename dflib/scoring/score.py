@@ -28,9 +28,9 @@ TASKS_PER_CORE = 3
 """So that one slow task does not leave the other cores idle for long."""
 
 FEW_FACES_PER_CORE = 4000
-"""Below this, faces are dealt out anew: a small table is one file of few row groups, hence few tasks, and moving
-at most 100 MB a core takes about a second.  Above it, the files hold several row groups a core, and moving
-the pictures would cost more than it evens out."""
+"""Below this, faces are dealt out anew: a small table is one file of few row groups, hence few tasks, and what
+has to be moved is at most 116 MB a core (29 KB a face).  Above it, the files hold several row groups of 16 MB a core,
+so Spark splits them by itself.  Reckoned from the sizes of crops, not measured."""
 
 _BOX = ("box_x", "box_y", "box_w", "box_h")
 _CARRIED = ("face_id", "video_id", "extractor", "frame_index", "track")

@@ -127,8 +127,6 @@ def run(spec: Spec, progress: Progress) -> Result:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "TF_USE_LEGACY_KERAS": "1",
-        # Off elsewhere, where the last bits of scores must not depend on the machine; here it is a fifth of the time.
-        "TF_ENABLE_ONEDNN_OPTS": "1",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
     steps = -(-spec.rows["train"] // train.batch)
