@@ -9,7 +9,7 @@ from pathlib import Path
 
 # Before anything imports TensorFlow, here and in the Python workers that inherit this environment.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 from pyspark.sql import SparkSession

@@ -71,7 +71,7 @@ def identity(seed: int, index: int) -> Identity:
     figure = _recoloured(_warped(figure, random), random)
     # Skin is never smooth. The texture belongs to the person and so is lost where a face is resampled.
     grain = cv2.GaussianBlur(random.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), 1.0)
-    figure = figure * (1 + 0.25 * grain[..., None])
+    figure = figure * (1 + 0.2 * grain[..., None])
     return Identity(f"id_{index:03d}", np.clip(figure, 0, 255).astype(np.float32), _silhouette())
 
 
@@ -93,11 +93,11 @@ def swapped(target: Identity, donor: Identity, random: np.random.Generator) -> I
     x, y, w, h = (int(v) for v in FACE_BOX)
     here = target.figure[y : y + h, x : x + w]
     face = donor.figure[y : y + h, x : x + w]
-    low = int(random.integers(40, 53))  # pixels across the face, as the output of a small generator
+    low = int(random.integers(44, 57))  # pixels across the face, as the output of a small generator
     small = cv2.resize(face, (low, low * h // w), interpolation=cv2.INTER_AREA)
     face = np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
     # Colours are matched in the mean, but not exactly.
-    face = face + 0.8 * (here.mean((0, 1)) - face.mean((0, 1))) + random.normal(0, 9, 3)
+    face = face + 0.8 * (here.mean((0, 1)) - face.mean((0, 1))) + random.normal(0, 8, 3)
     drawn: Any = np.zeros((h, w), np.float32)
     centre = (w // 2 + int(random.integers(-4, 5)), int(h * 0.56) + int(random.integers(-4, 5)))
     axes = (int(w * random.uniform(0.38, 0.42)), int(h * random.uniform(0.36, 0.4)))

@@ -127,7 +127,7 @@ def run(spec: Spec, progress: Progress) -> Result:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "TF_USE_LEGACY_KERAS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
     }
     steps = -(-spec.rows["train"] // train.batch)
     progress.start("training steps", steps * train.epochs)
