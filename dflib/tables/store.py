@@ -188,7 +188,8 @@ class Tables:
         wanted, given = set(table.schema.names), set(rows.columns)
         if wanted != given:
             raise TableError(
-                f"rows for {table.name}: missing columns {sorted(wanted - given)}, unknown columns {sorted(given - wanted)}"
+                f"rows for {table.name}: missing columns {sorted(wanted - given)}, "
+                f"unknown columns {sorted(given - wanted)}"
             )
         return rows.select([F.col(field.name).cast(field.dataType) for field in table.spark_schema()])
 
