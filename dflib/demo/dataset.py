@@ -147,12 +147,14 @@ def _write(root: Path, plan: Plan, workers: int, progress: Callable[[int, int], 
     sizes: dict[str, int] = {}
     done = 0
     # Encoders, OpenCV and numpy let go of the interpreter lock, so threads do, and share the identities.
+    ordered = sorted(plan.clips, key=lambda clip: (clip.chunk, clip.stem))
     with ThreadPoolExecutor(workers) as pool:
+        contents = pool.map(lambda clip: _content(clip, seed), ordered)
         for number in range(plan.settings.chunks):
-            clips = sorted((clip for clip in plan.clips if clip.chunk == number), key=lambda clip: clip.stem)
+            clips = [clip for clip in ordered if clip.chunk == number]
             path = folder / chunk_name(number)
             with zipfile.ZipFile(path, "w") as archive:
-                for clip, content in zip(clips, pool.map(lambda clip: _content(clip, seed), clips), strict=True):
+                for clip, content in zip(clips, contents, strict=False):  # takes no content beyond its clips
                     deflated = number % 3 == 1 or (number % 3 == 2 and len(videos) % 2 == 1)
                     if content is not None:
                         _put(archive, chunk_member(number, f"{clip.stem}.mp4"), content, deflated)
