@@ -36,7 +36,7 @@ def make(
     *,
     identities: int = 32,
     clips_per_identity: int = 6,
-    chunks: int = 4,
+    chunks: int = 8,
     seconds: float = 1.5,
     size: int = 360,
     seed: int = 7,
