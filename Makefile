@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
 
-.PHONY: help demo test test-fast test-spark test-e2e lint setup tools clean
+.PHONY: help demo controls test test-fast test-spark test-e2e lint setup tools clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -18,6 +18,15 @@ demo: setup ## makes a small data set and runs ingest, extract, train, score and
 	./spark-submit.sh train --env demo
 	./spark-submit.sh score --env demo
 	./spark-submit.sh report --env demo
+
+# A model that learnt something true must lose it when the labels are dealt out at random, or the face is covered.
+controls: setup ## trains two controls on the demo, labels shuffled and face blanked: their AUC must be about .5
+	./spark-submit.sh train --env demo --set train.name=control-shuffled train.shuffle_labels=true
+	./spark-submit.sh score --env demo --set score.model=control-shuffled
+	./spark-submit.sh report --env demo --set report.model=control-shuffled
+	./spark-submit.sh train --env demo --set train.name=control-blanked train.view.blank_face=true
+	./spark-submit.sh score --env demo --set score.model=control-blanked
+	./spark-submit.sh report --env demo --set report.model=control-blanked
 
 test: setup lint test-fast test-spark test-e2e ## all tests, cheapest first
 
