@@ -31,13 +31,13 @@ controls: setup ## trains two controls on the demo, labels shuffled and face bla
 test: setup lint test-fast test-spark test-e2e ## all tests, cheapest first
 
 test-fast: setup ## tests that start no Spark
-	$(PY) -m pytest -q -m "not spark and not e2e"
+	$(PY) -m pytest -q -n 2 -m "not spark and not e2e"
 
 test-spark: setup ## tests on a Spark session of their own
-	$(PY) -m pytest -q -m "spark and not e2e"
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "spark and not e2e"
 
 test-e2e: setup ## the real jobs through spark-submit.sh
-	$(PY) -m pytest -q -m e2e
+	$(PY) -m pytest -q -n 2 --dist loadgroup -m e2e
 
 lint: setup ## ruff, and mypy --strict on dflib and jobs
 	$(PY) -m ruff check .
@@ -63,6 +63,7 @@ $(JARS)/.installed: $(VENV)/.installed
 	  --packages io.delta:delta-spark_2.13:4.0.1 $(JARS).noop.py 2>&1) || { echo "$$log" >&2; rm -f $(JARS).noop.py; exit 1; }
 	@rm -f $(JARS).noop.py
 	@ls $(JARS)/jars/*delta-spark*.jar >/dev/null
+	@conf/archive-classes.sh $(JARS)
 	@touch $@
 
 clean: ## what the jobs, the demo and the tools made; the environment stays

@@ -39,6 +39,7 @@ setup(
         "dev": [
             "scikit-image",
             "pytest",
+            "pytest-xdist",
             "chispa",
             "moto[server]",
             "deltalake",

@@ -5,7 +5,8 @@
 #   ./spark-submit.sh sql [--env local] [--set …] [-- -e "SELECT …"]
 #
 # Variables: DFLIB_PYTHON the interpreter (default .venv/bin/python), DFLIB_JARS the folder of the Delta jars
-# (default .jars/jars), DFLIB_BUILD where the packed code goes (default build).
+# (default .jars/jars), DFLIB_BUILD where the packed code goes (default build), DFLIB_JAVA_OPTIONS more options for
+# the driver's JVM.
 # Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 set -euo pipefail
 
@@ -29,6 +30,12 @@ while [ $# -gt 0 ]; do
   if [ "$1" = -- ]; then shift; spark_options=("$@"); break; fi
   job_options+=("$1"); shift
 done
+
+# Classes as the JVM has parsed them once at set-up: seconds less at each start.
+archive="$jars/../classes.jsa"
+if [ -f "$archive" ] && [ -z "${DFLIB_JAVA_OPTIONS:-}" ]; then
+  export DFLIB_JAVA_OPTIONS="-XX:SharedArchiveFile=$archive -Xlog:disable -Xlog:all=error:stderr"
+fi
 
 export PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
 if [ "$job" = sql ]; then check=(-m dflib.job); else check=("$script"); fi

@@ -68,9 +68,10 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
 
 
 def java_options(properties: Path, conf_dir: Path) -> dict[str, str]:
-    """The driver's Java options: those of the properties file, and quiet logs on standard error."""
+    """The driver's Java options: those of the properties file and of DFLIB_JAVA_OPTIONS, and quiet logs."""
     options = [
         read_properties(properties).get("spark.driver.extraJavaOptions", ""),
+        os.environ.get("DFLIB_JAVA_OPTIONS", ""),
         f"-Dlog4j2.configurationFile=file:{conf_dir}/log4j2.properties",
         "-Dderby.stream.error.file=/dev/null",
     ]
