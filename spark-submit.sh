@@ -47,6 +47,8 @@ export SPARK_HOME PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
 SPARK_HOME=$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 export TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 export DFLIB_HOME=$home
+# Spark puts pipes between the driver and the terminal; progress goes past them.
+if [ -t 2 ]; then export DFLIB_TERMINAL=/dev/tty; fi
 
 common=("${settings[@]}"
   --driver-class-path "$jars/*"

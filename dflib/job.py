@@ -20,7 +20,7 @@ from dflib import config as configuration
 from dflib.cluster import session
 from dflib.config import Config
 from dflib.errors import ConfigError, DflibError
-from dflib.progress import Progress
+from dflib.progress import Progress, terminal
 from dflib.runs import Run, code_version, new_run_id
 from dflib.storage import Storage
 from dflib.tables import names
@@ -116,7 +116,7 @@ def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool
     code = 1
     try:
         record.versions_before = tables.versions()
-        summary = run(Job(record.run_id, config, spark, storage, tables, Progress(), dry_run))
+        summary = run(Job(record.run_id, config, spark, storage, tables, Progress(terminal()), dry_run))
         record.counts = summary.counts
         record.outcome = "DONE"
         code = 0

@@ -1,8 +1,24 @@
 """Progress of long work: a bar on a terminal, a line now and then in a log."""
 
+import os
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
+
+
+def terminal() -> TextIO:
+    """Where progress goes: the terminal that spark-submit.sh was started on, else standard error.
+
+    Spark hands on the streams of a Python driver through pipes, so the driver does not see the terminal itself.
+    """
+    name = os.environ.get("DFLIB_TERMINAL")
+    if name:
+        try:
+            return Path(name).open("w")
+        except OSError:
+            pass
+    return sys.stderr
 
 
 class Progress:

@@ -13,7 +13,7 @@ import pytest
 from tests.jobs.places import Place
 
 pytestmark = pytest.mark.e2e
-WAVE = 4
+WAVE = 12
 
 
 def rows(place: Place, table: str, key: list[str]) -> pd.DataFrame:
