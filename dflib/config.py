@@ -120,7 +120,7 @@ class Faces(Section):
 
 class Crops(Section):
     margin: Annotated[float, Field(ge=0, le=2)]
-    """Share of the box added on each side of the stored crop."""
+    """Share of the box's longer side added all round in the stored crop."""
     max_side: Positive
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     keep_frames: bool
@@ -200,8 +200,8 @@ class Weights(Section):
     path: Uri | None
     network: Literal["meso4", "efficientnetb0"]
     name: str | None
-    positive: Literal["real", "fake"]
-    """Which class the weights call 1."""
+    positive: Literal["real", "fake"] | None
+    """Which class the weights call 1; has to be said, since p_fake would be turned round without it."""
     view: View
 
 

@@ -198,13 +198,16 @@ class Storage:
         """Copies all objects below ``uri`` into a local folder.
 
         Raises:
-            StorageError: there are none.
+            StorageError: there are none, or the name of one leads out of the folder.
         """
         entries = list(self.list_files(uri))
         if not entries:
             raise StorageError(f"{uri}: there is no such folder, or it is empty")
         for entry in entries:
             target = folder / entry.uri.removeprefix(uri.rstrip("/") + "/")
+            # Keys are free text: one that climbs out, or is absolute, must not be written where it points.
+            if not target.resolve().is_relative_to(folder.resolve()):
+                raise StorageError(f"{entry.uri}: its name leads out of the folder; remove the object")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(self.read(entry.uri))
 

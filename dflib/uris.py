@@ -1,5 +1,6 @@
 """Paths are URIs everywhere: ``file:///…`` and ``s3://…``."""
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +17,7 @@ def to_uri(text: str) -> str:
         raise ValueError("an empty path; give a path, file:///… or s3://…")
     scheme, separator, rest = text.partition("://")
     if not separator:
-        return "file://" + str(Path(text).expanduser().absolute())
+        return "file://" + os.path.normpath(Path(text).expanduser().absolute())
     if scheme == "s3a":
         raise ValueError(f"{text}: write s3://; s3a:// is only what Spark is given, and dflib does that itself")
     if scheme not in SCHEMES:

@@ -9,6 +9,8 @@ from dflib.models.published import import_weights
 def check(config: Config) -> None:
     if config.weights.path is None or config.weights.name is None:
         raise ConfigError("import_model: set weights.path to an HDF5 weights file and weights.name to the model's name")
+    if config.weights.positive is None:
+        raise ConfigError("import_model: set weights.positive to the class that the weights call 1: real or fake")
 
 
 def run(job: Job) -> Summary:

@@ -43,22 +43,23 @@ def inside(box: Box, width: int, height: int) -> tuple[int, int, int, int] | Non
 
 
 def cut(rgb: Image, box: Box, margin: float, max_side: int, quality: int) -> Crop:
-    """Cuts the box, grown by ``margin`` of its size on each side and clipped to the frame, and encodes it as JPEG.
+    """Cuts the box, grown by ``margin`` of its longer side all round and clipped to the frame, and encodes it as JPEG.
 
     Native pixels unless the longer side is over ``max_side``.
 
     Args:
         rgb: the frame, uint8 RGB, shape (height, width, 3).
         box: x, y, width, height in frame pixels; must touch the frame (see :func:`inside`).
-        margin: share of the box's width and height.
+        margin: share of the box's longer side.
         max_side: pixels.
         quality: JPEG quality, 1 to 100.
     """
     import cv2
 
     height, width = rgb.shape[:2]
-    across, down = box[2] * margin, box[3] * margin
-    grown = inside((box[0] - across, box[1] - down, box[2] + 2 * across, box[3] + 2 * down), width, height)
+    # Of the longer side, both ways: a view that grows the box to a square finds real pixels there.
+    more = max(box[2], box[3]) * margin
+    grown = inside((box[0] - more, box[1] - more, box[2] + 2 * more, box[3] + 2 * more), width, height)
     face = inside(box, width, height)
     assert grown is not None and face is not None, box
     left, top, right, bottom = grown

@@ -21,7 +21,7 @@ from dflib.extraction.plan import Planned
 from dflib.extraction.task import OUTPUT, make_task
 from dflib.progress import Progress
 from dflib.storage import Storage
-from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, VIDEOS
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def extract(
     sampling.check(config.sampling.frames)
     extractor = extractor_id(config)
     videos = tables.read(VIDEOS)
-    lacking = plan.pending(videos, tables.read(EXTRACTIONS), extractor, config.extract.max_tries)
+    lacking = plan.pending(videos, tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, config.extract.max_tries)
     todo = plan.collect(lacking)
     total = videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count()
     if total == 0 and videos.isEmpty():

@@ -12,6 +12,9 @@ TASKS_A_SLOT = 3
 UNREADABLE_PROBLEMS = ("MISSING_FILE", "EMPTY_FILE", "BAD_RANGE", "UNSUPPORTED_PACKING")
 """Problems found by ingest that leave nothing to read."""
 
+DAMAGED = ("BAD_RANGE", "CRC_MISMATCH", "UNSUPPORTED_PACKING")
+"""Reasons that a repaired archive takes away, although the directory's CRC and size stay what they were."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -41,11 +44,12 @@ class Planned:
         return 0 if self.problem else self.length or self.size or 0
 
 
-def pending(videos: DataFrame, ledger: DataFrame, extractor: str, max_tries: int) -> DataFrame:
+def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: str, max_tries: int) -> DataFrame:
     """Videos that the ledger lacks for this extractor, with the columns ``tries`` and ``changed``.
 
-    Lacking are those without a row, those whose bytes are no longer the ones that were read (``changed``), and
-    those that could not be read from storage, as long as they were tried less than ``max_tries`` times.
+    Lacking are those without a row, those whose bytes are no longer the ones that were read (``changed``), those
+    that could not be read from storage, as long as they were tried less than ``max_tries`` times, and those whose
+    bytes were damaged in an archive that has been ingested anew since.
     Ready-cut crops are no videos.
     """
     own = ledger.where(F.col("extractor") == extractor).select(
@@ -54,17 +58,18 @@ def pending(videos: DataFrame, ledger: DataFrame, extractor: str, max_tries: int
         F.col("reason").alias("ledger_reason"),
         F.col("outcome").alias("ledger_outcome"),
         F.col("tries").alias("ledger_tries"),
+        F.col("extracted_at"),
         F.lit(True).alias("present"),
     )
+    ingested = chunks.groupBy("uri").agg(F.max("ingested_at").alias("chunk_ingested_at"))
     changed = F.col("present").isNotNull() & ~F.col("fingerprint").eqNullSafe(F.col("read_fingerprint"))
-    again = (
-        (F.col("ledger_outcome") == "FAILED")
-        & (F.col("ledger_reason") == "STORAGE_ERROR")
-        & (F.col("ledger_tries") < max_tries)
-    )
+    passing = (F.col("ledger_reason") == "STORAGE_ERROR") & (F.col("ledger_tries") < max_tries)
+    mended = F.col("ledger_reason").isin(*DAMAGED) & (F.col("chunk_ingested_at") > F.col("extracted_at"))
+    again = (F.col("ledger_outcome") == "FAILED") & (passing | mended)
     return (
         videos.where(F.col("packing").isNull() | (F.col("packing") != "crops"))
         .join(own, "video_id", "left")
+        .join(ingested, "uri", "left")
         .withColumn("changed", changed)
         .where(F.col("present").isNull() | F.col("changed") | again)
         .withColumn("tries", F.when(F.col("changed"), 0).otherwise(F.coalesce("ledger_tries", F.lit(0))))

@@ -41,6 +41,8 @@ def import_weights(tables: Tables, storage: Storage, models_root: str, source: W
     """
     if source.path is None or source.name is None:
         raise ConfigError("set weights.path to an HDF5 weights file and weights.name to the name of the model")
+    if source.positive is None:
+        raise ConfigError("set weights.positive to the class that the weights call 1: real or fake")
     registry.check_name(source.name, "weights.name")
     size = storage.stat(source.path).size
     if size > LARGEST:

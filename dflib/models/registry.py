@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from dflib import uris
@@ -103,12 +104,14 @@ def register(
     from dflib.models.framework import flavour
 
     check_name(model_id, "model_id")
-    uri = uris.join(models_root, model_id)
+    sha256 = folder_sha256(folder)
+    # The hash keeps the folder from those of other tables that use the same root.
+    uri = uris.join(models_root, f"{model_id}-{sha256[:12]}")
     row = {
         "model_id": model_id,
         "network": network,
         "uri": uri,
-        "sha256": folder_sha256(folder),
+        "sha256": sha256,
         "flavour": flavour(),
         "view": view.model_dump_json(),
         "origin": origin,
@@ -140,7 +143,7 @@ def register(
 
 
 def find(tables: Tables, model: str) -> Model:
-    """The row of a model by name, or the newest for ``latest``.
+    """The row of a model by name, or for ``latest`` the newest that is no control.
 
     Raises:
         ModelError: there is none; the message names those that there are.
@@ -148,7 +151,7 @@ def find(tables: Tables, model: str) -> Model:
     rows = tables.read(MODELS).orderBy(F.desc("created_at"), F.desc("model_id")).collect()
     if not rows:
         raise ModelError(f"{tables.uri(MODELS)}: no model is there yet; run train or import_model first")
-    row = next((row for row in rows if model in (LATEST, row["model_id"])), None)
+    row = next((row for row in rows if model == row["model_id"] or (model == LATEST and not _is_control(row))), None)
     if row is None:
         known = ", ".join(row["model_id"] for row in rows[:20])
         raise ModelError(f"{tables.uri(MODELS)}: no model {model!r}; there are {known} (newest first)")
@@ -158,6 +161,12 @@ def find(tables: Tables, model: str) -> Model:
     except ValidationError as error:
         raise ModelError(f"{tables.uri(MODELS)}: {row['model_id']}: view is not one: {error}; import it anew") from None
     return Model(view=view, **values)
+
+
+def _is_control(row: Row) -> bool:
+    """Whether a model was made to learn nothing: its labels were shuffled, or it does not see the face."""
+    settings = json.loads(row["settings"] or "{}").get("decided_by", {}).get("train", {})
+    return bool(settings.get("shuffle_labels") or json.loads(row["view"]).get("blank_face"))
 
 
 def fetch(storage: Storage, uri: str, sha256: str) -> Path:

@@ -12,7 +12,7 @@ from dflib.errors import CountError
 from dflib.sources.chunk import Chunk
 from dflib.sources.crops import Crop, read_crops
 from dflib.storage import Storage
-from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, Table
+from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, Table
 from dflib.tables.store import Tables
 
 
@@ -47,7 +47,7 @@ def write(
     """
     fingerprints = {video.video_id: video.fingerprint for video in chunk.videos}
     if gone:
-        _delete(tables, (PREDICTIONS, FACES, FRAMES, EXTRACTIONS), gone, extractor)
+        _delete(tables, (VERDICTS, PREDICTIONS, FACES, FRAMES, EXTRACTIONS), gone, extractor)
     ledger = _ledger(tables, extractor, list(fingerprints))
     due = [crop for crop in crops if ledger.get(crop.video_id) != fingerprints[crop.video_id]]
     if not due:
@@ -87,9 +87,12 @@ def _write_rows(
     run_id: str,
 ) -> int:
     video_ids = sorted({crop.video_id for crop in due})
-    changed = [video_id for video_id in video_ids if video_id in ledger]
+    # Faces without a ledger row are what a killed run left; their pictures may have changed since.
+    left = tables.read(FACES).where(F.col("extractor") == extractor).select("video_id").distinct()
+    found = {row["video_id"] for row in left.join(_ids(tables, video_ids), "video_id", "left_semi").collect()}
+    changed = [video_id for video_id in video_ids if video_id in ledger or video_id in found]
     if changed:
-        _delete(tables, (PREDICTIONS, FACES, FRAMES), changed, extractor)
+        _delete(tables, (VERDICTS, PREDICTIONS, FACES, FRAMES), changed, extractor)
     read = staged.where("problem IS NULL").join(_ids(tables, video_ids), "video_id", "left_semi")
     faces = tables.insert_new(FACES, read.select(FACES.schema.names))
     per_frame = read.groupBy("video_id", "extractor", "frame_index").agg(F.count(F.lit(1)).alias("faces"))

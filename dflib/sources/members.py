@@ -13,6 +13,10 @@ HEADER_SLACK = LOCAL_HEADER.size + 2 * 0xFFFF + 24
 _ENCRYPTED = 0x1
 
 
+MAX_RATIO = 100
+"""Video is compressed already: what deflates better than this is a bomb, refused before it is inflated."""
+
+
 def read_member(
     storage: Storage,
     uri: str,
@@ -80,6 +84,8 @@ def _unpack(
         if len(packed) < size:
             raise VideoError("BAD_RANGE", f"{where}: {len(packed)} bytes of the promised {size}; run ingest again")
         return bytes(packed[:size])
+    if size > MAX_RATIO * len(packed) + HEADER_SLACK:
+        raise VideoError("TOO_LARGE", f"{where}: {len(packed)} bytes are said to inflate to {size}, as no video does")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         # One byte more than promised: a member that inflates further is caught without inflating it.

@@ -55,7 +55,7 @@ def test_a_model_is_found_by_name_and_as_latest(tables: Tables, root: str, folde
     assert register(tables, root, folder, model_id="m2")
     first = registry.find(tables, "m1")
     assert (first.model_id, first.network, first.view, first.positive) == ("m1", "meso4", VIEW, "fake")
-    assert first.uri == f"{root}/m1"
+    assert first.uri == f"{root}/m1-{first.sha256[:12]}"
     assert first.metrics == {"val_loss": 0.5}
     assert first.sha256 == registry.folder_sha256(folder)
     assert registry.find(tables, "latest").model_id == "m2"
@@ -96,14 +96,23 @@ def test_a_name_is_never_given_twice(tables: Tables, root: str, folder: Path, tm
 
 
 @pytest.mark.spark
+def test_latest_is_no_control(tables: Tables, root: str, folder: Path) -> None:
+    register(tables, root, folder)
+    register(tables, root, folder, model_id="m2", settings={"decided_by": {"train": {"shuffle_labels": True}}})
+    assert registry.find(tables, "latest").model_id == "m1"
+    assert registry.find(tables, "m2").model_id == "m2"
+
+
+@pytest.mark.spark
 def test_what_a_killed_run_left_is_cleared(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
-    left = tmp_path / "models" / "m1" / "variables" / "left.over"
+    name = f"m1-{registry.folder_sha256(folder)[:12]}"
+    left = tmp_path / "models" / name / "variables" / "left.over"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     register(tables, root, folder)
     model = registry.find(tables, "m1")
     assert not left.exists()
-    assert registry.fetch(tables.storage, model.uri, model.sha256) == tmp_path / "models" / "m1"
+    assert registry.fetch(tables.storage, model.uri, model.sha256) == tmp_path / "models" / name
 
 
 @pytest.mark.spark
