@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
+from dflib import uris
 from dflib.config import View
 from dflib.errors import ModelError
 from dflib.models import networks, registry, saved
@@ -79,7 +80,7 @@ def test_the_same_again_changes_nothing(tables: Tables, root: str, folder: Path,
     assert not register(tables, root, tmp_path / "again")
     assert registry.find(tables, "m1") == before
     assert tables.version(MODELS) == 1
-    assert registry.folder_sha256(tmp_path / "models" / "m1") == before.sha256
+    assert registry.folder_sha256(uris.local_path(before.uri)) == before.sha256
 
 
 @pytest.mark.spark
@@ -92,7 +93,8 @@ def test_a_name_is_never_given_twice(tables: Tables, root: str, folder: Path, tm
         changed = VIEW.model_copy(update={"margin": 0.1})
         register(tables, root, folder, view=changed, positive="real", settings={"epochs": 4})
     assert tables.version(MODELS) == 1
-    assert registry.folder_sha256(tmp_path / "models" / "m1") == registry.find(tables, "m1").sha256
+    kept = registry.find(tables, "m1")
+    assert registry.folder_sha256(uris.local_path(kept.uri)) == kept.sha256
 
 
 @pytest.mark.spark

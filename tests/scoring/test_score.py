@@ -164,7 +164,8 @@ def test_files_that_are_not_the_models_are_refused_before_scoring(tables: Tables
     shutil.copytree(export, own)
     register(tables, own, "changed")
     insert(tables, [face(0)])
-    (own.parent / "models" / "changed" / "saved_model.pb").write_bytes(b"other")
+    registered = uris.local_path(registry.find(tables, "changed").uri)
+    (registered / "saved_model.pb").write_bytes(b"other")
     with pytest.raises(ModelError, match="not those that were registered"):
         run(tables)
     assert not tables.exists(PREDICTIONS)
@@ -243,7 +244,8 @@ def test_published_weights_on_their_test_images(
     tables: Tables, sample_data: Path, tmp_path: Path, weights: str, p_real: list[float]
 ) -> None:
     base = config.load(Path(__file__).parent.parent.parent / "conf", "local").weights
-    source = base.model_copy(update={"path": f"file://{sample_data}/mesonet/{weights}.h5", "name": weights})
+    path = f"file://{sample_data}/mesonet/{weights}.h5"
+    source = base.model_copy(update={"path": path, "name": weights, "positive": "real"})
     published.import_weights(tables, tables.storage, f"file://{tmp_path}/models", source, dry_run=False)
     images = sorted((sample_data / "mesonet" / "test_images").rglob("*.jpg"))
     insert(tables, [crop(number) | {"image": path.read_bytes()} for number, path in enumerate(images)])
