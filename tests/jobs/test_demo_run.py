@@ -125,15 +125,3 @@ def test_another_process_asks_by_name(demo_run: DemoRun) -> None:
     scored = scored.sort_values(["error", "video_id"], ascending=[False, True]).head(10)
     assert [row[0] for row in worst] == list(scored["video_id"])
     assert [float(row[1]) for row in worst] == pytest.approx(list(scored["p_fake"]))
-
-
-def test_a_control_learns_nothing(demo_run: DemoRun) -> None:
-    """Labels dealt out at random; ``make controls`` does this and the same with the faces blanked."""
-    name = "control-shuffled"
-    demo_run.submit("train", f"train.name={name}", "train.shuffle_labels=true")
-    demo_run.submit("score", f"score.model={name}")
-    demo_run.submit("report", f"report.model={name}")
-    metrics = demo_run.table("metrics").query("model_id == @name and level == 'video' and slice == 'split=test'")
-    auc = metrics[(metrics["name"] == "auc") & metrics["rule"].str.startswith("mean")]
-    assert len(auc) == 1
-    assert auc["low"].item() < 0.5
