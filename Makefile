@@ -51,7 +51,7 @@ tools:
 
 $(VENV)/.installed: setup.py constraints.txt
 	@test -x $(PY) || $$(conf/check-tools.sh python) -m venv $(VENV)
-	@echo "installing the Python environment into $(VENV) (some 3.5 GB, minutes)"
+	@echo "installing the Python environment into $(VENV) (some 4 GB, minutes)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev]"
 	@$(PY) -m pip check
 	@touch $@
