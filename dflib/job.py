@@ -108,6 +108,7 @@ def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool
         config_digest=config.digest(),
         code_version=code_version(),
         started_at=datetime.now(UTC).isoformat(),
+        config=config.model_dump(mode="json"),
     )
     started = time.monotonic()
     spark = session.build(f"dflib {name}")

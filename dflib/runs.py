@@ -29,12 +29,24 @@ class Run:
     versions_before: dict[str, int] = field(default_factory=dict)
     versions_after: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
     def write(self, storage: Storage, tables_root: str) -> str:
-        """Writes the record to ``<tables_root>/runs/<run_id>.json`` and returns its URI."""
+        """Writes the record to ``<tables_root>/runs/<run_id>.json`` and returns its URI.
+
+        Credentials have no place in the configuration, but a URI can be made to carry some: those are masked.
+        """
         uri = uris.join(tables_root, "runs", f"{self.run_id}.json")
-        storage.write(uri, json.dumps(vars(self), default=str).encode())
+        storage.write(uri, json.dumps(_masked(vars(self)), default=str).encode())
         return uri
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return uris.masked(value)
+    if isinstance(value, dict):
+        return {key: _masked(held) for key, held in value.items()}
+    return [_masked(held) for held in value] if isinstance(value, list | tuple) else value
 
 
 def new_run_id(job: str) -> str:

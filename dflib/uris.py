@@ -1,10 +1,13 @@
 """Paths are URIs everywhere: ``file:///…`` and ``s3://…``."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 SCHEMES = ("file", "s3")
+# A query is told from the wildcard "?" by the equals sign after its first key.
+_SECRET = re.compile(r"(?<=://)[^/\s]*(?=@)|(?<=\?)[\w.~%-]+=\S*")
 
 
 def to_uri(text: str) -> str:
@@ -63,6 +66,11 @@ def join(uri: str, *parts: str) -> str:
 def name(uri: str) -> str:
     """Last part of a URI."""
     return uri.rstrip("/").rpartition("/")[2]
+
+
+def masked(text: str) -> str:
+    """A text without what URIs in it may carry in secret: ``user:password@`` and queries (signatures)."""
+    return _SECRET.sub("***", text) if "://" in text else text
 
 
 def for_spark(uri: str) -> str:

@@ -3,12 +3,15 @@
 from dflib.config import Config
 from dflib.errors import ConfigError
 from dflib.job import Job, Summary, main
+from dflib.models import registry
 from dflib.models.published import import_weights
 
 
 def check(config: Config) -> None:
+    """Refuses missing settings, and a name that no model can have."""
     if config.weights.path is None or config.weights.name is None:
         raise ConfigError("import_model: set weights.path to an HDF5 weights file and weights.name to the model's name")
+    registry.check_name(config.weights.name, "weights.name")
     if config.weights.positive is None:
         raise ConfigError("import_model: set weights.positive to the class that the weights call 1: real or fake")
 

@@ -7,7 +7,11 @@ from dflib.scoring.score import ScoreResult, score
 def run(job: Job) -> Summary:
     result = score(job.tables, job.storage, job.config.score, job.progress, job.dry_run)
     counts = {"faces": result.pending, "videos": result.videos, "predictions": result.written}
-    return Summary(_line(result, job.dry_run), {**counts, "tasks": result.tasks, "loads": result.loads})
+    counts |= {"not_current": result.not_current, "tasks": result.tasks, "loads": result.loads}
+    line = _line(result, job.dry_run)
+    if result.not_current:
+        line += f"; {result.not_current:,} faces left out (file changed or extraction cut short: run extract)"
+    return Summary(line, counts)
 
 
 def _line(result: ScoreResult, dry_run: bool) -> str:

@@ -14,6 +14,7 @@ def run(job: Job) -> Summary:
         "training_set": plan.chosen.set_id,
         "faces": faces,
         "joiners": plan.chosen.joiners,
+        "not_current": plan.chosen.not_current,
     }
     line = (
         f"{plan.model_id}: {faces['train']:,} train faces ({plan.chosen.groups['train']:,} groups), "
@@ -21,8 +22,13 @@ def run(job: Job) -> Summary:
     )
     if plan.chosen.joiners:
         line += f", {plan.chosen.joiners:,} videos left out that would join two splits"
+    if plan.chosen.not_current:
+        line += f", {plan.chosen.not_current:,} faces left out (file changed or extraction cut short: run extract)"
     if plan.done:
-        return Summary(f"{line}; it is there already, nothing to do", counts, _table(plan))
+        line += "; it is there already, nothing to do"
+        if plan.latest != plan.model_id:
+            line += f"; latest is {plan.latest or 'no model'}, score with this one by --set score.model={plan.model_id}"
+        return Summary(line, counts, _table(plan))
     if job.dry_run:
         return Summary(f"{line}; would be trained", counts, _table(plan))
     result = train.carry_out(plan, job.tables, job.storage, job.config, job.progress)

@@ -21,7 +21,8 @@ CONF = Path(__file__).parent.parent / "conf"
 )
 def test_values_may_follow_one_set_or_several(arguments: list[str]) -> None:
     parsed = _parser("score").parse_args(arguments)
-    assert config.load(CONF, parsed.env, parsed.set).score == config.Score(model="m", batch=3)
+    score = config.load(CONF, parsed.env, parsed.set).score
+    assert (score.model, score.batch) == ("m", 3)
 
 
 def test_without_set_nothing_is_laid_over() -> None:

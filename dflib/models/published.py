@@ -35,7 +35,7 @@ def import_weights(tables: Tables, storage: Storage, models_root: str, source: W
         dry_run: the file is read and checked, nothing is written.
 
     Raises:
-        ConfigError: ``path`` or ``name`` is not set.
+        ConfigError: ``path`` or ``name`` is not set, or the name is not allowed.
         ModelError: the file is not the weights of this network, or the name belongs to another model.
         StorageError: the file can't be read.
     """

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from dflib import uris
 from dflib.config import View
-from dflib.errors import ModelError
+from dflib.errors import ConfigError, ModelError
 from dflib.models import saved
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS
@@ -55,12 +55,12 @@ def check_name(model_id: str, key: str) -> None:
     """Refuses what can't be a model's name; ``key`` is the configuration's key that gave it.
 
     Raises:
-        ModelError: with the reason.
+        ConfigError: with the reason.
     """
     if model_id in _RESERVED:
-        raise ModelError(f"{key}={model_id}: this name has a meaning of its own in score.model; choose another")
+        raise ConfigError(f"{key}={model_id}: this name has a meaning of its own in score.model; choose another")
     if not _NAME.fullmatch(model_id):
-        raise ModelError(
+        raise ConfigError(
             f"{key}={model_id!r}: a model's name is 1 to 128 letters, digits, dots, dashes and underscores, "
             "a letter or digit first"
         )
@@ -99,7 +99,8 @@ def register(
         Whether it is new.
 
     Raises:
-        ModelError: the name is not allowed, or belongs to another model; or the SavedModel can't score its view.
+        ConfigError: the name is not allowed.
+        ModelError: it belongs to another model; or the SavedModel can't score its view.
     """
     from dflib.models.framework import flavour
 
@@ -148,7 +149,7 @@ def find(tables: Tables, model: str) -> Model:
     Raises:
         ModelError: there is none; the message names those that there are.
     """
-    rows = tables.read(MODELS).orderBy(F.desc("created_at"), F.desc("model_id")).collect()
+    rows = _newest_first(tables)
     if not rows:
         raise ModelError(f"{tables.uri(MODELS)}: no model is there yet; run train or import_model first")
     row = next((row for row in rows if model == row["model_id"] or (model == LATEST and not _is_control(row))), None)
@@ -161,6 +162,15 @@ def find(tables: Tables, model: str) -> Model:
     except ValidationError as error:
         raise ModelError(f"{tables.uri(MODELS)}: {row['model_id']}: view is not one: {error}; import it anew") from None
     return Model(view=view, **values)
+
+
+def latest_id(tables: Tables) -> str | None:
+    """The model that ``latest`` stands for; None when there is none but controls."""
+    return next((row["model_id"] for row in _newest_first(tables) if not _is_control(row)), None)
+
+
+def _newest_first(tables: Tables) -> list[Row]:
+    return tables.read(MODELS).orderBy(F.desc("created_at"), F.desc("model_id")).collect()
 
 
 def _is_control(row: Row) -> bool:

@@ -21,6 +21,7 @@ from dflib.models.registry import Model
 from dflib.progress import Progress
 from dflib.reporting import page, slices, text, worst
 from dflib.reporting.findings import FACE_BINS, Findings
+from dflib.reporting.seen import split_of_videos
 from dflib.scoring import verdicts
 from dflib.storage import Storage
 from dflib.tables.schemas import (
@@ -148,10 +149,12 @@ def choose(tables: Tables, predictions: DataFrame, wanted: str) -> list[tuple[Mo
 
 
 def page_name(model_id: str, extractor: str) -> str:
-    """File name of a page; what does not belong into a file name is replaced, and a hash keeps names apart."""
-    plain = f"{model_id}-{extractor}"
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).lstrip(".")[:120]
-    return f"{safe}.html" if safe == plain else f"{safe}-{digest(plain)}.html"
+    """File name of a page; what does not belong into a file name is replaced, and a hash keeps names apart.
+
+    The hash is always there: both parts may hold dashes, so ``a-b`` on ``c`` would be ``a`` on ``b-c``.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{model_id}-{extractor}").lstrip(".")[:120]
+    return f"{safe}-{digest([model_id, extractor])}.html"
 
 
 def _report_one(
@@ -169,7 +172,8 @@ def _report_one(
     predictions = snapshot.read(PREDICTIONS).where(of_extractor & (F.col("model_id") == model.model_id))
     ledger = snapshot.read(EXTRACTIONS).where(of_extractor)
     videos = snapshot.read(VIDEOS)
-    pooled_rows = verdicts.pool(predictions, faces, videos, ledger, _splits(snapshot, model), settings)
+    splits = split_of_videos(videos, snapshot.read(SPLITS), _trained_on(snapshot, model))
+    pooled_rows = verdicts.pool(predictions, faces, videos, ledger, splits, settings)
     with tables.stage(pooled_rows, "report_pooled") as pooled:
         frame = _to_driver(pooled, settings)
         counted = videos.agg(F.count(F.lit(1)).alias("videos")).crossJoin(ledger.agg(F.count(F.lit(1)).alias("ledger")))
@@ -199,20 +203,17 @@ def _report_one(
     return text.render(findings, uri)
 
 
-def _splits(snapshot: _Snapshot, model: Model) -> DataFrame:
-    """Split of each source group: in the model's training set if it has one, else as assigned.
-
-    By group and not by video: balancing leaves fakes out of a training set whose original is in it.
-    """
+def _trained_on(snapshot: _Snapshot, model: Model) -> DataFrame | None:
+    """The model's training set; None when it was not trained here."""
     if model.training_set is None:
-        return snapshot.read(SPLITS).select("source_group", "split")
+        return None
     folder = f"training_sets/{model.training_set}"
     if not snapshot.tables.exists(TRAINING_SET, folder):
         raise TableError(
             f"{snapshot.tables.uri(TRAINING_SET, folder)}: the training set of model {model.model_id} is not there, so "
             "videos that it was trained on can't be told from unseen ones; put the folder back"
         )
-    return snapshot.tables.read(TRAINING_SET, folder=folder).select("source_group", "split").distinct()
+    return snapshot.tables.read(TRAINING_SET, folder=folder)
 
 
 def _to_driver(pooled: DataFrame, settings: config.Report) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from dflib.reporting.metrics import Bootstrap, FaceCounts, Metric, Scored
 from dflib.scoring import verdicts
 
 NO_SPLIT = "none"
-"""Slice of the videos that are in no split: the model's training set does not know them."""
+"""Slice of the videos that are in no split: the model's training set does not know them, or they join two."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
     means done.  A second run with nothing new writes nothing.
 
     Raises:
-        ConfigError: see :func:`check`.
+        ConfigError: see :func:`check`; or a chunk is known under another ``sources.dataset``.
         SourceError: a place holds nothing, a labels file can't be used, or (after all else was ingested)
             a chunk could not be read from storage.
         StorageError: a place can't be listed.
@@ -122,6 +122,7 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
     found = discovery.find_chunks(counted, sources) if sources.chunks else []
     if sources.crops:
         found += discovery.find_crops(counted, sources, f"{sources.dataset} {extractor_of(sources)}")
+    _check_dataset(tables, found, sources.dataset)
     ingested = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]
     gathered = _gather(storage, new, sources)
@@ -150,6 +151,31 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
             f"{'; '.join(gathered.failed[:5])}. All else was ingested: {result.line()}"
         )
     return result
+
+
+def _check_dataset(tables: Tables, found: list[Source], dataset: str) -> None:
+    """Refuses chunks whose videos are known under another data set.
+
+    Known archives would not be read again, and the others would give every video a second id: its two rows, and a
+    fake and its original, could then fall into different splits.
+    """
+    of_chunk = F.when(F.col("packing") == "file", F.expr("left(uri, length(uri) - length(member) - 1)"))
+    known = (
+        tables.read(VIDEOS)
+        .where((F.col("dataset") != dataset) & F.col("uri").isNotNull())
+        .select(F.coalesce(of_chunk, "uri").alias("uri"), "dataset")
+        .distinct()
+        .collect()
+    )
+    named = {row["uri"]: row["dataset"] for row in known}
+    clashing = [source.uri for source in found if source.uri in named]
+    if clashing:
+        before = named[clashing[0]]
+        raise ConfigError(
+            f"sources.dataset={dataset}: {len(clashing)} of {len(found)} chunks were ingested as data set {before}, "
+            f"the first is {clashing[0]}; ids of videos begin with the data set and are never changed: set "
+            f"sources.dataset={before}, or another tables.root to begin anew. Nothing was written"
+        )
 
 
 def _ingested(tables: Tables) -> dict[str, list[str]]:

@@ -143,15 +143,12 @@ def _write_csv(
     tables: Tables, storage: Storage, rows: DataFrame, order: tuple[str, ...], target: str
 ) -> tuple[int, int]:
     """Spark writes one part file aside, which is then put in place whole; returns bytes and rows of it."""
-    aside = uris.join(tables.root, "_staging", "export")
-    try:
+    with tables.aside("export") as aside:
         ordered = rows.repartition(1).sortWithinPartitions(*order)
-        ordered.write.mode("overwrite").options(**_CSV).csv(uris.for_spark(aside))
+        ordered.write.options(**_CSV).csv(uris.for_spark(aside))
         parts = [entry.uri for entry in storage.list_files(aside) if entry.uri.endswith(".csv")]
         # Spark writes no part, hence no header, where there are no rows.
         content = b"".join(storage.read(uri) for uri in parts) or (",".join(rows.columns) + "\n").encode()
-    finally:
-        storage.delete_folder(aside)
     storage.write(target, content)
     return len(content), _csv_rows(content)
 

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 RUN_COLUMNS = (
     "run_id STRING, job STRING, config_digest STRING, code_version STRING, started_at TIMESTAMP, ended_at TIMESTAMP, "
-    "outcome STRING, error STRING, seconds DOUBLE, versions_before STRING, versions_after STRING, counts STRING"
+    "outcome STRING, error STRING, seconds DOUBLE, versions_before STRING, versions_after STRING, counts STRING, "
+    "config STRING"
 )
 """Columns of the run records; what differs from job to job is JSON text."""
 
@@ -47,11 +48,19 @@ def register(tables: Tables, database: str) -> None:
             spark.sql(
                 f"CREATE VIEW {database}.quarantine AS SELECT * FROM {database}.extractions WHERE outcome = 'FAILED'"
             )
+        if "runs" in present and spark.table(f"{database}.runs").columns != _run_columns():
+            # Made by an earlier version. The records are files that stay where they are.
+            spark.sql(f"DROP TABLE {database}.runs")
+            present.remove("runs")
         if "runs" not in present:
             spark.sql(f"CREATE TABLE {database}.runs ({RUN_COLUMNS}) USING json LOCATION '{_quoted(runs)}'")
     except PySparkException as error:
         reason = str(error).strip().splitlines()[0]
         log.warning("the tables are written, but their names in database %s are not registered: %s", database, reason)
+
+
+def _run_columns() -> list[str]:
+    return [column.split()[0] for column in RUN_COLUMNS.split(", ")]
 
 
 def _place(spark: SparkSession, name: str) -> str:

@@ -1,14 +1,19 @@
 """Delta tables below one root, read and written by path.
 
-One writer at a time is assumed for a root; readers may be many.  All writes are repeatable: run twice,
-the second changes nothing and makes no new version.
+All writes are repeatable: run twice, the second changes nothing and makes no new version.  Readers may be many.
+Of two jobs that write to one table at once, Delta lets the second fail where they touch the same files; nothing is
+mixed, since each stages its rows in folders of its own.
 """
 
 import contextlib
 import functools
+import glob
 import logging
 import operator
+import re
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from delta import DeltaTable
@@ -22,6 +27,13 @@ from dflib.tables.schemas import TABLES, Table
 
 log = logging.getLogger(__name__)
 
+STAGING_KEPT = timedelta(days=7)
+"""Age at which a staging folder is what a killed run left.  One that is in use lives for a wave of extract, or for one
+scoring: hours, and days where everything is slow.  Age is told by the folder's name, which works on S3 and across
+machines, where neither processes nor clocks of files can be asked."""
+_STAMP = "%Y%m%dT%H%M%SZ"
+_STAMPED = re.compile(r"\d{8}T\d{6}Z-")
+
 
 class Tables:
     """The tables below ``root`` (a ``file://`` or ``s3://`` URI)."""
@@ -30,6 +42,7 @@ class Tables:
         self.spark = spark
         self.root = root
         self.storage = storage
+        self._swept = False
 
     def uri(self, table: Table, folder: str | None = None) -> str:
         """Where a table lies; ``folder`` for those of which there are many, such as training sets."""
@@ -168,15 +181,33 @@ class Tables:
     def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:
         """Writes ``rows`` once to Parquet below ``<root>/_staging`` and gives them back, cheap to read again.
 
-        Each further action on the result of ``mapInArrow`` would compute all of it again.  The files go
-        when the block ends; what a killed run leaves is cleared by the next stage of the same name.
+        Each further action on the result of ``mapInArrow`` would compute all of it again.
         """
-        uri = uris.join(self.root, "_staging", name)
-        rows.write.mode("overwrite").parquet(uris.for_spark(uri))
-        try:
+        with self.aside(name) as uri:
+            rows.write.parquet(uris.for_spark(uri))
             yield self.spark.read.schema(rows.schema).parquet(uris.for_spark(uri))
+
+    @contextlib.contextmanager
+    def aside(self, name: str) -> Iterator[str]:
+        """URI of a folder below ``<root>/_staging`` that is nobody else's; it goes when the block ends.
+
+        What killed runs left there is cleared after :data:`STAGING_KEPT`.
+        """
+        folder, now = uris.join(self.root, "_staging"), datetime.now(UTC)
+        if not self._swept:
+            self._swept = True
+            self._sweep(folder, (now - STAGING_KEPT).strftime(_STAMP))
+        uri = uris.join(folder, f"{now.strftime(_STAMP)}-{name}-{uuid.uuid4().hex}")
+        try:
+            yield uri
         finally:
             self.storage.delete_folder(uri)
+
+    def _sweep(self, folder: str, before: str) -> None:
+        for uri in self.storage.glob(uris.join(glob.escape(folder), "*")):
+            if _STAMPED.match(uris.name(uri)) and uris.name(uri) < before:
+                log.info("clearing %s, which a killed run left", uri)
+                self.storage.delete_folder(uri)
 
     def versions(self) -> dict[str, int]:
         """Newest version of each table that exists."""

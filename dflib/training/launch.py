@@ -115,7 +115,9 @@ def workplace(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
 
 
 def run(spec: Spec, progress: Progress) -> Result:
-    """Trains in a child process; returns at once when the work folder holds a finished training.
+    """Trains in a child process, which goes on at the epoch that the work folder holds.
+
+    Where that training was finished, the child trains no more and leaves model and result again.
 
     Raises:
         TrainingError: the child ended without a result.

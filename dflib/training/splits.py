@@ -77,6 +77,27 @@ def assign(tables: Tables, videos: DataFrame, splits: config.Splits, dry_run: bo
     return tables.read(SPLITS)
 
 
+def of_clips(videos: DataFrame, groups: DataFrame) -> DataFrame:
+    """Videos with the split of their source group, and whether they join groups of different splits.
+
+    A clip belongs to its source group, to the original that it names, and to its own fakes: these are other groups
+    when metadata came in parts or have changed since the splits were given.
+
+    Args:
+        videos: rows of ``videos``.
+        groups: ``source_group`` and ``split``, one row a group.
+
+    Returns:
+        The columns of ``videos``, ``split`` (null where the group has none) and ``joins``.
+    """
+    joined = videos.join(groups.select("source_group", "split"), "source_group", "left")
+    for place in ("video_id", "original"):
+        other = groups.select(F.col("source_group").alias(place), F.col("split").alias(f"_{place}_split"))
+        joined = joined.join(other, place, "left")
+    joins = [F.coalesce(F.col(f"_{place}_split") != F.col("split"), F.lit(False)) for place in ("video_id", "original")]
+    return joined.withColumn("joins", joins[0] | joins[1]).drop("_video_id_split", "_original_split")
+
+
 def _way(splits: config.Splits, chunks: int) -> Literal["original", "chunk", "given"]:
     if splits.by == "auto":
         return "chunk" if chunks >= splits.min_chunks else "original"

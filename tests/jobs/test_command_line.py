@@ -20,6 +20,8 @@ pytestmark = pytest.mark.e2e
         (["extract", "--nosuch"], "unrecognized arguments: --nosuch"),
         (["ingest"], "sources.chunks"),
         (["import_model"], "weights.path"),
+        (["import_model", "--set", "weights.path=/w.h5", "weights.name=a/b", "weights.positive=real"], "weights.name="),
+        (["train", "--set", "train.name=latest"], "train.name="),
     ],
 )
 def test_bad_usage_ends_with_2_and_says_the_mend(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -50,4 +52,6 @@ def test_a_source_that_is_not_there_fails_and_writes_no_table(tmp_path: Path) ->
     assert "nothing*.zip" in done.stdout
     assert "Traceback" not in done.stdout
     assert place.versions() == {}
-    assert place.runs("ingest")[0]["outcome"] == "FAILED"
+    (record,) = place.runs("ingest")
+    assert record["outcome"] == "FAILED"
+    assert record["config"]["sources"]["chunks"] == [f"file://{tmp_path}/nothing*.zip"]

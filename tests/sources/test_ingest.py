@@ -140,6 +140,25 @@ def test_a_chunk_that_storage_does_not_give_fails_the_job_after_the_rest(
 
 
 @pytest.mark.spark
+def test_a_known_chunk_is_not_given_another_data_set(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
+) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    (tmp_path / "folder" / "deep" / "p.mp4").write_bytes(b"p")
+    picture(tmp_path / "crops" / "real" / "c-0-0.png", 1)
+    for place in ({"chunks": tmp_path / "a.zip"}, {"chunks": tmp_path / "folder"}, {"crops": tmp_path / "crops"}):
+        run(tables, **place)
+        versions = tables.versions()
+        with pytest.raises(ConfigError, match=r"sources.dataset=e: 1 of 1 chunks .* data set d, the first is file://"):
+            run(tables, **place, dataset="e")
+        assert tables.versions() == versions
+    (tmp_path / "b.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    run(tables, chunks=tmp_path / "b.zip", dataset="e")
+    assert "e/r" in rows(tables)
+
+
+@pytest.mark.spark
 def test_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]) -> None:
     crops = tmp_path / "crops"
     for seed, name in enumerate(

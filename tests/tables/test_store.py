@@ -1,6 +1,6 @@
 """Tables against a real Delta table, and against delta-rs as a second reader."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from deltalake import DeltaTable
@@ -109,6 +109,21 @@ def test_stage_is_read_again_without_computing_again(tables: Tables) -> None:
         assert staged.count() == staged.select("id").distinct().count() == 10
     assert counter.value == 10
     assert list(tables.storage.list_files(f"{tables.root}/_staging")) == []
+
+
+def test_two_jobs_stage_under_one_name_and_old_leftovers_go(tables: Tables) -> None:
+    old, young, unknown = (f"{tables.root}/_staging/{name}" for name in (
+        "20200101T000000Z-score-0", f"{datetime.now(UTC) - timedelta(days=6):%Y%m%dT%H%M%SZ}-score-0", "else",
+    ))  # fmt: skip
+    for folder in (old, young, unknown):
+        tables.storage.write(f"{folder}/part-0.parquet", b"x")
+    other = Tables(tables.spark, tables.root, tables.storage)
+    with tables.stage(tables.spark.range(3), "score") as mine:
+        with other.stage(tables.spark.range(5), "score") as theirs:
+            assert (mine.count(), theirs.count()) == (3, 5)
+        assert mine.count() == 3
+    left = {entry.uri for entry in tables.storage.list_files(f"{tables.root}/_staging")}
+    assert left == {f"{young}/part-0.parquet", f"{unknown}/part-0.parquet"}
 
 
 def test_null_in_a_key_is_refused(tables: Tables) -> None:
