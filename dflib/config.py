@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from dflib.errors import ConfigError
 from dflib.uris import to_uri
@@ -101,17 +111,23 @@ class Sampling(Section):
 
 
 class Faces(Section):
-    detector: Literal["mtcnn"]
+    detector: Literal["mtcnn", "haar", "dlib_hog", "blazeface"]
     threshold: Fraction
     """Confidence above which a face is kept."""
     lone_floor: Fraction
     """Confidence above which the only face of a frame is kept."""
     track_floor: Fraction
     """Confidence above which a face is kept that lies on a track with a face above ``threshold``."""
-    resize: Literal["by_width", "none"]
-    """by_width: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓ before detection."""
+    resize: Literal["by_side", "by_width", "none"]
+    """Before detection: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓, by the width (S3, S4) or by the longer side."""
+    search: Annotated[str, Field(pattern=r"^(every|follow:([2-9]|[1-9]\d+))$")]
+    """every: each sampled frame is searched; follow:K: each Kth, and faces are followed in between."""
+    second_look: bool
+    """Whether frames without a clear face are looked at again, lightened when dark, and at twice the size."""
     track_iou: Fraction
-    """Smallest intersection over union of neighbours on a track."""
+    """Smallest intersection over union of neighbours on a track, their boxes grown to twice their sides."""
+    track_min: Positive
+    """A track with fewer sightings is marked short."""
     track_gap: Annotated[int, Field(ge=0)]
     """Sampled frames that a track may miss."""
     static_shift: Annotated[float, Field(ge=0)]
@@ -146,12 +162,70 @@ class View(Section):
     size: Positive
     """Side of the square input in pixels."""
     margin: Annotated[float, Field(ge=0, le=2)]
-    """Share of the box added on each side; ready-cut crops are taken whole."""
+    """Share of the box added on each side; ready-cut crops are taken whole. With ``align``, share by which the
+    aligned square is grown in all."""
     square: bool
     """Whether the box is grown to a square before it is cut (else it is stretched)."""
     interpolation: Literal["nearest", "linear", "area", "cubic"]
     blank_face: bool
     """A control: the face box is filled with grey, so only what surrounds it is left."""
+
+    # What came later has a default here, and is left out of the JSON while it has it: the rows of older models hold
+    # without it, and the names of models that are made from a hash of their settings stay the same.
+    align: Literal["none", "landmarks"] = "none"
+    """landmarks: a square around the nose, turned so that the eyes are level, instead of the box."""
+    padding: Literal["edge", "reflect"] = "edge"
+    """What a square shows where it leaves the picture: its edge pixels, or the picture mirrored at its edge."""
+    mark_landmarks: bool = False
+    """An ablation: the five landmarks and the box are drawn on what the model sees."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "View":
+        if self.align != "none" and not self.square:
+            raise ValueError(f"align={self.align} cuts a square; set square=true or align=none")
+        if self.align != "none" and self.blank_face:
+            raise ValueError(
+                f"align={self.align} leaves too little around the face for blank_face; set one of them off"
+            )
+        if self.padding != "edge" and not self.square:
+            raise ValueError(
+                f"padding={self.padding} has no meaning for a clipped view; set square=true or padding=edge"
+            )
+        if self.mark_landmarks and self.blank_face:
+            raise ValueError("mark_landmarks draws what blank_face hides; set one of them to false")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {name: value for name, value in dump(self).items() if value != fields[name].default}
+
+
+class Quality(Section):
+    """Which faces are good enough; the one meaning of it is :func:`dflib.tables.quality.usable`.
+
+    0 (255 for ``max_brightness``) lets every face through.
+    """
+
+    min_size: Annotated[float, Field(ge=0)]
+    """Shorter side of the box in pixels of the frame."""
+    min_blur: Annotated[float, Field(ge=0)]
+    """Variance of the Laplacian, as ``faces.blur``: small when blurred."""
+    min_brightness: Annotated[float, Field(ge=0, le=255)]
+    max_brightness: Annotated[float, Field(ge=0, le=255)]
+    min_frontal: Fraction
+    """As ``faces.frontal``: 1 looks into the camera, 0 is turned away by some 45 degrees or more."""
+    drop_short: bool
+    """Whether faces on tracks marked short are left out."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Quality":
+        if self.min_brightness > self.max_brightness:
+            raise ValueError(
+                f"min_brightness={self.min_brightness:g} is above max_brightness={self.max_brightness:g}: "
+                "no face would be left"
+            )
+        return self
 
 
 class Augment(Section):
@@ -174,6 +248,7 @@ class Train(Section):
     extractor: str | None
     """Whose faces; the only one there, or the configured one, when left out."""
     view: View
+    quality: Quality
     balance: Literal["none", "consecutive", "random", "weights"]
     """consecutive: first n fakes in name order; random: a random n; weights: all, weighted by class."""
     augment: Augment
@@ -224,6 +299,8 @@ class Report(Section):
     """run rule: FAKE when at least this many consecutive frames are suspicious."""
     exclude_static: bool
     """Leave out faces marked static (portraits on a wall)."""
+    quality: Quality
+    """Faces below these limits are left out, as if they had not been found."""
     min_faces: Positive
     """Fewer usable faces than this make a video UNDETERMINED."""
     bootstrap: Annotated[int, Field(ge=100)]

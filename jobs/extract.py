@@ -2,6 +2,7 @@
 
 from dflib.config import Config
 from dflib.extraction import sampling
+from dflib.extraction.detectors import installed
 from dflib.extraction.extract import extract
 from dflib.job import Job, Summary, main
 
@@ -13,8 +14,9 @@ def run(job: Job) -> Summary:
 
 
 def check(config: Config) -> None:
-    """Refuses a sampling that asks for nothing."""
+    """Refuses a sampling that asks for nothing, and a detector whose package is not there."""
     sampling.check(config.sampling.frames)
+    installed.check(config.faces.detector)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,39 @@ def test_a_bad_override_is_refused_with_its_name(override: str, message: str) ->
         load(CONF, "local", [override])
 
 
+@pytest.mark.parametrize("section", ["train.view", "weights.view"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["align=landmarks", "square=false"], "set square=true or align=none"),
+        (["align=landmarks", "blank_face=true"], "too little around the face"),
+        (["padding=reflect", "square=false"], "set square=true or padding=edge"),
+        (["mark_landmarks=true", "blank_face=true"], "draws what blank_face hides"),
+        (["align=eyes"], "align: .*'none' or 'landmarks'"),
+        (["padding=zero"], "padding: .*'edge' or 'reflect'"),
+    ],
+)
+def test_views_that_contradict_themselves_are_refused(section: str, values: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{section}.*{message}"):
+        load(CONF, "local", [f"{section}.{value}" for value in values])
+
+
+@pytest.mark.parametrize("section", ["train.quality", "report.quality"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["min_brightness=200", "max_brightness=100"], "no face would be left"),
+        (["min_frontal=1.1"], "min_frontal: .*less than or equal to 1"),
+        (["min_size=-1"], "min_size: .*greater than or equal to 0"),
+        (["max_brightness=256"], "max_brightness: .*less than or equal to 255"),
+        (["blur=3"], "did you mean"),
+    ],
+)
+def test_limits_that_no_face_can_keep_are_refused(section: str, values: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{section}.*{message}"):
+        load(CONF, "local", [f"{section}.{value}" for value in values])
+
+
 def write(folder: Path, **files: str) -> Path:
     (folder / "env").mkdir(exist_ok=True)
     for name, text in files.items():

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dflib.extraction.detect import Image
+from dflib.config import Crops
+from dflib.extraction.decode import Frame
+from dflib.extraction.detect import Box, Image
 
 QUALITY_SIDE = 128
 """Side to which the face box is brought before its blur is measured, so that sizes can be compared."""
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -42,33 +42,31 @@ def inside(box: Box, width: int, height: int) -> tuple[int, int, int, int] | Non
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
-def cut(rgb: Image, box: Box, margin: float, max_side: int, quality: int) -> Crop:
-    """Cuts the box, grown by ``margin`` of its longer side all round and clipped to the frame, and encodes it as JPEG.
+def cut(frame: Frame, box: Box, settings: Crops) -> Crop:
+    """Cuts the box, grown by the margin on all sides and clipped to the frame, and encodes it as JPEG.
 
-    Native pixels unless the longer side is over ``max_side``.
+    Native pixels unless the longer side is over ``settings.max_side``.
 
     Args:
-        rgb: the frame, uint8 RGB, shape (height, width, 3).
+        frame: as decoded; only the pixels cut become RGB.
         box: x, y, width, height in frame pixels; must touch the frame (see :func:`inside`).
-        margin: share of the box's longer side.
-        max_side: pixels.
-        quality: JPEG quality, 1 to 100.
+        settings: ``margin`` as a share of the box's longer side, ``max_side`` in pixels, JPEG quality.
     """
     import cv2
 
-    height, width = rgb.shape[:2]
     # Of the longer side, both ways: a view that grows the box to a square finds real pixels there.
-    more = max(box[2], box[3]) * margin
-    grown = inside((box[0] - more, box[1] - more, box[2] + 2 * more, box[3] + 2 * more), width, height)
-    face = inside(box, width, height)
-    assert grown is not None and face is not None, box
-    left, top, right, bottom = grown
-    crop = rgb[top:bottom, left:right]
-    scale = min(1.0, max_side / max(crop.shape[:2]))
+    more = max(box[2], box[3]) * settings.margin
+    grown = (box[0] - more, box[1] - more, box[2] + 2 * more, box[3] + 2 * more)
+    around = inside(grown, frame.width, frame.height)
+    face = inside(box, frame.width, frame.height)
+    assert around is not None and face is not None, box
+    left, top, right, bottom = around
+    crop = frame.region(left, top, right, bottom)
+    grey = cv2.cvtColor(crop[face[1] - top : face[3] - top, face[0] - left : face[2] - left], cv2.COLOR_RGB2GRAY)
+    scale = min(1.0, settings.max_side / max(crop.shape[:2]))
     if scale < 1:
         size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
         crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    grey = cv2.cvtColor(rgb[face[1] : face[3], face[0] : face[2]], cv2.COLOR_RGB2GRAY)
     shrinks = min(grey.shape) > QUALITY_SIDE
     level = cv2.resize(
         grey, (QUALITY_SIDE, QUALITY_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -79,7 +77,7 @@ def cut(rgb: Image, box: Box, margin: float, max_side: int, quality: int) -> Cro
         scale=scale,
         width=crop.shape[1],
         height=crop.shape[0],
-        image=jpeg(crop, quality),
+        image=jpeg(crop, settings.jpeg_quality),
         blur=float(cv2.Laplacian(level, cv2.CV_64F).var()),
         brightness=float(grey.mean()),
     )

@@ -4,6 +4,7 @@ PyAV is imported inside functions: the driver imports this module and decodes no
 """
 
 import contextlib
+import functools
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dflib.errors import VideoError
+from dflib.extraction.detect import Image
 from dflib.extraction.sampling import Flags, Times, Wanted, substitutes
 
 FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"
@@ -65,13 +67,61 @@ class Plan:
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame as displayed: uint8 RGB, shape (height, width, 3)."""
+    """One decoded frame; kept as the decoder gave it, since of most of its pixels no RGB is ever wanted.
+
+    Attributes:
+        time: presentation time, seconds from the first frame.
+        rotation: degrees clockwise by which the stored picture is turned for display.
+        width, height: as displayed.
+        picture: PyAV's frame.
+    """
 
     wanted: Wanted
     time: float
-    rgb: NDArray[np.uint8]
     rotation: int
-    """Degrees clockwise by which the stored picture was turned."""
+    width: int
+    height: int
+    picture: Any
+
+    @functools.cached_property
+    def rgb(self) -> Image:
+        """The whole frame as displayed: uint8 RGB, shape (height, width, 3)."""
+        return self._displayed(self.picture)
+
+    def small(self, width: int, height: int) -> Image:
+        """The whole frame as displayed, brought to another size by averaging areas (or linearly, when enlarged)."""
+        if (width, height) == (self.width, self.height):
+            return self.rgb
+        stored = (height, width) if self.rotation % 180 else (width, height)
+        way = "AREA" if width < self.width else "BILINEAR"
+        return self._displayed(self.picture.reformat(*stored, format="rgb24", interpolation=way, threads=1))
+
+    def region(self, left: int, top: int, right: int, bottom: int) -> Image:
+        """``rgb[top:bottom, left:right]``, to the bit, without the rest where that can be had."""
+        import av
+
+        plain = self.picture.format.name == "yuv420p" and not self.picture.interlaced_frame and not self.rotation
+        if not plain or self.width % 2 or self.height % 2 or "rgb" in self.__dict__:
+            return self.rgb[top:bottom, left:right]
+        # Two by two pixels share their colour.
+        x, y, right_even, bottom_even = left & ~1, top & ~1, right + (right & 1), bottom + (bottom & 1)
+        parts = []
+        for plane, by in zip(self.picture.planes, (1, 2, 2), strict=True):
+            whole = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            parts.append(whole[y // by : bottom_even // by, x // by : right_even // by].ravel())
+        cut = av.VideoFrame.from_ndarray(np.concatenate(parts).reshape(-1, right_even - x), format="yuv420p")
+        cut.colorspace, cut.color_range = self.picture.colorspace, self.picture.color_range
+        return self._displayed(cut)[top - y : bottom - y, left - x : right - x]
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the frame takes as it is, about."""
+        return sum(plane.buffer_size for plane in self.picture.planes)
+
+    def _displayed(self, picture: Any) -> Image:
+        turns = -self.rotation // 90 % 4  # quarter turns, counter-clockwise
+        rgb = picture.reformat(format="rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else np.asarray(rgb, np.uint8)
 
 
 def survey(content: bytes, max_pixels: int) -> Survey:
@@ -206,9 +256,9 @@ def _index(video: Survey, picture: Any, counted: int) -> int:
 
 
 def _frame(picture: Any, wanted: Wanted, time: float) -> Frame:
-    rgb = picture.to_ndarray(format="rgb24")
-    turns = round(picture.rotation / 90) % 4  # quarter turns, counter-clockwise
-    return Frame(wanted, time, np.ascontiguousarray(np.rot90(rgb, turns)), (-turns % 4) * 90)
+    rotation = -round(picture.rotation / 90) % 4 * 90  # PyAV's is counter-clockwise
+    width, height = (picture.height, picture.width) if rotation % 180 else (picture.width, picture.height)
+    return Frame(wanted, time, rotation, width, height, picture)
 
 
 @contextlib.contextmanager

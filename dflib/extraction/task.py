@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dflib.config import Config
 from dflib.errors import StorageError, VideoError
-from dflib.extraction import detect, tracks
+from dflib.extraction import detect, search
 from dflib.extraction.plan import Planned
 from dflib.extraction.video import Row, VideoRows, extract_video
 from dflib.sources.members import read_member
@@ -95,7 +95,7 @@ def _attempt(video: Planned, extractor: str, config: Config, storage: Storage) -
     faces = config.faces
     if video.problem:
         return _failed(*video.problem)
-    detector = detect.load(faces.detector, faces.resize, tracks.floor(faces))
+    detector = detect.load(faces.detector, search.FLOOR)
     try:
         if video.uri is None or video.packing is None or video.size is None:
             raise VideoError("BAD_RANGE", "videos does not say where its bytes are; run ingest again")

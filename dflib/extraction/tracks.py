@@ -1,12 +1,14 @@
 """Faces over time: tracks by overlap of boxes, which faces are kept, and which never move."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dflib.config import Faces
-from dflib.extraction.detect import Detection
+from dflib.extraction.detect import Box, Detection
 
 STATIC_FACES = 3
 """Fewer sightings than this say nothing about moving."""
@@ -16,6 +18,10 @@ STATIC_SPAN = 0.5
 
 STATIC_SHARE = 0.9
 """Share of a track's sightings that must lie close together: a detector now and then misplaces a box."""
+
+
+SHORT_AMONG = 5
+"""Of fewer frames than this many times ``faces.track_min`` it can't be said that a track is short."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +35,12 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Kept:
-    """A face that is kept: its place among the candidates given, its track, and whether that is static."""
+    """A face that is kept: its place among the candidates given, its track, and whether that is static or short."""
 
     place: int
     track: int
     static: bool
+    short: bool
 
 
 def floor(settings: Faces) -> float:
@@ -41,13 +48,19 @@ def floor(settings: Faces) -> float:
     return min(settings.threshold, settings.lone_floor, settings.track_floor)
 
 
-def select(candidates: Sequence[Sighting], settings: Faces, seconds: float) -> list[Kept]:
-    """Chooses among the candidates of a video, in the order given (by frame); ``seconds``: the time sampled.
+def select(candidates: Sequence[Sighting], settings: Faces, seconds: float, frames: int) -> list[Kept]:
+    """Chooses among the candidates of a video, in the order given (by frame).
 
     A face is kept when its confidence is above ``threshold`` (S3, S4); or it is the only one of its frame above
     ``lone_floor`` (S3 and S4 keep a lone face at any confidence); or it is above ``track_floor`` and on a track
     with a face above ``threshold``: a face seen clearly once is the same face where it is seen less clearly.
-    Tracks are numbered by their first kept face.
+    Tracks are numbered by their first kept face.  One with fewer than ``track_min`` candidates is short: a person
+    who is seen once in many frames is as a rule none.
+
+    Args:
+        candidates: all above :func:`floor`.
+        settings: the rules.
+        seconds, frames: what was sampled; of less than ``SHORT_AMONG`` times ``track_min`` frames no track is short.
     """
     tracks = link(candidates, settings.track_iou, settings.track_gap)
     confidence = [face.detection.confidence for face in candidates]
@@ -56,21 +69,24 @@ def select(candidates: Sequence[Sighting], settings: Faces, seconds: float) -> l
     for face in candidates:
         above[face.frame] = above.get(face.frame, 0) + (face.detection.confidence > settings.lone_floor)
     still = static_tracks(candidates, tracks, settings.static_shift, seconds)
+    seen = Counter(tracks)
+    many = frames >= SHORT_AMONG * settings.track_min
     numbers: dict[int, int] = {}
     kept = []
     for place, (face, track) in enumerate(zip(candidates, tracks, strict=True)):
         sure = face.detection.confidence
         lone = sure > settings.lone_floor and above[face.frame] == 1
         if sure > settings.threshold or lone or (sure > settings.track_floor and track in clear):
-            kept.append(Kept(place, numbers.setdefault(track, len(numbers)), track in still))
+            short = many and seen[track] < settings.track_min
+            kept.append(Kept(place, numbers.setdefault(track, len(numbers)), track in still, short))
     return kept
 
 
 def link(candidates: Sequence[Sighting], least: float, gap: int) -> list[int]:
     """Track number of each candidate (ordered by frame).
 
-    Greedy: in each frame the pair of a track's last box and a new box with the largest intersection over union
-    is joined first; pairs below ``least`` never.  A track may miss ``gap`` sampled frames.
+    Greedy: in each frame the pair of a track's last box and a new box with the largest :func:`nearness` is joined
+    first; pairs below ``least`` never.  A track may miss ``gap`` sampled frames.
     """
     tracks = [-1] * len(candidates)
     last: dict[int, int] = {}  # track → place of its newest candidate
@@ -81,7 +97,7 @@ def link(candidates: Sequence[Sighting], least: float, gap: int) -> list[int]:
     for frame, places in by_frame.items():
         last = {track: place for track, place in last.items() if frame - candidates[place].frame <= gap + 1}
         pairs = [
-            (-overlap(candidates[old].detection, candidates[new].detection), track, new)
+            (-nearness(candidates[old].detection, candidates[new].detection), track, new)
             for track, old in last.items()
             for new in places
         ]
@@ -101,7 +117,7 @@ def link(candidates: Sequence[Sighting], least: float, gap: int) -> list[int]:
 def static_tracks(candidates: Sequence[Sighting], tracks: Sequence[int], shift: float, seconds: float) -> set[int]:
     """Tracks that never move while another one does: portraits on a wall, say.
 
-    A track is still when its middle (mean of the five landmarks, which jitters less than the box) stays within
+    A track is still when its middle (mean of the landmarks, which jitters less than the box's) stays within
     ``shift`` of its median place, in units of the box's side, in ``STATIC_SHARE`` of its sightings, at least
     ``STATIC_FACES`` of them over ``STATIC_SPAN`` of the ``seconds`` sampled.  When nothing moves more than that
     nothing is static, since it may be a still person; nor is anything when the camera moves.
@@ -110,13 +126,33 @@ def static_tracks(candidates: Sequence[Sighting], tracks: Sequence[int], shift: 
     for track in set(tracks):
         faces = [face for face, own in zip(candidates, tracks, strict=True) if own == track]
         if len(faces) >= STATIC_FACES and faces[-1].time - faces[0].time >= STATIC_SPAN * seconds:
-            middles = np.array([face.detection.landmarks.mean(axis=0) for face in faces])
+            middles = np.array([_middle(face.detection) for face in faces])
             sides = [max(face.detection.box[2] * face.detection.box[3], 0.0) ** 0.5 for face in faces]
             distances = np.linalg.norm(middles - np.median(middles, axis=0), axis=1)
             movement[track] = float(np.quantile(distances, STATIC_SHARE)) / max(float(np.median(sides)), 1e-9)
     if not any(moved > shift for moved in movement.values()):
         return set()
     return {track for track, moved in movement.items() if moved <= shift}
+
+
+def _middle(face: Detection) -> NDArray[np.float64]:
+    if face.landmarks is not None:
+        return np.asarray(face.landmarks.mean(axis=0))
+    x, y, width, height = face.box
+    return np.array([x + width / 2, y + height / 2])
+
+
+def nearness(one: Detection, other: Detection) -> float:
+    """Intersection over union of two boxes, each grown to twice its sides.
+
+    Sampled frames lie half a second or more apart, in which a head moves by more than boxes as they are allow.
+    """
+    return overlap(*(Detection(_grown(face.box), face.confidence, None) for face in (one, other)))
+
+
+def _grown(box: Box) -> Box:
+    x, y, width, height = box
+    return x - width / 2, y - height / 2, 2 * width, 2 * height
 
 
 def overlap(one: Detection, other: Detection) -> float:

@@ -7,8 +7,9 @@ from typing import Any
 
 from dflib.config import Config
 from dflib.errors import VideoError
-from dflib.extraction import crops, decode, sampling, tracks
+from dflib.extraction import crops, decode, sampling, search, tracks
 from dflib.extraction.detect import Detector
+from dflib.extraction.pose import pose
 
 Row = dict[str, Any]
 
@@ -62,37 +63,20 @@ def extract_video(content: bytes, video_id: str, extractor: str, config: Config,
     sightings: list[tracks.Sighting] = []
     cuts: list[crops.Crop] = []
     rotation = 0
-    for frame in _timed(decode.decode(content, survey, plan, config.extract.max_pixels, problems.append), clock):
-        height, width = frame.rgb.shape[:2]
-        rotation = frame.rotation
-        for found in detector.detect(frame.rgb):
-            if found.confidence > floor and crops.inside(found.box, width, height):
-                sightings.append(tracks.Sighting(len(frames), frame.time, found))
-                cuts.append(
-                    crops.cut(
-                        frame.rgb, found.box, config.crops.margin, config.crops.max_side, config.crops.jpeg_quality
-                    )
-                )
-        kept_image = crops.jpeg(frame.rgb, config.crops.jpeg_quality) if config.crops.keep_frames else None
-        frames.append(
-            {
-                "video_id": video_id,
-                "extractor": extractor,
-                "frame_index": frame.wanted.index,
-                "wanted_time": frame.wanted.time,
-                "time": frame.time,
-                "width": width,
-                "height": height,
-                "scale": detector.scale(width),
-                "faces": 0,
-                "image": kept_image,
-            }
-        )
+    decoded = decode.decode(content, survey, plan, config.extract.max_pixels, problems.append)
+    for group in _timed(search.groups(decoded), clock):
+        rotation = group[-1].rotation
+        for frame, faces_found in zip(group, search.search(group, detector, config.faces), strict=True):
+            for found in faces_found:
+                if found.confidence > floor and crops.inside(found.box, frame.width, frame.height):
+                    sightings.append(tracks.Sighting(len(frames), frame.time, found))
+                    cuts.append(crops.cut(frame, found.box, config.crops))
+            frames.append(_frame(frame, video_id, extractor, config))
         clock.book("detect")
     if not frames:
         raise VideoError("DECODE_ERROR", problems[0] if problems else "none of the wanted frames came out")
 
-    kept = tracks.select(sightings, config.faces, frames[-1]["time"] - frames[0]["time"])
+    kept = tracks.select(sightings, config.faces, frames[-1]["time"] - frames[0]["time"], len(frames))
     faces = [_face(frames[sightings[face.place].frame], sightings[face.place], cuts[face.place], face) for face in kept]
     clock.book("detect")
     partial = len(frames) < len(plan.frames) or bool(problems)
@@ -116,11 +100,26 @@ def extract_video(content: bytes, video_id: str, extractor: str, config: Config,
     return VideoRows(ledger, frames, faces)
 
 
-def _timed(frames: Iterator[decode.Frame], clock: _Clock) -> Iterator[decode.Frame]:
-    for frame in frames:
+def _timed(groups: Iterator[list[decode.Frame]], clock: _Clock) -> Iterator[list[decode.Frame]]:
+    for group in groups:
         clock.book("decode")
-        yield frame
+        yield group
     clock.book("decode")
+
+
+def _frame(frame: decode.Frame, video_id: str, extractor: str, config: Config) -> Row:
+    return {
+        "video_id": video_id,
+        "extractor": extractor,
+        "frame_index": frame.wanted.index,
+        "wanted_time": frame.wanted.time,
+        "time": frame.time,
+        "width": frame.width,
+        "height": frame.height,
+        "scale": search.scale_of(frame.width, frame.height, config.faces),
+        "faces": 0,
+        "image": crops.jpeg(frame.rgb, config.crops.jpeg_quality) if config.crops.keep_frames else None,
+    }
 
 
 def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.Kept) -> Row:
@@ -128,6 +127,8 @@ def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.
     number = frame["faces"]
     frame["faces"] += 1
     x, y, width, height = sighting.detection.box
+    points = sighting.detection.landmarks
+    posed = pose(points)
     name = f"{frame['video_id']}/{frame['extractor']}/{frame['frame_index']:06d}/{number:02d}"
     return {
         "face_id": name,
@@ -138,11 +139,12 @@ def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.
         "time": frame["time"],
         "track": kept.track,
         "static": kept.static,
+        "short": kept.short,
         "box_x": x,
         "box_y": y,
         "box_w": width,
         "box_h": height,
-        "landmarks": sighting.detection.landmarks.ravel().tolist(),
+        "landmarks": None if points is None else points.ravel().tolist(),
         "confidence": sighting.detection.confidence,
         "crop_x": crop.x,
         "crop_y": crop.y,
@@ -153,4 +155,6 @@ def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.
         "image": crop.image,
         "blur": crop.blur,
         "brightness": crop.brightness,
+        "frontal": posed.frontal if posed else None,
+        "roll": posed.roll if posed else None,
     }

@@ -153,6 +153,7 @@ FACES = Table(
             _column("time", pa.float64(), "presentation time of the frame, seconds"),
             _column("track", pa.int32(), "number of the track in the video, from 0"),
             _column("static", pa.bool_(), "the track never moves while another does (portrait on a wall)"),
+            _column("short", pa.bool_(), "the track has fewer sightings than faces.track_min"),
             _column("box_x", pa.float64(), "left of the box, frame pixels; null: a ready-cut crop"),
             _column("box_y", pa.float64(), "top of the box, frame pixels"),
             _column("box_w", pa.float64(), "width of the box, frame pixels"),
@@ -174,6 +175,8 @@ FACES = Table(
             _column("image", pa.binary(), "the encoded crop", null=False),
             _column("blur", pa.float64(), "variance of the Laplacian of the grey face box at 128x128"),
             _column("brightness", pa.float64(), "mean grey level of the face box, 0 to 255"),
+            _column("frontal", pa.float64(), "1 from the front, 0 turned by 45 degrees or more; null: no landmarks"),
+            _column("roll", pa.float64(), "degrees clockwise by which the eyes are turned; null: no landmarks"),
         ]
     ),
 )

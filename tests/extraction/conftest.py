@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import matplotlib
 import numpy as np
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 from dflib import config as configuration
 from dflib.config import Config
-from dflib.extraction.detect import Mtcnn
+from dflib.extraction import search
+from dflib.extraction.decode import Frame
+from dflib.extraction.detectors.mtcnn import Mtcnn
+from dflib.extraction.sampling import Wanted
 
 HOME = Path(__file__).parent.parent.parent
 Rgb = NDArray[np.uint8]
@@ -24,6 +28,12 @@ def numbered(count: int, width: int = 128, height: int = 96) -> Iterator[Rgb]:
     for number in range(count):
         x, y = (3 * number) % width, (2 * number) % height
         yield np.ascontiguousarray(noise[y : y + height, x : x + width])
+
+
+def as_frame(rgb: Rgb) -> Frame:
+    """A picture as if it had been decoded."""
+    picture = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+    return Frame(Wanted(0, 0.0), 0.0, 0, rgb.shape[1], rgb.shape[0], picture)
 
 
 def with_portrait(portrait: Rgb, count: int, width: int = 320, height: int = 240, step: int = 3) -> Iterator[Rgb]:
@@ -46,7 +56,7 @@ def portrait() -> Rgb:
 @pytest.fixture(scope="session")
 def mtcnn() -> Mtcnn:
     """The detector as configured, loaded once."""
-    return Mtcnn("by_width", 0.7)
+    return Mtcnn(search.FLOOR)
 
 
 @pytest.fixture

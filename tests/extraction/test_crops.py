@@ -4,7 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from dflib.extraction.crops import cut, inside
+from dflib.config import Config
+from dflib.extraction.crops import Crop, cut, inside
+from dflib.extraction.detect import Box
+from tests.extraction.conftest import Rgb, as_frame
+
+
+def cut_from(rgb: Rgb, box: Box, config: Config, margin: float = 0.6) -> Crop:
+    settings = {"margin": margin, "max_side": 400, "jpeg_quality": 95}
+    return cut(as_frame(rgb), box, config.crops.model_copy(update=settings))
 
 
 def test_inside_clips_and_tells_when_nothing_is_left() -> None:
@@ -14,19 +22,19 @@ def test_inside_clips_and_tells_when_nothing_is_left() -> None:
     assert inside((-40, 0, 30, 10), 100, 50) is None
 
 
-def test_native_pixels_when_small() -> None:
+def test_native_pixels_when_small(config: Config) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     rgb = cv2.GaussianBlur(rgb, (0, 0), 3)
-    crop = cut(rgb, (100.0, 60.0, 50.0, 80.0), 0.6, 400, 95)
+    crop = cut_from(rgb, (100.0, 60.0, 50.0, 80.0), config)
     assert (crop.x, crop.y, crop.width, crop.height, crop.scale) == (52, 12, 146, 176, 1.0)
     stored = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
     assert np.abs(stored.astype(int) - rgb[12:188, 52:198]).mean() < 3
 
 
-def test_scaled_down_when_large() -> None:
+def test_scaled_down_when_large(config: Config) -> None:
     rgb = np.zeros((1000, 1500, 3), np.uint8)
     cv2.circle(rgb, (750, 500), 8, (255, 255, 255), -1)
-    crop = cut(rgb, (500.0, 300.0, 500.0, 400.0), 0.6, 400, 95)
+    crop = cut_from(rgb, (500.0, 300.0, 500.0, 400.0), config)
     assert (
         (crop.x, crop.y) == (200, 0) and max(crop.width, crop.height) == 400 and crop.scale == pytest.approx(400 / 1100)
     )
@@ -38,16 +46,16 @@ def test_scaled_down_when_large() -> None:
     )
 
 
-def test_a_box_beyond_the_edge_is_clipped() -> None:
-    crop = cut(np.full((100, 100, 3), 90, np.uint8), (-20.0, 80.0, 60.0, 60.0), 0.6, 400, 95)
+def test_a_box_beyond_the_edge_is_clipped(config: Config) -> None:
+    crop = cut_from(np.full((100, 100, 3), 90, np.uint8), (-20.0, 80.0, 60.0, 60.0), config)
     assert (crop.x, crop.y, crop.width, crop.height) == (0, 44, 76, 56)
     assert crop.brightness == pytest.approx(90)
 
 
-def test_blur_tells_sharp_from_soft() -> None:
+def test_blur_tells_sharp_from_soft(config: Config) -> None:
     sharp = np.random.default_rng(2).integers(0, 256, (200, 200, 1), dtype=np.uint8).repeat(3, axis=2)
     soft = cv2.GaussianBlur(sharp, (0, 0), 4)
     box = (20.0, 20.0, 128.0, 128.0)
-    clear, dull = cut(sharp, box, 0.1, 400, 95), cut(soft, box, 0.1, 400, 95)
+    clear, dull = cut_from(sharp, box, config, 0.1), cut_from(soft, box, config, 0.1)
     assert clear.blur > 50 * dull.blur
     assert clear.blur == pytest.approx(cv2.Laplacian(sharp[20:148, 20:148, 0], cv2.CV_64F).var())

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dflib.config import Config
 from dflib.demo.clips import encode_bytes
 from dflib.errors import VideoError
 from dflib.extraction import decode, sampling
@@ -113,7 +114,7 @@ def test_rotation_is_honoured(rotation: int, tmp_path: Path) -> None:
         assert np.abs(frame.rgb.astype(int) - picture).mean() < 5
 
 
-def test_colours_are_rgb_from_file_to_crop() -> None:
+def test_colours_are_rgb_from_file_to_crop(config: Config) -> None:
     """A red, a green and a blue field come out red, green and blue, in the frame and in the stored crop."""
     target = np.zeros((96, 192, 3), np.uint8)
     for field, colour in enumerate([(220, 30, 30), (30, 220, 30), (30, 30, 220)]):
@@ -122,7 +123,8 @@ def test_colours_are_rgb_from_file_to_crop() -> None:
     _, frames, _ = taken(content, "even:2")
     for frame in frames:
         assert np.abs(frame.rgb.astype(int) - target)[:, 4::8].mean() < 6
-    crop = cut(frames[0].rgb, (64.0, 20.0, 64.0, 60.0), 1.0, 400, 95)
+    settings = config.crops.model_copy(update={"margin": 1.0})
+    crop = cut(frames[0], (64.0, 20.0, 64.0, 60.0), settings)
     stored = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
     assert (crop.x, crop.y, crop.width, crop.height) == (0, 0, 192, 96)
     assert np.abs(stored.astype(int) - target)[:, 4::8].mean() < 8
@@ -211,3 +213,43 @@ def test_hostile_bytes_raise_video_errors_only(kind: str) -> None:
             outcomes.append(error.reason)
     assert outcomes[:3] == ["UNREADABLE"] * 3
     assert len(set(outcomes)) > 1
+
+
+@pytest.mark.parametrize("kind", ["b_pyramid", "interlaced", "mpeg4", "vp9"])
+@pytest.mark.parametrize("corners", [(0, 0, 128, 96), (31, 17, 78, 60), (40, 20, 80, 61), (127, 95, 128, 96)])
+def test_a_region_is_that_part_of_the_frame_to_the_bit(kind: str, corners: tuple[int, int, int, int]) -> None:
+    left, top, right, bottom = corners
+    for frame in taken(clip(20, **CLIPS[kind]), "every:7")[1]:
+        region = frame.region(*corners)
+        assert ("rgb" in vars(frame)) == (kind == "interlaced")
+        assert np.array_equal(region, frame.rgb[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("size", [(127, 95), (128, 95)])
+def test_a_region_of_an_odd_or_turned_frame(size: tuple[int, int]) -> None:
+    picture = next(iter(numbered(1, *size)))
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    stored = frame.reformat(format="yuv420p")
+    for rotation in (0, 90, 180, 270):
+        width, height = size[::-1] if rotation % 180 else size
+        one = decode.Frame(sampling.Wanted(0, 0.0), 0.0, rotation, width, height, stored)
+        assert one.rgb.shape == (height, width, 3)
+        assert np.array_equal(one.region(11, 20, 61, 71), one.rgb[20:71, 11:61])
+        turned = np.rot90(stored.to_ndarray(format="rgb24"), -rotation // 90)
+        assert np.array_equal(one.rgb, turned)
+        small = cv2.resize(turned, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        # Noise, and the two weigh the pixels at the edges of a fraction's area differently.
+        assert np.abs(one.small(width // 2, height // 2).astype(int) - small).mean() < 4
+
+
+@pytest.mark.parametrize("parameter", ["colormatrix=bt709", "fullrange=on"])
+def test_colours_of_regions_and_small_frames_are_those_of_the_clip(parameter: str) -> None:
+    """BT.709 and full range, as cameras and phones write them, are told by the stream and must not be lost."""
+    options = {**X264, "x264-params": f"bframes=0:{parameter}"}
+    frame = taken(clip(5, fps=25, options=options), "first:1")[1][0]
+    plain = taken(clip(5, fps=25, options={**X264, "x264-params": "bframes=0"}), "first:1")[1][0]
+    region = frame.region(10, 10, 50, 50)
+    whole = frame.picture.to_ndarray(format="rgb24")
+    assert np.array_equal(region, whole[10:50, 10:50]) and not np.array_equal(whole, plain.rgb)
+    area = cv2.resize(whole, (64, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs(frame.small(64, 48).astype(int) - area).mean() < 2

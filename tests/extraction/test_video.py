@@ -9,7 +9,7 @@ import pytest
 from dflib.config import Config
 from dflib.demo.clips import encode_bytes
 from dflib.errors import VideoError
-from dflib.extraction.detect import Mtcnn
+from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.video import VideoRows, extract_video
 from dflib.tables.schemas import FACES, FRAMES
 from tests.extraction.conftest import Rgb, numbered, with_portrait

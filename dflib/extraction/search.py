@@ -1,0 +1,214 @@
+"""Where in the sampled frames of a video its faces are looked for, and how often.
+
+A face is found for little where it is expected, so most frames are not searched: every few frames one is, and in
+between faces are followed.  A clear face at the ends of a gap must be found again in each frame of it; a frame
+where that fails is searched like the others.  So a cut, a face that turns away, or one that comes or goes cost a
+search and never a face.  Only who comes and goes within one gap is not seen.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from dflib.config import Faces
+from dflib.extraction.decode import Frame
+from dflib.extraction.detect import Box, Detection, Detector, Follower, Image
+from dflib.extraction.tracks import floor, nearness, overlap
+
+GROUP_FRAMES = 32
+"""Frames held at once: enough for gaps to have two ends."""
+
+GROUP_BYTES = 128 << 20
+"""And their memory: 41 frames of 1920x1080 as decoded, 10 of 3840x2160."""
+
+FLOOR = 0.3
+"""Confidence from which detectors are asked for faces: no face by itself, but a sign that one seen before is there."""
+
+DARK = 60
+"""Mean level (0 to 255) below which frames are dark: a face lit by a screen at night is found surely when lifted."""
+
+LIFT = 0.5
+"""Exponent for dark frames: a real clip of mean 34 shows its face above .95 in 20 of 20 frames so, in 1 otherwise."""
+
+SAME_FACE = 0.3
+"""Intersection over union above which two findings in one frame are one face."""
+
+SAME_PLACE = 0.3
+"""Nearness above which a face is the one that was expected."""
+
+
+def groups(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Cuts the frames of a video into groups of bounded memory, each of one size of frame."""
+    group: list[Frame] = []
+    held = 0
+    for frame in frames:
+        differs = bool(group) and (frame.width, frame.height) != (group[0].width, group[0].height)
+        if len(group) == GROUP_FRAMES or (group and held + frame.bytes > GROUP_BYTES) or differs:
+            yield group
+            group, held = [], 0
+        group.append(frame)
+        held += frame.bytes
+    if group:
+        yield group
+
+
+def scale_of(width: int, height: int, settings: Faces) -> float:
+    """By how much a frame is resized before it is looked at.
+
+    The rule of S3 and S4: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓; of the width as they have it, or of the longer
+    side, which costs the same for upright pictures and finds faces of the same size in them.
+    """
+    if settings.resize == "none":
+        return 1.0
+    side = width if settings.resize == "by_width" else max(width, height)
+    if side < 300:
+        return 2.0
+    if side <= 1000:
+        return 1.0
+    return 0.5 if side <= 1900 else 1 / 3
+
+
+def search(frames: Sequence[Frame], detector: Detector, settings: Faces) -> list[list[Detection]]:
+    """The faces of each frame of a group in pixels of the frame, most confident first.
+
+    Frames without a clear face get a second look: lightened when they are dark, and at twice the size where they
+    were reduced, there only near the faces of their neighbours when these have some.
+    """
+    scale = scale_of(frames[0].width, frames[0].height, settings)
+    pictures = _pictures(frames, scale)
+    dark = settings.second_look and float(np.mean([picture[::4, ::4].mean() for picture in pictures])) < DARK
+    found = _look(frames, pictures, detector, settings, thorough=not dark)
+    if not settings.second_look:
+        return found
+
+    def hard() -> list[int]:
+        return [place for place, faces in enumerate(found) if not _clear(faces, settings)]
+
+    def unite(places: Sequence[int], again: Sequence[Sequence[Detection]]) -> None:
+        for place, faces in zip(places, again, strict=True):
+            found[place] = _united(found[place], faces)
+
+    if dark and (places := hard()):
+        again = [frames[place] for place in places]
+        unite(places, _look(again, [_lifted(pictures[place]) for place in places], detector, settings))
+    if scale < 1 and (places := hard()):
+        again = [frames[place] for place in places]
+        larger = _pictures(again, min(1, 2 * scale))
+        if dark:
+            larger = [_lifted(picture) for picture in larger]
+        if len(places) < len(frames) and isinstance(detector, Follower):
+            unite(places, _near(again, larger, detector, [_neighbours(found, place) for place in places]))
+        else:
+            unite(places, _look(again, larger, detector, settings, thorough=False))
+    return found
+
+
+def _look(
+    frames: Sequence[Frame],
+    pictures: Sequence[Image],
+    detector: Detector,
+    settings: Faces,
+    thorough: bool = True,
+) -> list[list[Detection]]:
+    """Looks at whole frames; those between others that show nothing are left out unless ``thorough``."""
+    step = 1 if settings.search == "every" else int(settings.search.removeprefix("follow:"))
+    if step > 1 and isinstance(detector, Follower):
+        found = _follow(pictures, detector, settings, step, thorough)
+    else:
+        found = detector.detect(pictures)
+    return _in_frames(found, frames[0], pictures[0])
+
+
+def _near(
+    frames: Sequence[Frame], pictures: Sequence[Image], detector: Follower, boxes: Sequence[Sequence[Box]]
+) -> list[list[Detection]]:
+    """Looks at frames near boxes, which are in pixels of the frame."""
+    across, down = pictures[0].shape[1] / frames[0].width, pictures[0].shape[0] / frames[0].height
+    expected = [[(x * across, y * down, w * across, h * down) for x, y, w, h in of_one] for of_one in boxes]
+    return _in_frames(detector.follow(pictures, expected), frames[0], pictures[0])
+
+
+def _pictures(frames: Sequence[Frame], scale: float) -> list[Image]:
+    size = (max(1, round(frames[0].width * scale)), max(1, round(frames[0].height * scale)))
+    return [frame.small(*size) for frame in frames]
+
+
+def _lifted(picture: Image) -> Image:
+    """Grey levels, as shares of white, raised to :data:`LIFT`."""
+    levels = np.round(255 * (np.arange(256) / 255) ** LIFT).astype(np.uint8)
+    return np.asarray(levels[picture])
+
+
+def _in_frames(found: Sequence[Sequence[Detection]], frame: Frame, picture: Image) -> list[list[Detection]]:
+    # Pixel sizes, not the nominal scale: a side is rounded to whole pixels.
+    across, down = frame.width / picture.shape[1], frame.height / picture.shape[0]
+    return [[face.scaled(across, down) for face in faces] for faces in found]
+
+
+def _neighbours(found: Sequence[Sequence[Detection]], place: int) -> list[Box]:
+    """Where the nearest frames on both sides that show faces have them."""
+    before = next((found[near] for near in range(place - 1, -1, -1) if found[near]), [])
+    after = next((found[near] for near in range(place + 1, len(found)) if found[near]), [])
+    return [face.box for face in (*before, *after)]
+
+
+def _follow(
+    pictures: Sequence[Image], detector: Follower, settings: Faces, step: int, thorough: bool
+) -> list[list[Detection]]:
+    ends = sorted({*range(0, len(pictures), step), len(pictures) - 1})
+    found: dict[int, list[Detection]] = dict(zip(ends, detector.detect([pictures[end] for end in ends]), strict=True))
+    expected: dict[int, list[tuple[Box, bool]]] = {}
+    for start, end in itertools.pairwise(ends):
+        for place in range(start + 1, end):
+            boxes = _between(found[start], found[end], (place - start) / (end - start), settings)
+            # Where no face is clear there may be one that is hard to see.
+            if any(sure for _, sure in boxes):
+                expected[place] = boxes
+    places = sorted(expected)
+    near = detector.follow([pictures[place] for place in places], [[box for box, _ in expected[p]] for p in places])
+    for place, faces in zip(places, near, strict=True):
+        if all(_is_there(box, faces) for box, sure in expected[place] if sure):
+            found[place] = faces
+    missing = [place for place in range(len(pictures)) if place not in found and (thorough or place in expected)]
+    found |= dict(zip(missing, detector.detect([pictures[place] for place in missing]), strict=True))
+    return [found.get(place, []) for place in range(len(pictures))]
+
+
+def _clear(faces: Sequence[Detection], settings: Faces) -> bool:
+    return any(face.confidence > settings.threshold for face in faces)
+
+
+def _united(one: Sequence[Detection], other: Sequence[Detection]) -> list[Detection]:
+    """Both findings in one frame; of a face that is in both, the surer one."""
+    kept: list[Detection] = []
+    for face in sorted([*one, *other], key=lambda face: (-face.confidence, face.box)):
+        if all(overlap(face, before) < SAME_FACE for before in kept):
+            kept.append(face)
+    return kept
+
+
+def _between(
+    before: Sequence[Detection], after: Sequence[Detection], share: float, settings: Faces
+) -> list[tuple[Box, bool]]:
+    """Where the faces at the ends of a gap are expected at ``share`` of it, and whether each must be there.
+
+    A face that both ends show is expected on the way between, another one where it is.
+    """
+    before, after = ([face for face in faces if face.confidence > floor(settings)] for faces in (before, after))
+    left = list(after)
+    boxes: list[tuple[Box, bool]] = []
+    for face in before:
+        other = max(left, key=lambda one: nearness(face, one), default=None)
+        if other is None or nearness(face, other) < settings.track_iou:
+            boxes.append((face.box, face.confidence > settings.threshold))
+            continue
+        left = [one for one in left if one is not other]
+        x, y, w, h = (a + (b - a) * share for a, b in zip(face.box, other.box, strict=True))
+        boxes.append(((x, y, w, h), max(face.confidence, other.confidence) > settings.threshold))
+    return boxes + [(face.box, face.confidence > settings.threshold) for face in left]
+
+
+def _is_there(box: Box, faces: Sequence[Detection]) -> bool:
+    here = Detection(box, 1.0, None)
+    return any(nearness(here, face) >= SAME_PLACE for face in faces)
