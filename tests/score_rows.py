@@ -11,11 +11,27 @@ import pyarrow as pa
 from deltalake import write_deltalake
 from pyspark.sql import DataFrame
 
+from dflib import config
+from dflib.tables.quality import ALL_FACES
 from dflib.tables.schemas import EXTRACTIONS, FACES, MODELS, PREDICTIONS, SPLITS, TRAINING_SET, VIDEOS, Table
 from dflib.tables.store import Tables
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXTRACTOR = "even20-mtcnn-0123abcd"
+SETTINGS = config.Report(
+    model="latest",
+    rules=("mean", "share", "run"),
+    threshold=0.5,
+    share=0.5,
+    run_length=3,
+    exclude_static=True,
+    quality=ALL_FACES,
+    min_faces=1,
+    bootstrap=100,
+    confidence=0.95,
+    seed=1,
+    worst=3,
+)
 
 
 def crop(seed: int) -> bytes:
@@ -44,10 +60,14 @@ class ScoreRows:
         static: Sequence[tuple[int, int]] = (),
         failed: str | None = None,
         extracted: bool = True,
+        fingerprint: str | None = None,
+        read: str | None = None,
+        original: str | None = None,
     ) -> None:
         """A video with the scores of the faces of each sampled frame; None: a face not scored.
 
         ``static`` names faces (frame, number) that are marked so; ``failed`` is the ledger's reason.
+        ``fingerprint`` is that of the file as it is now, ``read`` that of the bytes that were extracted.
         """
         self.videos.append(
             {
@@ -58,6 +78,8 @@ class ScoreRows:
                 "member": f"{chunk}/{video_id.rpartition('/')[2]}.mp4",
                 "packing": "stored",
                 "label": label,
+                "fingerprint": fingerprint,
+                "original": original,
                 "source_group": group or video_id,
                 "problems": [],
                 "ingested_at": WHEN,
@@ -70,6 +92,7 @@ class ScoreRows:
             {
                 "video_id": video_id,
                 "extractor": EXTRACTOR,
+                "fingerprint": read,
                 "outcome": "FAILED" if failed else "DONE",
                 "reason": failed,
                 "tries": 1,
@@ -140,12 +163,12 @@ def assign(tables: Tables, splits: dict[str, str]) -> None:
     add(tables, SPLITS, rows)
 
 
-def train_on(tables: Tables, set_id: str, splits: dict[str, str]) -> None:
-    """Writes a training set with one face a source group."""
+def train_on(tables: Tables, set_id: str, splits: dict[str, str], videos: dict[str, str] | None = None) -> None:
+    """Writes a training set with one face a source group, of the video that ``videos`` names or of the original."""
     rows = [
         {
             "face_id": f"{group}/0",
-            "video_id": group,
+            "video_id": (videos or {}).get(group, group),
             "source_group": group,
             "split": split,
             "label": 0,

@@ -24,8 +24,10 @@ SLICE_METRICS = ("auc", "accuracy", "majority_baseline", "accuracy_real", "accur
 RULE_METRICS = ("auc", "accuracy", "balanced_accuracy", "accuracy_real", "accuracy_fake", "log_loss")
 WORDS = dict(SHOWN)
 REASONS = {
+    "CHANGED": "its file has changed since its faces were found; run extract, score and report",
     "NO_FACE": "no face was found in any sampled frame",
     "ONLY_STATIC_FACES": "the only faces never move while something else does (portraits on a wall)",
+    "ONLY_POOR_FACES": "the only faces are below the limits of report.quality",
     "TOO_FEW_FACES": "fewer usable faces than report.min_faces",
     "NOT_SCORED": "not all of its faces are scored yet; run score",
 }

@@ -12,6 +12,7 @@ from dflib import config
 from dflib.errors import ImageError
 from dflib.models.view import decode_rgb
 from dflib.reporting.findings import Findings
+from dflib.scoring.verdicts import usable
 
 CROPS_PER_VIDEO = 4
 THUMBNAIL = 112
@@ -52,19 +53,18 @@ def crops(
         faces: rows of the extractor, as in FACES.
         predictions: rows of the model and extractor, as in PREDICTIONS.
         shown: result of :func:`most_wrong`.
-        settings: whether static faces are left out.
+        settings: which faces are usable.
     """
     found: dict[str, list[Crop]] = {video_id: [] for video_id in shown["video_id"]}
     if not found:
         return found
     called_real = shown.loc[shown["label"] == "FAKE", "video_id"].tolist()
     of_videos = F.col("video_id").isin(list(found))
-    usable = ~F.coalesce("static", F.lit(False)) if settings.exclude_static else F.lit(True)
     right = F.when(F.col("video_id").isin(called_real), F.col("p_fake")).otherwise(1 - F.col("p_fake"))
     scores = predictions.where(of_videos).select("face_id", "p_fake")
     place = Window.partitionBy("video_id").orderBy(right, "frame_index", "face_id")
     rows = (
-        faces.where(of_videos & usable)
+        faces.where(of_videos & usable(settings))
         .select("face_id", "video_id", "frame_index", "image")
         .join(F.broadcast(scores), "face_id")
         .withColumn("place", F.row_number().over(place))

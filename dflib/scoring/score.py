@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,8 @@ from dflib.errors import CountError, ImageError, ModelError
 from dflib.models import registry
 from dflib.progress import Progress
 from dflib.storage import Storage
-from dflib.tables.schemas import FACES, PREDICTIONS
+from dflib.tables import current
+from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS
 from dflib.tables.store import Tables
 
 TASKS_PER_CORE = 3
@@ -54,7 +55,8 @@ class ScoreResult:
 
     Attributes:
         model_id: the model.
-        present: faces that there are.
+        present: faces that count (:mod:`dflib.tables.current`).
+        not_current: faces left out because their video's file has changed or its extraction was cut short.
         pending: faces without a prediction by it when the run began.
         videos: videos of those.
         written: rows added to predictions.
@@ -69,6 +71,7 @@ class ScoreResult:
     present: int
     pending: int
     videos: int
+    not_current: int = 0
     written: int = 0
     tasks: int = 0
     workers: int = 0
@@ -80,12 +83,12 @@ class ScoreResult:
 def score(
     tables: Tables, storage: Storage, settings: config.Score, progress: Progress, dry_run: bool = False
 ) -> ScoreResult:
-    """Scores the faces, of all extractors, that have no prediction by the model yet.
+    """Scores the faces that count, of all extractors, and have no prediction by the model yet.
 
     Faces that were scored are written even when others can't be; those are then named by the error.
 
     Args:
-        tables: where ``faces``, ``models`` and ``predictions`` are.
+        tables: where ``faces``, ``extractions``, ``videos``, ``models`` and ``predictions`` are.
         storage: how executors reach the model.
         settings: which model, and how many faces go through it at once.
         progress: told what is done.
@@ -96,13 +99,14 @@ def score(
         CountError: a face could not be scored, or rows were lost between faces and predictions.
     """
     model = registry.find(tables, settings.model)
-    faces = tables.read(FACES)
+    every = tables.read(FACES)
+    faces = current.faces(every, tables.read(EXTRACTIONS), tables.read(VIDEOS))
     done = tables.read(PREDICTIONS).where(F.col("model_id") == model.model_id).select("face_id")
     pending = faces.select("face_id", "video_id").join(done, "face_id", "left_anti")
     present = faces.count()
     counted = pending.agg(F.count(F.lit(1)).alias("faces"), F.countDistinct("video_id").alias("videos")).first()
     assert counted is not None
-    before = ScoreResult(model.model_id, present, counted["faces"], counted["videos"])
+    before = ScoreResult(model.model_id, present, counted["faces"], counted["videos"], every.count() - present)
     if before.pending == 0 or dry_run:
         return before
     # Here too, so that files that are not the model's fail in clear words before any task starts.
@@ -257,6 +261,7 @@ def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[Scor
         F.count(F.lit(1)).alias("rows"),
         F.count_if(bad).alias("bad"),
         F.min(F.when(bad, F.col("face_id"))).alias("bad_face"),
+        F.count_if(~F.col("model_id").eqNullSafe(before.model_id)).alias("foreign"),
         F.avg(p_fake).alias("mean"),
         F.countDistinct("task").alias("tasks"),
         F.countDistinct("worker").alias("workers"),
@@ -268,22 +273,24 @@ def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[Scor
             f"{before.pending} faces went into {before.model_id} and {found['rows']} came out; nothing was written: "
             "score again, and report this if it stays"
         )
+    if found["foreign"]:
+        raise CountError(
+            f"{found['foreign']} of {found['rows']} rows that came out are not of {before.model_id}; nothing was "
+            "written: another process wrote into this one's staging folder; score again, and report this if it stays"
+        )
     if found["bad"]:
         raise ModelError(
             f"{before.model_id}: {found['bad']} of {found['rows']} scores are no probability (the first of face "
             f"{found['bad_face']}); nothing was written: the model is unusable, train or import another"
         )
     rows = staged.where(~fine).orderBy("face_id").select("face_id", "problem").limit(20).collect()
-    result = ScoreResult(
-        before.model_id,
-        before.present,
-        before.pending,
-        before.videos,
-        found["rows"],
-        found["tasks"],
-        found["workers"],
-        found["loads"],
-        found["mean"],
-        seconds,
+    result = replace(
+        before,
+        written=found["rows"],
+        tasks=found["tasks"],
+        workers=found["workers"],
+        loads=found["loads"],
+        mean=found["mean"],
+        seconds=seconds,
     )
     return result, [f"{row['face_id']}: {row['problem']}" for row in rows]

@@ -26,6 +26,7 @@ from pyspark.sql import functions as F
 
 from dflib import config
 from dflib.errors import ConfigError
+from dflib.tables import current, quality
 from dflib.tables.schemas import VERDICTS
 
 RULES = ("mean", "share", "run")
@@ -41,7 +42,7 @@ def rule_names(settings: config.Report) -> dict[str, str]:
     """
     if not settings.rules:
         raise ConfigError(f"report.rules: no rule; give one or more of {', '.join(RULES)}")
-    filters = f"static={'out' if settings.exclude_static else 'in'},min_faces={settings.min_faces}"
+    filters = ",".join([_faces_used(settings), f"min_faces={settings.min_faces}"])
     threshold = f"t={settings.threshold:g}"
     parameters = {
         "mean": threshold,
@@ -59,7 +60,20 @@ def rule_names(settings: config.Report) -> dict[str, str]:
 
 def face_rule_name(settings: config.Report) -> str:
     """Name of the decision on single faces, in the style of :func:`rule_names`."""
-    return f"face(t={settings.threshold:g},static={'out' if settings.exclude_static else 'in'})"
+    return f"face(t={settings.threshold:g},{_faces_used(settings)})"
+
+
+def _faces_used(settings: config.Report) -> str:
+    return ",".join([f"static={'out' if settings.exclude_static else 'in'}", *quality.limits(settings.quality)])
+
+
+def usable(settings: config.Report) -> Column:
+    """The condition that a row of ``faces`` takes part in a verdict; true or false, never null."""
+    return _moving(settings) & quality.usable(settings.quality)
+
+
+def _moving(settings: config.Report) -> Column:
+    return ~F.coalesce("static", F.lit(False)) if settings.exclude_static else F.lit(True)
 
 
 def pool(
@@ -72,14 +86,15 @@ def pool(
 ) -> DataFrame:
     """One row a video of the ledger, with all that verdicts and metrics need; faces stay inside as arrays.
 
-    The scores of a video are sorted before they are summed, so the same rows give the same bits.
+    The scores of a video are sorted before they are summed, so the same rows give the same bits.  Faces of a video
+    whose file has changed since are counted but not used.
 
     Args:
         predictions: rows of one model and one extractor, as in PREDICTIONS.
         faces: rows of that extractor, as in FACES; images are not read.
         videos: as in VIDEOS.
         extractions: rows of that extractor, as in EXTRACTIONS: the videos to be judged.
-        splits: ``source_group`` and ``split``, one row a group.
+        splits: ``video_id`` and ``split``, one row a video (:func:`dflib.reporting.seen.split_of_videos`).
         settings: threshold, rules and filters.
 
     Returns:
@@ -89,14 +104,15 @@ def pool(
         ``frames`` (array of frame_index, scores, top; usable faces only) and, a rule, a struct of its name with
         ``p_fake`` and ``fake``, both null when UNDETERMINED.
     """
-    usable = ~F.coalesce("static", F.lit(False)) if settings.exclude_static else F.lit(True)
+    columns = {"moving": _moving(settings), "usable": usable(settings)}
     scored = (
-        faces.select("face_id", "video_id", "frame_index", usable.alias("usable"))
+        faces.select("face_id", "video_id", "frame_index", *[value.alias(name) for name, value in columns.items()])
         .join(predictions.select("face_id", "p_fake"), "face_id", "left")
         .withColumn("score", F.when(F.col("usable"), F.col("p_fake")))
     )
     by_frame = scored.groupBy("video_id", "frame_index").agg(
         F.count(F.lit(1)).alias("face_rows"),
+        F.count_if("moving").alias("moving"),
         F.count_if("usable").alias("faces_used"),
         F.count_if(F.col("p_fake").isNotNull() & ~F.col("p_fake").between(0.0, 1.0)).alias("bad_scores"),
         F.sort_array(F.collect_list("score")).alias("scores"),
@@ -105,18 +121,21 @@ def pool(
     frame = F.when(F.col("faces_used") > 0, F.struct("frame_index", "scores", "top"))
     by_video = by_frame.groupBy("video_id").agg(
         F.sum("face_rows").alias("face_rows"),
+        F.sum("moving").alias("moving"),
         F.sum("faces_used").alias("faces_used"),
         F.sum("bad_scores").alias("bad_scores"),
         F.sort_array(F.collect_list(frame)).alias("frames"),
     )
-    of_video = videos.select("video_id", "source_group", "chunk", "label").join(splits, "source_group", "left")
-    ledger = extractions.select(
-        "video_id", "outcome", F.col("reason").alias("ledger_reason"), F.col("faces").alias("ledger_faces")
+    of_video = videos.select("video_id", "source_group", "chunk", "label").join(splits, "video_id", "left")
+    ledger = current.ledger(extractions, videos).select(
+        "video_id", "outcome", "changed", F.col("reason").alias("ledger_reason"), F.col("faces").alias("ledger_faces")
     )
     joined = ledger.join(of_video, "video_id", "left").join(by_video, "video_id", "left")
-    # A video without any face has zeros and an empty array from here on.
-    empty = {name: F.coalesce(name, F.lit(0)) for name in ("face_rows", "faces_used", "bad_scores")}
-    filled = joined.withColumns({**empty, "frames": F.coalesce("frames", F.array())})
+    # A video without any face, or none of the bytes that it has now, has zeros and an empty array from here on.
+    empty = {name: F.coalesce(name, F.lit(0)) for name in ("face_rows", "bad_scores")}
+    unused = {"faces_used": F.lit(0), "frames": F.array()}
+    empty |= {name: F.coalesce(F.when(~F.col("changed"), F.col(name)), nothing) for name, nothing in unused.items()}
+    filled = joined.withColumns(empty)
     filled = filled.withColumn("scores", F.flatten(F.transform("frames", lambda frame: frame["scores"])))
     counted = filled.withColumns(
         {
@@ -132,7 +151,7 @@ def pool(
         rule: F.struct(*[F.when(decided, value).alias(name) for name, value in _judge(rule, settings).items()])
         for rule in rule_names(settings)
     }
-    return reasoned.withColumns(rules).drop("scores", "outcome", "ledger_reason")
+    return reasoned.withColumns(rules).drop("scores", "outcome", "changed", "moving", "ledger_reason")
 
 
 def verdicts(pooled: DataFrame, settings: config.Report, model_id: str, extractor: str) -> DataFrame:
@@ -162,9 +181,11 @@ def verdicts(pooled: DataFrame, settings: config.Report, model_id: str, extracto
 def _reason(settings: config.Report) -> Column:
     """Why a video can't be decided; null when it can."""
     return (
-        F.when(F.col("outcome") != "DONE", F.coalesce("ledger_reason", F.lit("EXTRACTION_FAILED")))
+        F.when(F.col("changed"), "CHANGED")
+        .when(F.col("outcome") != "DONE", F.coalesce("ledger_reason", F.lit("EXTRACTION_FAILED")))
         .when(F.col("face_rows") == 0, "NO_FACE")
-        .when(F.col("faces_used") == 0, "ONLY_STATIC_FACES")
+        .when(F.col("moving") == 0, "ONLY_STATIC_FACES")
+        .when(F.col("faces_used") == 0, "ONLY_POOR_FACES")
         .when(F.col("faces_used") < settings.min_faces, "TOO_FEW_FACES")
         .when(F.col("faces_scored") < F.col("faces_used"), "NOT_SCORED")
     )

@@ -24,8 +24,8 @@ from dflib.training.training_set import Chosen
 
 log = logging.getLogger(__name__)
 
-NOT_DECIDING = ("name", "extractor", "backbone", "cache_bytes")
-"""Settings that do not decide the result: whose faces is in the set, what the backbone is in its hash."""
+NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes")
+"""Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,14 @@ class Plan:
         chosen: the training set.
         decided_by: all that decides the result.
         done: whether the model is there already.
+        latest: the model that ``latest`` stands for, if any; asked only when ``done``.
     """
 
     model_id: str
     chosen: Chosen
     decided_by: dict[str, Any]
     done: bool
+    latest: str | None = None
 
 
 def check(config: Config) -> None:
@@ -52,6 +54,8 @@ def check(config: Config) -> None:
         ConfigError: with the key and the mend.
     """
     train, shares = config.train, config.splits
+    if train.name is not None:
+        registry.check_name(train.name, "train.name")
     if not shares.validation or shares.validation + shares.test >= 1:
         raise ConfigError(
             f"splits.validation={shares.validation} and splits.test={shares.test}: validation must be above 0 (early "
@@ -77,8 +81,6 @@ def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False
         StorageError: ``train.backbone`` can't be read.
     """
     train = config.train
-    if train.name is not None:
-        registry.check_name(train.name, "train.name")
     extractor = training_set.whose(tables, train.extractor, extractor_id(config))
     videos = tables.read(VIDEOS)
     of_groups = splits.assign(tables, videos, config.splits, dry_run)
@@ -92,7 +94,8 @@ def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False
         "train": {name: value for name, value in train.model_dump().items() if name not in NOT_DECIDING},
     }
     model_id = train.name or f"{train.network}-{digest(decided_by)[:8]}"
-    return Plan(model_id, chosen, decided_by, _is_there(tables, model_id, decided_by))
+    done = _is_there(tables, model_id, decided_by)
+    return Plan(model_id, chosen, decided_by, done, registry.latest_id(tables) if done else None)
 
 
 def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, progress: Progress) -> Result:

@@ -10,8 +10,10 @@ from pyspark.sql import functions as F
 from dflib import uris
 from dflib.config import Train, digest
 from dflib.errors import CountError, TrainingError
+from dflib.tables import current, quality
 from dflib.tables.schemas import EXTRACTIONS, FACES, TRAINING_SET
 from dflib.tables.store import Tables
+from dflib.training.splits import of_clips
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Chosen:
         counts: by split and label.
         groups: source groups by split.
         joiners: labelled videos left out because they would join two groups of different splits.
+        not_current: faces left out because their video's file has changed or its extraction was cut short.
     """
 
     set_id: str
@@ -50,6 +53,7 @@ class Chosen:
     counts: tuple[Count, ...]
     groups: dict[str, int]
     joiners: int
+    not_current: int = 0
 
     def faces(self, split: str) -> int:
         """Faces of a split, both labels."""
@@ -101,11 +105,11 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
     learns something about unseen groups has a leak.
 
     Args:
-        tables: where ``faces`` lies.
+        tables: where ``faces`` and ``extractions`` lie; only faces that count (:mod:`dflib.tables.current`) are chosen.
         videos: rows of ``videos``.
         splits: rows of ``splits``.
         extractor: whose faces.
-        train: ``balance``, ``max_faces_per_video``, ``shuffle_labels``, ``seed``.
+        train: ``quality``, ``balance``, ``max_faces_per_video``, ``shuffle_labels``, ``seed``.
 
     Raises:
         TrainingError: a source group lies in two splits, ``train`` lacks a class, or there is no validation.
@@ -115,7 +119,9 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
     labelled = labelled.where("NOT joins").drop("joins")
     if train.shuffle_labels:
         labelled = _permuted(labelled, train.seed)
-    faces = tables.read(FACES).where((F.col("extractor") == extractor) & ~F.coalesce("static", F.lit(False)))
+    moving = tables.read(FACES).where((F.col("extractor") == extractor) & ~F.coalesce("static", F.lit(False)))
+    moving = moving.where(quality.usable(train.quality))
+    faces = current.faces(moving, tables.read(EXTRACTIONS), videos)
     rows = faces.select(
         "face_id", "video_id", "frame_index", "face_index",
         F.xxhash64("box_x", "box_y", "box_w", "box_h", "confidence", "crop_w", "crop_h", "blur", "brightness").alias(
@@ -137,6 +143,7 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
         counts=counts,
         groups=groups,
         joiners=joiners,
+        not_current=moving.count() - faces.count(),
     )
 
 
@@ -181,19 +188,9 @@ def write(tables: Tables, chosen: Chosen, seed: int) -> TrainingSet:
 
 def _labelled(videos: DataFrame, splits: DataFrame) -> DataFrame:
     """Labelled videos with their split; ``joins`` marks those that belong to groups of different splits."""
-    split_of = splits.select(F.col("source_group").alias("group"), F.col("split").alias("split_of"))
-    clips = videos.where(F.col("label").isin("REAL", "FAKE")).alias("v")
-    joined = clips.join(splits.select("source_group", "split"), "source_group")
-    for place in ("video_id", "original"):
-        known = split_of.withColumnsRenamed({"group": f"{place}_group", "split_of": f"{place}_split"})
-        joined = joined.join(known, F.col(place) == F.col(f"{place}_group"), "left")
-    joins = F.coalesce(F.col("video_id_split") != F.col("split"), F.lit(False)) | F.coalesce(
-        F.col("original_split") != F.col("split"), F.lit(False)
-    )
+    clips = of_clips(videos.where(F.col("label").isin("REAL", "FAKE")), splits).where(F.col("split").isNotNull())
     label = F.when(F.col("label") == "FAKE", 1).otherwise(0)
-    return joined.select(
-        "video_id", "source_group", "split", label.cast("int").alias("label"), "fingerprint", joins.alias("joins")
-    )
+    return clips.select("video_id", "source_group", "split", label.cast("int").alias("label"), "fingerprint", "joins")
 
 
 def _permuted(labelled: DataFrame, seed: int) -> DataFrame:

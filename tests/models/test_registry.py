@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from dflib import uris
 from dflib.config import View
-from dflib.errors import ModelError
+from dflib.errors import ConfigError, ModelError
 from dflib.models import networks, registry, saved
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS
@@ -126,7 +126,7 @@ def test_a_model_that_cannot_score_its_view_gets_no_name(tables: Tables, root: s
 
 @pytest.mark.parametrize("name", ["latest", "all", "", "../up", "a/b", ".hidden", "a b", "x" * 129])
 def test_names_that_mean_something_else_are_refused(name: str) -> None:
-    with pytest.raises(ModelError, match=r"weights\.name="):
+    with pytest.raises(ConfigError, match=r"weights\.name="):
         registry.check_name(name, "weights.name")
 
 

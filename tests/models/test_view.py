@@ -1,14 +1,19 @@
-"""The view, against pictures whose every pixel says where it was, and against cv2 calls written out by hand."""
+"""The view, against pictures whose every pixel says where it was, and against cv2 calls written out by hand.
+
+Alignment has tests of its own, in ``test_alignment.py``.
+"""
 
 import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from dflib.config import View
 from dflib.errors import ImageError, ModelError
-from dflib.models.view import BLANK_GROWN, GREY, cut, cut_row, decode_rgb
+from dflib.models.view import BLANK_GROWN, GREY, ORANGE, RED, cut, cut_row, decode_rgb
 
 NAN = float("nan")
+LANDMARKS = [45.0, 35, 55, 35, 50, 40, 46, 45, 54, 45]
 
 
 def view(size: int, **changes: object) -> View:
@@ -125,3 +130,96 @@ def test_decoding_gives_rgb(places: np.ndarray) -> None:
 def test_bytes_that_are_no_picture_are_an_error(encoded: bytes) -> None:
     with pytest.raises(ImageError, match="picture"):
         decode_rgb(encoded)
+
+
+# Regions worked out by hand for two boxes in a 400x400 picture, one of which leaves it at the left and below.
+MIDDLE, CORNER = (120.0, 90.0, 90.0, 120.0), (10.0, 300.0, 90.0, 120.0)
+REGIONS = {
+    (MIDDLE, 0.0, False): (120, 90, 210, 210),
+    (MIDDLE, 0.3, False): (93, 54, 237, 246),
+    (MIDDLE, 1 / 3, False): (90, 50, 240, 250),
+    (MIDDLE, 0.0, True): (105, 90, 225, 210),
+    (MIDDLE, 0.3, True): (69, 54, 261, 246),
+    (MIDDLE, 1 / 3, True): (65, 50, 265, 250),
+    (CORNER, 0.0, False): (10, 300, 100, 400),
+    (CORNER, 0.3, False): (0, 264, 127, 400),
+    (CORNER, 1 / 3, False): (0, 260, 130, 400),
+    (CORNER, 0.0, True): (-5, 300, 115, 420),
+    (CORNER, 0.3, True): (-41, 264, 151, 456),
+    (CORNER, 1 / 3, True): (-45, 260, 155, 460),
+}
+
+
+@pytest.fixture(scope="module")
+def scene() -> np.ndarray:
+    """A 400x400 picture in which every place looks different, without fine detail."""
+    noise = np.random.default_rng(6).normal(size=(400, 400, 3))
+    smooth = ndimage.gaussian_filter(noise, (4, 4, 0))
+    return np.clip(128 + 45 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [128, 224, 256, 299, 380])
+@pytest.mark.parametrize(
+    ("box", "margin", "square", "padding"),
+    [(*key, padding) for key in REGIONS for padding in (("edge", "reflect") if key[2] else ("edge",))],
+)
+def test_margins_shapes_paddings_and_sizes(
+    scene: np.ndarray, box: tuple[float, ...], margin: float, square: bool, padding: str, size: int
+) -> None:
+    """Against numpy's padding of the whole picture and scipy's bilinear sampling."""
+    seen = cut(scene, box, None, view(size, margin=margin, square=square, interpolation="linear", padding=padding))
+    left, top, right, bottom = REGIONS[box, margin, square]
+    wide = np.pad(scene, ((100, 100), (100, 100), (0, 0)), mode=padding)
+    region = wide[top + 100 : bottom + 100, left + 100 : right + 100].astype(float)
+    rows, columns = ((np.arange(size) + 0.5) * side / size - 0.5 for side in region.shape[:2])
+    places = np.meshgrid(rows, columns, indexing="ij")
+    expected = np.dstack([ndimage.map_coordinates(region[:, :, c], places, order=1, mode="nearest") for c in range(3)])
+    assert np.abs(seen - expected).max() <= 1
+
+
+def test_reflection_goes_back_and_forth_in_a_picture_smaller_than_the_padding() -> None:
+    small = np.random.default_rng(8).integers(0, 256, (5, 7, 3), np.uint8)
+    seen = cut(small, (0, 0, 5, 5), None, view(25, margin=2.0, square=True, padding="reflect"))
+    assert np.array_equal(seen, np.pad(small, ((10, 10), (10, 8), (0, 0)), mode="reflect"))
+    line = small[:1]
+    seen = cut(line, (0, 0, 3, 3), None, view(3, square=True, padding="reflect"))
+    assert np.array_equal(seen, np.repeat(line[:, :3], 3, axis=0))
+
+
+@pytest.mark.parametrize("changes", [{"margin": 0.5}, {"margin": 0.5, "square": True}])
+@pytest.mark.parametrize("size", [128, 256])
+def test_landmarks_and_box_are_drawn_where_they_are(places: np.ndarray, changes: dict[str, object], size: int) -> None:
+    # The box's surroundings are 40x40 pixels from (30, 20) on, so a pixel is size / 40 wide.
+    scale = size / 40
+    seen = cut(places, (40, 30, 20, 20), LANDMARKS, view(size, mark_landmarks=True, **changes))
+    labels, count = ndimage.label((seen == RED).all(axis=2))
+    assert count == 5
+    found = np.array(ndimage.center_of_mass(labels > 0, labels, range(1, 6)))[:, ::-1] + 0.5
+    wanted = (np.array(LANDMARKS).reshape(5, 2) - (30, 20)) * scale
+    for dot in wanted:
+        assert np.abs(found - dot).max(axis=1).min() <= 0.51
+    # A filled circle of radius 2 in 128 pixels.
+    assert (labels > 0).sum() / 5 == pytest.approx(np.pi * (size / 64) ** 2, rel=0.35)
+    rows, columns = np.nonzero((seen == ORANGE).all(axis=2))
+    edges = columns.min(), rows.min(), columns.max(), rows.max()
+    assert edges == pytest.approx((10 * scale, 10 * scale, 30 * scale, 30 * scale), abs=1)
+    untouched = ~((seen == RED) | (seen == ORANGE)).all(axis=2)
+    assert np.array_equal(seen[untouched], cut(places, (40, 30, 20, 20), None, view(size, **changes))[untouched])
+
+
+def test_marking_does_not_change_the_picture_given(places: np.ndarray) -> None:
+    before = places.copy()
+    marked = cut(places, (0, 0, 80, 80), LANDMARKS, view(80, mark_landmarks=True))
+    assert np.array_equal(places, before)
+    assert not np.array_equal(marked, before[:, :80])
+
+
+def test_a_row_made_before_a_setting_was_there_still_holds() -> None:
+    older = '{"size":256,"margin":0.3,"square":true,"interpolation":"area","blank_face":false}'
+    read = View.model_validate_json(older)
+    assert read == view(256, margin=0.3, square=True, interpolation="area")
+    assert (read.align, read.padding, read.mark_landmarks) == ("none", "edge", False)
+    # And it is written as it was: registering such a model again is no change.
+    assert read.model_dump_json() == older
+    newer = read.model_copy(update={"align": "landmarks", "padding": "reflect"})
+    assert View.model_validate_json(newer.model_dump_json()) == newer

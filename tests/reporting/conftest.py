@@ -11,26 +11,12 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from dflib import config
 from dflib.progress import Progress
 from dflib.reporting.report import ReportResult, report
 from dflib.storage import Storage
 from dflib.tables.store import Tables
-from tests.score_rows import ScoreRows, assign, train_on
+from tests.score_rows import SETTINGS, ScoreRows, assign, train_on
 
-SETTINGS = config.Report(
-    model="latest",
-    rules=("mean", "share", "run"),
-    threshold=0.5,
-    share=0.5,
-    run_length=3,
-    exclude_static=True,
-    min_faces=1,
-    bootstrap=100,
-    confidence=0.95,
-    seed=1,
-    worst=3,
-)
 SPLITS = {f"g{number}": ("train", "validation", "test")[number % 3] for number in range(29)}
 SURELY_WRONG = "t/surely_wrong"
 

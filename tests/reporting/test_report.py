@@ -11,7 +11,7 @@ from dflib.reporting.report import choose, page_name
 from dflib.tables.schemas import METRICS, MODELS, PREDICTIONS, VERDICTS
 from dflib.tables.store import Tables
 from tests.reporting.conftest import SPLITS, Reported, random_rows, run
-from tests.score_rows import WHEN, add, model
+from tests.score_rows import WHEN, ScoreRows, add, assign, model, train_on
 
 pytestmark = pytest.mark.spark
 MEAN = "mean(t=0.5,static=out,min_faces=1)"
@@ -102,6 +102,46 @@ def test_a_second_report_changes_nothing(reported: Reported) -> None:
     assert second.text == first.text
 
 
+def test_no_video_is_called_unseen_that_was_trained_on(tables: Tables, tmp_path: Path) -> None:
+    rows = ScoreRows()
+    for video_id, fields in {
+        "moved": {"group": "test_original", "original": "test_original"},  # trained on before its metadata named one
+        "balanced_out": {"group": "train_original", "original": "train_original"},
+        "test_original": {},
+        "unseen": {"group": "test_original", "original": "test_original"},
+        "joiner": {"group": "test_original", "original": "train_original"},
+        "parent": {"group": "test_original", "original": "test_original"},  # its own fakes are in train
+        "of_a_group_left_out": {"group": "left_out", "original": "left_out"},
+        "joins_left_out": {"group": "test_original", "original": "left_out"},
+    }.items():
+        rows.video(video_id, [[0.9]], label="FAKE", **fields)
+    split = {"moved": "train", "train_original": "train", "test_original": "test", "parent": "train"}
+    train_on(tables, "set1", split, videos={"parent": "its_fake"})
+    assign(tables, {**split, "left_out": "train"})
+    rows.write(tables, training_set="set1")
+    run(tables, tmp_path, rules=("mean",))
+    assert {row["video_id"]: row["split"] for row in tables.read(VERDICTS).collect()} == {
+        "moved": "train", "balanced_out": "train", "test_original": "test", "unseen": "test", "joiner": None,
+        "parent": None, "of_a_group_left_out": None, "joins_left_out": None,
+    }  # fmt: skip
+    assert tables.read(METRICS).where("slice = 'split=test' AND name = 'accuracy_all'").first()["count"] == 2
+
+
+def test_faces_of_a_file_that_was_replaced_are_not_judged(tables: Tables, tmp_path: Path) -> None:
+    rows = random_rows(11)
+    rows.video("t/replaced", [[0.9], [0.9]], label="FAKE", fingerprint="new", read="old")
+    rows.write(tables)
+    result = run(tables, tmp_path)
+    assert result.videos == 121 and "UNDETERMINED, CHANGED: 1" in result.text
+    of_video = tables.read(VERDICTS).where("video_id = 't/replaced'").collect()
+    assert {(row["verdict"], row["reason"], row["p_fake"], row["faces_used"]) for row in of_video} == {
+        ("UNDETERMINED", "CHANGED", None, 0)
+    }
+    labelled = {video["video_id"] for video in rows.videos if video["label"]}
+    counted = tables.read(METRICS).where("slice = 'all' AND level = 'face' AND name = 'accuracy'").first()["count"]
+    assert counted == sum(not f["static"] and f["video_id"] in labelled for f in rows.faces) - 2
+
+
 def test_a_lost_training_set_is_an_error(tables: Tables, tmp_path: Path) -> None:
     random_rows(4).write(tables, training_set="gone")
     with pytest.raises(TableError, match="the training set of model m is not there"):
@@ -159,7 +199,8 @@ def test_counts_that_disagree_fail(tables: Tables, tmp_path: Path, fault: str) -
 
 
 def test_page_names_are_safe_and_apart() -> None:
-    assert page_name("meso4-1", "even20") == "meso4-1-even20.html"
+    assert page_name("meso4-1", "even20").startswith("meso4-1-even20-")
     names = {page_name("../../etc/x", "e"), page_name(".._.._etc/x", "e"), page_name("", "e"), page_name(".", "e")}
-    assert len(names) == 4
+    names |= {page_name("a-b", "c"), page_name("a", "b-c")}
+    assert len(names) == 6
     assert not any("/" in name or name.startswith(".") for name in names)

@@ -18,8 +18,9 @@ from dflib.models.view import cut_row
 from dflib.progress import Progress
 from dflib.scoring import score as scoring
 from dflib.storage import Storage
-from dflib.tables.schemas import FACES, PREDICTIONS
+from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS
 from dflib.tables.store import Tables
+from tests.score_rows import WHEN, add
 
 pytestmark = pytest.mark.spark
 
@@ -63,7 +64,22 @@ def crop(number: int) -> dict[str, Any]:
     return face(number, **dict.fromkeys(nothing))
 
 
+def video(number: int, fingerprint: str = "1") -> dict[str, Any]:
+    row = {"video_id": f"d/v{number}", "dataset": "d", "chunk": "c", "source_group": f"d/v{number}", "problems": []}
+    return row | {"packing": "stored", "fingerprint": fingerprint, "ingested_at": WHEN}
+
+
+def extraction(number: int, extractor: str, outcome: str = "DONE", fingerprint: str = "1") -> dict[str, Any]:
+    row = {"video_id": f"d/v{number}", "extractor": extractor, "outcome": outcome, "fingerprint": fingerprint}
+    counts = dict.fromkeys(("tries", "frames", "faces", "bytes_read", "requests"), 1)
+    return row | counts | {"run_id": "r", "extracted_at": WHEN}
+
+
 def insert(tables: Tables, rows: list[dict[str, Any]]) -> None:
+    """Adds faces of the videos d/v0 to d/v6, all of which have been extracted."""
+    if not tables.exists(EXTRACTIONS):
+        add(tables, VIDEOS, [video(number) for number in range(7)])
+        add(tables, EXTRACTIONS, [extraction(number, name) for number in range(7) for name in "xy"])
     tables.insert_new(FACES, tables.spark.createDataFrame(rows, FACES.spark_schema()))
 
 
@@ -94,7 +110,8 @@ def register(tables: Tables, export: Path, name: str) -> None:
 
 
 def run(tables: Tables, dry_run: bool = False, model: str = "latest") -> scoring.ScoreResult:
-    return scoring.score(tables, tables.storage, Score(model=model, batch=BATCH), Progress(), dry_run)
+    settings = Score(model=model, batch=BATCH)
+    return scoring.score(tables, tables.storage, settings, Progress(), dry_run)
 
 
 def test_every_face_is_scored_once_as_the_model_does(tables: Tables, model: None, export: Path) -> None:
@@ -140,6 +157,21 @@ def test_only_new_faces_are_scored(tables: Tables, model: None) -> None:
         assert len(predictions) == count
         assert scores.items() <= predictions.items()
         scores = predictions
+
+
+def test_only_faces_that_count_are_scored(tables: Tables, model: None) -> None:
+    """Faces of a finished extraction, of the bytes that the video has now; crops may stand beside a video."""
+    add(tables, VIDEOS, [*(video(number) for number in (0, 1, 3)), video(2, "new"), video(4) | {"packing": "crops"}])
+    ledger = [extraction(0, "x"), extraction(1, "x", "FAILED"), extraction(2, "x"), extraction(2, "y", "DONE", "new")]
+    crops = [extraction(3, "crops-1", "DONE", "of crops"), extraction(4, "crops-1", "DONE", "of other crops")]
+    add(tables, EXTRACTIONS, [*ledger, *crops])
+    made = [(0, "x"), (0, "y"), (1, "x"), (2, "x"), (2, "y"), (3, "x"), (3, "crops-1"), (4, "crops-1")]
+    insert(tables, [face(0, face_id=f"{of}{name}", video_id=f"d/v{of}", extractor=name) for of, name in made])
+    result = run(tables)
+    assert (result.present, result.written, result.not_current) == (3, 3, 5)
+    assert {row["face_id"] for row in tables.read(PREDICTIONS).collect()} == {"0x", "2y", "3crops-1"}
+    version = tables.version(PREDICTIONS)
+    assert run(tables).pending == 0 and tables.version(PREDICTIONS) == version
 
 
 def test_a_damaged_picture_is_named_and_the_others_are_kept(tables: Tables, model: None) -> None:
@@ -194,19 +226,20 @@ def test_scores_that_are_no_probability_fail_the_run(tables: Tables, model: None
 
 
 @pytest.mark.parametrize(
-    ("scores", "error", "message"),
+    ("model_id", "scores", "error", "message"),
     [
-        ([0.2, 1.5], ModelError, "1 of 2 scores are no probability"),
-        ([-0.1, -0.2], ModelError, "2 of 2 scores are no probability"),
-        ([0.2], CountError, "2 faces went into m and 1 came out"),
-        ([0.2, 0.3, 0.3], CountError, "2 faces went into m and 3 came out"),
+        ("m", [0.2, 1.5], ModelError, "1 of 2 scores are no probability"),
+        ("m", [-0.1, -0.2], ModelError, "2 of 2 scores are no probability"),
+        ("m", [0.2], CountError, "2 faces went into m and 1 came out"),
+        ("m", [0.2, 0.3, 0.3], CountError, "2 faces went into m and 3 came out"),
+        ("another", [0.2, 0.3], CountError, "2 of 2 rows that came out are not of m"),
     ],
 )
 def test_what_comes_out_is_checked(
-    spark: SparkSession, scores: list[float], error: type[Exception], message: str
+    spark: SparkSession, model_id: str, scores: list[float], error: type[Exception], message: str
 ) -> None:
-    rows = [(f"f{number}", p_fake, None, 0, "w", False) for number, p_fake in enumerate(scores)]
-    names = "face_id string, p_fake double, problem string, task int, worker string, loaded boolean"
+    rows = [(f"f{number}", model_id, p_fake, None, 0, "w", False) for number, p_fake in enumerate(scores)]
+    names = "face_id string, model_id string, p_fake double, problem string, task int, worker string, loaded boolean"
     with pytest.raises(error, match=message):
         scoring._check(spark.createDataFrame(rows, names), scoring.ScoreResult("m", 2, 2, 1), 0.0)
 

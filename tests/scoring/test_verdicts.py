@@ -6,26 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dflib import config
 from dflib.errors import ConfigError
 from dflib.scoring import verdicts
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
-from tests.score_rows import EXTRACTOR, ScoreRows, frame
-
-SETTINGS = config.Report(
-    model="latest",
-    rules=("mean", "share", "run"),
-    threshold=0.5,
-    share=0.5,
-    run_length=3,
-    exclude_static=True,
-    min_faces=1,
-    bootstrap=100,
-    confidence=0.95,
-    seed=1,
-    worst=3,
-)
+from tests.score_rows import EXTRACTOR, SETTINGS, ScoreRows, frame
 
 
 def judged(tables: Tables, rows: ScoreRows, **changes: Any) -> pd.DataFrame:
@@ -36,7 +21,7 @@ def judged(tables: Tables, rows: ScoreRows, **changes: Any) -> pd.DataFrame:
         frame(tables, FACES, rows.faces),
         frame(tables, VIDEOS, rows.videos),
         frame(tables, EXTRACTIONS, rows.extractions),
-        tables.spark.createDataFrame([("g", "test")], "source_group string, split string"),
+        tables.spark.createDataFrame([("tie", "test")], "video_id string, split string"),
         settings,
     )
     found = verdicts.verdicts(pooled, settings, "m", EXTRACTOR)
@@ -105,13 +90,18 @@ def test_undetermined_has_a_reason_and_no_score(tables: Tables) -> None:
     rows.video("broken", failed="UNREADABLE")
     rows.video("later", extracted=False)
     rows.video("fine", [[0.9], [0.2]], static=[(1, 0)])
+    rows.video("replaced", [[0.9]], fingerprint="new", read="old")
+    rows.video("mended", failed="UNREADABLE", fingerprint="new", read="old")
     found = judged(tables, rows)
     assert found["reason"].unstack()["mean"].dropna().to_dict() == {
         "no_face": "NO_FACE",
         "portrait": "ONLY_STATIC_FACES",
         "unscored": "NOT_SCORED",
         "broken": "UNREADABLE",
+        "replaced": "CHANGED",
+        "mended": "CHANGED",
     }
+    assert found.loc[("replaced", "mean"), ["faces_used", "frames_used"]].tolist() == [0, 0]
     undetermined = found[found["reason"].notna()]
     assert (undetermined["verdict"] == "UNDETERMINED").all() and undetermined["p_fake"].isna().all()
     assert one(found, "fine", "mean") == (0.9, "FAKE")

@@ -85,7 +85,8 @@ def fill(tables: Tables, clips: Iterable[Clip], extractor: str = EXTRACTOR) -> N
     ledger = [
         {
             "video_id": clip.row["video_id"], "extractor": extractor, "outcome": "DONE", "tries": 1, "frames": 4,
-            "faces": clip.faces, "bytes_read": 0, "requests": 0, "run_id": "made", "extracted_at": NOW,
+            "fingerprint": "1", "faces": clip.faces, "bytes_read": 0, "requests": 0, "run_id": "made",
+            "extracted_at": NOW,
         } for clip in clips
     ]  # fmt: skip
     put(tables, VIDEOS, [clip.row for clip in clips])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from dflib.cluster.package import pack
 from dflib.config import Config
@@ -63,6 +64,13 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     assert "nothing to do" in again.line and again.counts["model_id"] == model_id
     assert tables.versions() == versions and sorted(tmp_path.rglob("*")) == files
 
+    assert "latest" not in again.line
+    other = tables.read(MODELS).withColumns(
+        {"model_id": F.lit("other"), "created_at": F.col("created_at") + F.expr("interval 1 day")}
+    )
+    tables.insert_new(MODELS, other)
+    assert f"latest is other, score with this one by --set score.model={model_id}" in script(job).line
+
     named = settings(tmp_path, *SMALL, f"train.name={model_id}", "train.epochs=3")
     with pytest.raises(TrainingError, match="names are never given twice"):
         train.plan(tables, storage, named)
@@ -75,6 +83,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
         (["splits.validation=0.5", "splits.test=0.5"], "both together below 1"),
         (["train.network=efficientnetb0", "train.backbone=imagenet"], "nothing is downloaded"),
         (["train.backbone=/x.h5"], "meso4 has no backbone"),
+        (["train.name=all"], "train.name=all: this name has a meaning of its own"),
     ],
 )
 def test_settings_that_no_training_can_use(overrides: list[str], text: str) -> None:

@@ -8,16 +8,17 @@ import pandas as pd
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from dflib import uris
 from dflib.config import Train
 from dflib.errors import CountError, TrainingError
 from dflib.storage import Storage
-from dflib.tables.schemas import EXTRACTIONS, SPLITS, TRAINING_SET, VIDEOS
+from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS
 from dflib.tables.store import Tables
 from dflib.training import training_set
 from dflib.training.training_set import Chosen, Count
-from tests.training.made_faces import EXTRACTOR, NOW, Clip, fill, groups, put, put_splits, settings
+from tests.training.made_faces import EXTRACTOR, NOW, Clip, fill, groups, put, put_splits, rows_of, settings
 
 pytestmark = pytest.mark.spark
 
@@ -120,6 +121,22 @@ def test_shuffled_labels_are_a_permutation_over_videos(made: Tables, everything:
 
     assert of_videos(found) == of_videos(everything)
     assert (found["label"] != everything["label"]).mean() > 0.2
+
+
+def test_only_faces_that_count_are_chosen(tables: Tables) -> None:
+    fill(tables, groups(5, fakes=2, faces=3))
+    put_splits(tables, SPLIT)
+    whole = choose(tables, balance="none")
+    before = set(rows(whole)["video_id"])
+    killed = [row | {"face_id": "left", "video_id": "made/killed"} for row in rows_of([Clip("killed", faces=1)])]
+    put(tables, FACES, killed)
+    put(tables, VIDEOS, [Clip("killed", original="real00").row])
+    assert (rows(choose(tables, balance="none"))["video_id"] != "made/killed").all()
+    tables.upsert(VIDEOS, tables.read(VIDEOS).where("video_id = 'made/fake000'").withColumn("fingerprint", F.lit("2")))
+    chosen = choose(tables, balance="none")
+    assert before - set(rows(chosen)["video_id"]) == {"made/fake000"}
+    assert (whole.not_current, chosen.not_current) == (0, 3 + 1)
+    assert sum(map(chosen.faces, ("train", "validation", "test"))) == 45 - 3
 
 
 def test_the_name_of_a_set_follows_its_rows(made: Tables) -> None:

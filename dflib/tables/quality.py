@@ -1,0 +1,52 @@
+"""Which faces are good enough to be used: one condition over the columns of ``faces``."""
+
+from functools import reduce
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from dflib.config import Quality
+
+BRIGHTEST = 255
+"""Largest grey level; as ``max_brightness`` it filters nothing."""
+
+ALL_FACES = Quality(min_size=0, min_blur=0, min_brightness=0, max_brightness=BRIGHTEST, min_frontal=0, drop_short=False)
+"""No limit is set."""
+
+
+def usable(quality: Quality) -> Column:
+    """The condition that a row of ``faces`` is good enough; true or false, never null.
+
+    A face is left out for what is known of it alone: a value that is null passes.  So a ready-cut crop, which has no
+    box, blur, brightness and pose, always passes, and so does a face without landmarks when ``min_frontal`` is set:
+    a filter does not empty a set of what was never measured.  Limits belong to what passes.
+
+    Only the columns of limits that are set are looked at; without any the condition is a plain true.
+
+    Args:
+        quality: the limits.
+
+    Returns:
+        Over ``box_w``, ``box_h``, ``blur``, ``brightness``, ``frontal`` and ``short``.
+    """
+    bad = []
+    if quality.min_size > 0:
+        bad.append(F.least("box_w", "box_h") < quality.min_size)
+    if quality.min_blur > 0:
+        bad.append(F.col("blur") < quality.min_blur)
+    if quality.min_brightness > 0:
+        bad.append(F.col("brightness") < quality.min_brightness)
+    if quality.max_brightness < BRIGHTEST:
+        bad.append(F.col("brightness") > quality.max_brightness)
+    if quality.min_frontal > 0:
+        bad.append(F.col("frontal") < quality.min_frontal)
+    if quality.drop_short:
+        bad.append(F.col("short"))
+    known = [~F.coalesce(one, F.lit(False)) for one in bad]
+    return reduce(lambda all_of, one: all_of & one, known, F.lit(True))
+
+
+def limits(quality: Quality) -> list[str]:
+    """The limits that are set as ``name=value``, for names of rules."""
+    unset = ALL_FACES.model_dump()
+    return [f"{name}={value:g}" for name, value in quality.model_dump().items() if value != unset[name]]
