@@ -56,6 +56,10 @@ class Storage:
         self.path_style = path_style
         self.counters = Counters()
 
+    def counting(self) -> "Storage":
+        """The same with counters of its own; connections belong to the process."""
+        return Storage(self.endpoint, self.region, self.path_style)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"endpoint": self.endpoint, "region": self.region, "path_style": self.path_style}
 

@@ -102,7 +102,8 @@ def extract(
     total = videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count()
     if total == 0 and videos.isEmpty():
         raise TableError(f"{tables.uri(VIDEOS)}: there are no videos; run ingest first")
-    slots = tables.spark.sparkContext.defaultParallelism
+    threads = int(tables.spark.conf.get("spark.task.cpus", "1") or 1)
+    slots = max(1, tables.spark.sparkContext.defaultParallelism // threads)
     waves = [
         plan.tasks(wave, config.extract.task_bytes, slots) for wave in plan.waves(todo, config.extract.wave_videos)
     ]
@@ -123,7 +124,7 @@ def extract(
     before = 0
     for tasks in waves:
         count = sum(map(len, tasks))
-        rows = _rows(tables, tasks, make_task(tasks, extractor, config, storage, run_id))
+        rows = _rows(tables, tasks, make_task(tasks, extractor, config, storage, run_id, threads))
         with contextlib.ExitStack() as stack:
             with watched(tables.spark, progress, count, before):
                 staged = stack.enter_context(tables.stage(rows, "extract"))

@@ -1,9 +1,13 @@
 """What one Spark task does: reads its videos one by one and gives Arrow batches of bounded size."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -17,6 +21,10 @@ from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+Turn = contextlib.AbstractContextManager[Any]
 
 BATCH_ROWS = 256
 """Rows of a batch at most, whatever their size."""
@@ -43,9 +51,17 @@ Columns are nullable inside a null struct; the tables say again which are not.
 
 
 def make_task(
-    tasks: Sequence[Sequence[Planned]], extractor: str, config: Config, storage: Storage, run_id: str
+    tasks: Sequence[Sequence[Planned]],
+    extractor: str,
+    config: Config,
+    storage: Storage,
+    run_id: str,
+    threads: int = 1,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A function for ``mapInArrow`` over rows whose first column is the number of a task; gives :data:`OUTPUT`.
+
+    With several ``threads``, the cores of a task, videos are read and decoded side by side while one detector takes
+    them in turn: so a GPU need not wait for one core that decodes.  Each thread holds one group of frames.
 
     A video that can't be used gives a FAILED row of the ledger and never an error.  What is not about one video
     (TensorFlow that can't be loaded, no memory for the detector) fails the task.
@@ -54,20 +70,24 @@ def make_task(
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                yield from _batches(
-                    _rows(tasks[number], extractor, config, storage, run_id), config.extract.batch_bytes
-                )
+                rows = _rows(tasks[number], extractor, config, storage, run_id, threads)
+                yield from _batches(rows, config.extract.batch_bytes)
 
     return run
 
 
 def _rows(
-    videos: Sequence[Planned], extractor: str, config: Config, storage: Storage, run_id: str
+    videos: Sequence[Planned], extractor: str, config: Config, storage: Storage, run_id: str, threads: int
 ) -> Iterator[tuple[str, Row]]:
-    """Rows of the videos, each with the name of the struct that it belongs to."""
-    for video in videos:
-        requests, bytes_read = storage.counters.requests, storage.counters.bytes_read
-        done = _attempt(video, extractor, config, storage)
+    """Rows of the videos in their order, each with the name of the struct that it belongs to."""
+    turn = threading.Lock() if threads > 1 else None
+
+    def work(video: Planned) -> tuple[Planned, Storage, VideoRows]:
+        # A counter a video, since several may be read at once; what they share is how S3 is reached.
+        counted = storage.counting()
+        return video, counted, _attempt(video, extractor, config, counted, turn)
+
+    for video, counted, done in in_order(work, videos, threads):
         for frame in done.frames:
             yield "frame", frame
         for face in done.faces:
@@ -79,8 +99,8 @@ def _rows(
                 "extractor": extractor,
                 "fingerprint": video.fingerprint,
                 "tries": video.tries + 1,
-                "bytes_read": storage.counters.bytes_read - bytes_read,
-                "requests": storage.counters.requests - requests,
+                "bytes_read": counted.counters.bytes_read,
+                "requests": counted.counters.requests,
                 "run_id": run_id,
                 "extracted_at": datetime.now(UTC),
                 **done.ledger,
@@ -88,14 +108,36 @@ def _rows(
         )
 
 
-def _attempt(video: Planned, extractor: str, config: Config, storage: Storage) -> VideoRows:
+def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """``map(work, items)`` on some threads: results in order, at most one a thread more under way than was taken."""
+    if threads == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        under_way: deque[Future[R]] = deque()
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            if len(under_way) > threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _attempt(
+    video: Planned,
+    extractor: str,
+    config: Config,
+    storage: Storage,
+    turn: contextlib.AbstractContextManager[Any] | None,
+) -> VideoRows:
     import av
     import cv2
 
     faces = config.faces
     if video.problem:
         return _failed(*video.problem)
-    detector = detect.load(faces.detector, search.FLOOR)
+    with turn or contextlib.nullcontext():
+        detector = detect.load(faces.detector, search.FLOOR)
     try:
         if video.uri is None or video.packing is None or video.size is None:
             raise VideoError("BAD_RANGE", "videos does not say where its bytes are; run ingest again")
@@ -109,7 +151,7 @@ def _attempt(video: Planned, extractor: str, config: Config, storage: Storage) -
             video.size,
             config.extract.max_video_bytes,
         )
-        return extract_video(content, video.video_id, extractor, config, detector)
+        return extract_video(content, video.video_id, extractor, config, detector, turn)
     except StorageError as error:
         return _failed("STORAGE_ERROR", str(error))
     except VideoError as error:

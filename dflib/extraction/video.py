@@ -1,5 +1,6 @@
 """One video's bytes to the rows that it gives: its ledger entry, its sampled frames, its faces."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,28 +30,49 @@ class VideoRows:
 
 
 class _Clock:
-    """CPU seconds of this process, by what they were spent on."""
+    """CPU seconds by what they were spent on.
 
-    def __init__(self) -> None:
-        self.spent = {"decode": 0.0, "detect": 0.0}
-        self._last = time.process_time()
+    Decoding runs in the calling thread.  Detecting does not, so among several threads its share of the process
+    can't be told.
+    """
+
+    def __init__(self, alone: bool) -> None:
+        self.spent: dict[str, float | None] = {"decode": 0.0, "detect": 0.0 if alone else None}
+        self._now = time.process_time if alone else time.thread_time
+        self._last = self._now()
 
     def book(self, what: str) -> None:
-        now = time.process_time()
-        self.spent[what] += now - self._last
+        now = self._now()
+        before = self.spent[what]
+        if before is not None:
+            self.spent[what] = before + now - self._last
         self._last = now
 
 
-def extract_video(content: bytes, video_id: str, extractor: str, config: Config, detector: Detector) -> VideoRows:
+def extract_video(
+    content: bytes,
+    video_id: str,
+    extractor: str,
+    config: Config,
+    detector: Detector,
+    turn: contextlib.AbstractContextManager[Any] | None = None,
+) -> VideoRows:
     """Samples, decodes, detects, tracks and crops.
 
     All faces of a sampled frame are looked for; which are kept is decided over the whole video by
     :func:`dflib.extraction.tracks.select`.  Crops of candidates are held encoded until then.
 
+    Args:
+        content: the video file's bytes.
+        video_id, extractor: as in the rows.
+        config: sampling, faces, crops and the limits of extract.
+        detector: loaded as ``faces.detector`` says.
+        turn: held while the detector is used, where several threads share it.
+
     Raises:
         VideoError: no wanted frame can be had (UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, DECODE_ERROR).
     """
-    clock = _Clock()
+    clock = _Clock(alone=turn is None)
     survey = decode.survey(content, config.extract.max_pixels)
     wanted = sampling.wanted_frames(config.sampling.frames, survey.times, survey.keys, survey.duration)
     if not wanted:
@@ -66,7 +88,9 @@ def extract_video(content: bytes, video_id: str, extractor: str, config: Config,
     decoded = decode.decode(content, survey, plan, config.extract.max_pixels, problems.append)
     for group in _timed(search.groups(decoded), clock):
         rotation = group[-1].rotation
-        for frame, faces_found in zip(group, search.search(group, detector, config.faces), strict=True):
+        with turn or contextlib.nullcontext():
+            found_in = search.search(group, detector, config.faces)
+        for frame, faces_found in zip(group, found_in, strict=True):
             for found in faces_found:
                 if found.confidence > floor and crops.inside(found.box, frame.width, frame.height):
                     sightings.append(tracks.Sighting(len(frames), frame.time, found))

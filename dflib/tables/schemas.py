@@ -111,7 +111,9 @@ EXTRACTIONS = Table(
             _column("bytes_read", pa.int64(), "bytes read from storage", null=False),
             _column("requests", pa.int64(), "storage requests", null=False),
             _column("decode_seconds", pa.float64(), "CPU seconds of demuxing and decoding"),
-            _column("detect_seconds", pa.float64(), "CPU seconds of detecting and cropping"),
+            _column(
+                "detect_seconds", pa.float64(), "CPU seconds of detecting and cropping; null: a task of several cores"
+            ),
             _column("run_id", pa.string(), "the run that made the row", null=False),
             _column("extracted_at", _TIME, "when (UTC)", null=False),
         ]

@@ -15,7 +15,6 @@ from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.tracks import overlap
 from tests.extraction.conftest import Rgb
 
-
 TOLERANCE = (0.01, 1e-3, 0.01)
 """Pixels of the box, confidence, pixels of the landmarks."""
 

@@ -1,0 +1,79 @@
+"""What a task does with several cores."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from dflib.config import Config
+from dflib.demo.clips import encode_bytes
+from dflib.extraction.plan import Planned
+from dflib.extraction.task import in_order, make_task
+from dflib.storage import Storage
+from tests.extraction.conftest import Rgb, numbered, with_portrait
+
+VOLATILE = ("extracted_at", "decode_seconds", "detect_seconds")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_come_in_order_and_work_is_bounded(threads: int) -> None:
+    """Later items end first; never more under way than threads and one that waits to be taken."""
+    running, most, begun = 0, 0, 0
+    lock = threading.Lock()
+
+    def work(item: int) -> int:
+        nonlocal running, most, begun
+        with lock:
+            running, begun = running + 1, begun + 1
+            most = max(most, running)
+        time.sleep(0.03 if item % 2 == 0 else 0.001)
+        with lock:
+            running -= 1
+        return item
+
+    taken = []
+    for result in in_order(work, range(9), threads):
+        taken.append(result)
+        assert begun <= len(taken) + threads
+    assert taken == list(range(9)) and most <= threads
+    assert threads == 1 or most > 1
+
+
+def test_an_error_of_the_work_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda item: 1 // item, [1, 0, 2], 2))
+
+
+def test_several_cores_give_the_rows_of_one(tmp_path: Path, config: Config, portrait: Rgb) -> None:
+    """Good, broken and missing videos; bytes and requests counted for each."""
+    contents = [
+        encode_bytes(with_portrait(portrait, 12))[0],
+        b"no video at all",
+        encode_bytes(numbered(20))[0],
+        encode_bytes(with_portrait(portrait, 16, step=-2))[0],
+    ]
+    videos = []
+    for number, content in enumerate(contents):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(content)
+        videos.append(Planned(f"t/{number}", f"file://{path}", None, None, "file", None, len(content), "x"))
+    videos.append(Planned("t/gone", f"file://{tmp_path}/gone.mp4", None, None, "file", None, 10, "x"))
+
+    def rows(threads: int) -> list[dict[str, Any]]:
+        task = make_task([videos], "x", config, Storage(), "run", threads)
+        batches = list(task(iter([pa.RecordBatch.from_pydict({"id": [0]})])))
+        given = pa.Table.from_batches(batches).to_pylist()
+        for row in given:
+            for name in VOLATILE:
+                (row["extraction"] or {}).pop(name, None)
+        return given
+
+    one, three = rows(1), rows(3)
+    assert one == three
+    ledger = [row["extraction"] for row in one if row["extraction"]]
+    assert [row["outcome"] for row in ledger] == ["DONE", "FAILED", "DONE", "DONE", "FAILED"]
+    assert [row["bytes_read"] for row in ledger[:4]] == [len(content) for content in contents]
+    assert sum(row["face"] is not None for row in one) >= 6
