@@ -1,0 +1,167 @@
+"""Which faces dflib keeps, against those that the mtcnn package finds in the very same frames at full size.
+
+Every Nth frame is taken (with N = 5 nearer in time than dflib samples by itself, which is kinder to following).  The
+package's faces are those above ``faces.threshold`` of the base configuration; dflib's are those that ``extract_video``
+keeps by its rules.  They are matched within a frame, largest overlap first, from an intersection over union of .5.
+Only then faces are left out whose box's shorter side is below the least size, so that one of just that size is not
+lost by a pixel.
+
+    recall              matched faces of the package, of all of the package
+    precision           kept faces that match, of all kept
+    precision_clear     the same of those kept with a confidence above the threshold
+    landmark_error      mean distance of the five points over the side of the package's box
+
+The package misses and invents faces too.  What only one side has is written out as a picture, to be looked at; given
+what was seen there (``judged``: variant to picture name to whether it is a face), ``judged`` holds for both sides what
+of all true faces they found and what of theirs was true.  A face that both have counts as true.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import extract_pictures, extract_variants
+from benchmarks.extract_counts import LEAST_OVERLAP, Found, Lone, count, judge, summarise
+from dflib.config import Config
+from dflib.errors import ConfigError
+from dflib.extraction import decode, detect, sampling, search
+from dflib.extraction.detect import Detection, Detector
+from dflib.extraction.video import Row, extract_video
+
+
+def compare(
+    clips: Sequence[Path],
+    names: Sequence[str],
+    every: int,
+    least: float,
+    pictures: Path | None,
+    judged: dict[str, dict[str, bool]],
+) -> dict[str, Any]:
+    """Figures of each of :data:`extract_variants.OURS` named, over all clips and of each.
+
+    Args:
+        every: each how many-th frame is looked at.
+        least: pixels of the frame that the shorter side of a box must have.
+        pictures: folder for a picture, and a line of ``index.json``, of each face that only one side has.
+        judged: variant → picture name → whether it is a face.
+    """
+    package = extract_variants.mtcnn_package()
+    threshold = extract_variants.settings("ours").faces.threshold
+    configs = _different(names, every)
+    detectors, skipped = _load(configs)
+    counts: dict[str, dict[str, Any]] = {name: {} for name in detectors}
+    lone: dict[str, list[Lone]] = {name: [] for name in detectors}
+    for clip in clips:
+        content = clip.read_bytes()
+        theirs = _by_package(clip.name, content, package, configs[names[0]])
+        for name, detector in detectors.items():
+            frames = _found(content, theirs, threshold, configs[name], detector)
+            counts[name][clip.name], alone = count(clip.name, frames, configs[name].faces.threshold, least)
+            lone[name] += alone
+            if pictures is not None and alone:
+                wanted = {face.frame for face in alone}
+                shown = (frame for frame in _decoded(clip.name, content, configs[name]) if frame.wanted.index in wanted)
+                extract_pictures.draw(shown, frames, alone, pictures / name)
+        print(f"{clip.name} compared", file=sys.stderr)
+    if pictures is not None:
+        for name, faces in lone.items():
+            extract_pictures.write_index(faces, pictures / name)
+    result: dict[str, Any] = {"every": every, "min_face": least, "least_overlap": LEAST_OVERLAP}
+    result["variants"] = {name: {"skipped": reason} for name, reason in skipped.items()}
+    for name, of_clips in counts.items():
+        figures = summarise(list(of_clips.values()))
+        if name in judged:
+            figures["judged"] = judge(figures, lone[name], judged[name])
+        by_clip = {clip: summarise([counted]) for clip, counted in of_clips.items()}
+        result["variants"][name] = {**figures, "clips": by_clip}
+    return result
+
+
+def _different(names: Sequence[str], every: int) -> dict[str, Config]:
+    """Configurations that look for faces in different ways, each by its first name, with frames exactly as asked."""
+    configs: dict[str, Config] = {}
+    for name in names:
+        made = extract_variants.settings(name, [f"sampling.frames=every:{every}", "sampling.max_offset=0"])
+        if all(made.faces != config.faces for config in configs.values()):
+            configs[name] = made
+    return configs
+
+
+def _load(configs: dict[str, Config]) -> tuple[dict[str, Detector], dict[str, str]]:
+    """The detectors, and of those that are not installed the reason."""
+    detectors: dict[str, Detector] = {}
+    skipped: dict[str, str] = {}
+    for name, config in configs.items():
+        try:
+            detectors[name] = detect.load(config.faces.detector, search.FLOOR)
+        except ConfigError as error:
+            skipped[name] = str(error)
+    return detectors, skipped
+
+
+def _decoded(clip: str, content: bytes, config: Config) -> Any:
+    """The frames that ``extract_video`` takes."""
+    survey = decode.survey(content, config.extract.max_pixels)
+    wanted = sampling.wanted_frames(config.sampling.frames, survey.times, survey.keys, survey.duration)
+    plan = decode.plan(survey, wanted, config.sampling.max_offset)
+    problems: list[str] = []
+    yield from decode.decode(content, survey, plan, config.extract.max_pixels, problems.append)
+    if problems:
+        raise SystemExit(f"extract: {clip}: {problems[0]}")
+
+
+def _by_package(clip: str, content: bytes, package: Any, config: Config) -> dict[int, list[Detection]]:
+    """Faces of each frame, from the confidence at which dflib looks at them; the package's default is higher."""
+    found: dict[int, list[Detection]] = {}
+    for frame in _decoded(clip, content, config):
+        # As it finds them: not rounded to whole pixels, and not cut off at the edge.
+        rows = package.detect_faces(
+            frame.rgb, output_type="numpy", box_format="xyxy", fit_to_image=False, threshold_onet=search.FLOOR
+        )
+        faces = []
+        for row in np.asarray(rows, dtype=np.float64).reshape(-1, 16):
+            x1, y1, x2, y2 = (float(value) for value in row[1:5])
+            points = np.stack([row[6:11], row[11:16]], axis=1)
+            faces.append(Detection((x1, y1, x2 - x1, y2 - y1), float(row[5]), points))
+        found[frame.wanted.index] = faces
+    return found
+
+
+def _found(
+    content: bytes, theirs: dict[int, list[Detection]], threshold: float, config: Config, detector: Detector
+) -> list[Found]:
+    """The faces of each frame on both sides."""
+    rows = extract_video(content, "clip", "recall", config, detector)
+    kept: dict[int, list[Detection]] = {row["frame_index"]: [] for row in rows.frames}
+    if list(kept) != list(theirs):
+        raise SystemExit("extract: dflib and the package were not given the same frames")
+    for row in rows.faces:
+        kept[row["frame_index"]].append(_detection(row))
+    found = []
+    for index, faces in theirs.items():
+        clear = [face for face in faces if face.confidence > threshold]
+        weak = [face for face in faces if face.confidence <= threshold]
+        found.append(Found(index, clear, kept[index], weak))
+    return found
+
+
+def _detection(row: Row) -> Detection:
+    points = None if row["landmarks"] is None else np.array(row["landmarks"]).reshape(5, 2)
+    return Detection((row["box_x"], row["box_y"], row["box_w"], row["box_h"]), row["confidence"], points)
+
+
+def table(recall: dict[str, Any]) -> list[list[str]]:
+    """Rows for :func:`benchmarks.extract.aligned`."""
+    keys = ["frames", "package", "kept", "recall", "precision", "precision_clear", "landmark_error"]
+    keys += ["landmark_error_p95"]
+    rows = [["faces", *keys, *(f"judged {key}" for key in ("recall", "precision", "package_recall"))]]
+    measured = {name: figures for name, figures in recall["variants"].items() if "skipped" not in figures}
+    for name, figures in measured.items():
+        judged = figures.get("judged", {})
+        values = [figures[key] for key in keys]
+        values += [judged.get(key) for key in ("recall", "precision", "package_recall")]
+        rows.append([name, *("-" if v is None else str(v) if isinstance(v, int) else f"{v:.4f}" for v in values)])
+    return rows
