@@ -1,0 +1,40 @@
+"""An S3 server for whole jobs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The bucket ``dfdc`` of an S3 server."""
+
+    endpoint: str
+
+    @property
+    def settings(self) -> list[str]:
+        """What a job is told to reach it."""
+        return [f"s3.endpoint={self.endpoint}", "s3.region=us-east-1", "s3.path_style=true"]
+
+    def upload(self, path: Path) -> None:
+        """Puts a file below ``chunks/``."""
+        client = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1")
+        client.upload_file(str(path), "dfdc", f"chunks/{path.name}")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket; credentials are in the environment that jobs are started with."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="dfdc")
+    yield Bucket(endpoint)
+    server.stop()
