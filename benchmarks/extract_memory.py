@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from dflib import config
+from dflib import conf_files
 
 MEGABYTE = 1 << 20
 LONG_SECONDS = 600
@@ -42,12 +42,12 @@ def peak() -> float:
 
 def extract(contents: list[bytes], times: int, preset: str) -> dict[str, Any]:
     """Extracts clips in turn in this process; memory after each of them."""
-    from dflib.extraction import detect, search
+    from dflib.extraction import detect, tracks
     from dflib.extraction.extractor import extractor_id
     from dflib.extraction.video import extract_video
 
-    settings = config.load(Path(__file__).parent.parent / "conf", "local", [f"sampling.frames={preset}"])
-    detector = detect.load(settings.faces.detector, search.FLOOR)
+    settings = conf_files.load(Path(__file__).parent.parent / "conf", "local", [f"sampling.frames={preset}"])
+    detector = detect.load(settings.faces.detector, tracks.floor(settings.faces))
     loaded, after, faces, frames = resident(), [], 0, 0
     for number in range(times):
         rows = extract_video(contents[number % len(contents)], "v", extractor_id(settings), settings, detector)

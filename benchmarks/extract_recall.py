@@ -27,7 +27,7 @@ from benchmarks import extract_pictures, extract_variants
 from benchmarks.extract_counts import LEAST_OVERLAP, Found, Lone, count, judge, summarise
 from dflib.config import Config
 from dflib.errors import ConfigError
-from dflib.extraction import decode, detect, sampling, search
+from dflib.extraction import decode, detect, sampling, tracks
 from dflib.extraction.detect import Detection, Detector
 from dflib.extraction.video import Row, extract_video
 
@@ -96,7 +96,7 @@ def _load(configs: dict[str, Config]) -> tuple[dict[str, Detector], dict[str, st
     skipped: dict[str, str] = {}
     for name, config in configs.items():
         try:
-            detectors[name] = detect.load(config.faces.detector, search.FLOOR)
+            detectors[name] = detect.load(config.faces.detector, tracks.floor(config.faces))
         except ConfigError as error:
             skipped[name] = str(error)
     return detectors, skipped
@@ -119,7 +119,11 @@ def _by_package(clip: str, content: bytes, package: Any, config: Config) -> dict
     for frame in _decoded(clip, content, config):
         # As it finds them: not rounded to whole pixels, and not cut off at the edge.
         rows = package.detect_faces(
-            frame.rgb, output_type="numpy", box_format="xyxy", fit_to_image=False, threshold_onet=search.FLOOR
+            frame.rgb,
+            output_type="numpy",
+            box_format="xyxy",
+            fit_to_image=False,
+            threshold_onet=tracks.floor(config.faces),
         )
         faces = []
         for row in np.asarray(rows, dtype=np.float64).reshape(-1, 16):

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dflib import config
+from dflib import conf_files
 from dflib.config import Config
-from dflib.extraction import decode, detect, sampling, search
+from dflib.extraction import decode, detect, sampling, tracks
 from dflib.extraction.extractor import extractor_id
 from dflib.extraction.video import extract_video
 
@@ -50,7 +50,7 @@ class Way(Protocol):
 
 def settings(name: str, more: Sequence[str] = ()) -> Config:
     """The configuration of one of :data:`OURS` with ``more`` laid over it."""
-    return config.load(CONF, "local", [*OURS[name], *more])
+    return conf_files.load(CONF, "local", [*OURS[name], *more])
 
 
 def survey(content: bytes) -> decode.Survey:
@@ -139,7 +139,7 @@ class Ours:
     def __init__(self, name: str) -> None:
         self._config = settings(name)
         self._extractor = extractor_id(self._config)
-        self._detector = detect.load(self._config.faces.detector, search.FLOOR)
+        self._detector = detect.load(self._config.faces.detector, tracks.floor(self._config.faces))
 
     def prepare(self, clip: Path) -> None:
         return None

@@ -27,7 +27,7 @@ import av
 import cv2
 import numpy as np
 
-from dflib import config
+from dflib import conf_files, config
 from dflib.config import View
 from dflib.errors import DflibError
 from dflib.extraction import crops
@@ -183,7 +183,7 @@ def main() -> int:
         parser.error("no clips: name one or more video files")
     if given.weights and not given.positive:
         parser.error("--weights needs --positive: which class do they call 1?")
-    settings = config.load(CONF, "local")
+    settings = conf_files.load(CONF, "local")
     faces = list(find(given.clips, given.frames, settings.faces.threshold))
     if not faces:
         raise SystemExit("no face was found in these clips")

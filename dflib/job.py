@@ -16,7 +16,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from dflib import config as configuration
+from dflib import conf_files
 from dflib.cluster import session
 from dflib.config import Config
 from dflib.errors import ConfigError, DflibError
@@ -73,7 +73,7 @@ def main(name: str, run: Callable[[Job], Summary], check: Callable[[Config], Non
     log.setLevel(logging.INFO)
     arguments = _parser(name).parse_args()
     try:
-        config = configuration.load(arguments.conf_dir, arguments.env, arguments.set)
+        config = conf_files.load(arguments.conf_dir, arguments.env, arguments.set)
         check(config)
         submit = session.submit_arguments(config, arguments.conf_dir, arguments.env)
     except ConfigError as error:

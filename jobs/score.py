@@ -7,10 +7,13 @@ from dflib.scoring.score import ScoreResult, score
 def run(job: Job) -> Summary:
     result = score(job.tables, job.storage, job.config.score, job.progress, job.dry_run)
     counts = {"faces": result.pending, "videos": result.videos, "predictions": result.written}
-    counts |= {"not_current": result.not_current, "tasks": result.tasks, "loads": result.loads}
+    counts |= {"not_current": result.not_current, "without_landmarks": result.without_landmarks}
+    counts |= {"tasks": result.tasks, "loads": result.loads}
     line = _line(result, job.dry_run)
     if result.not_current:
         line += f"; {result.not_current:,} faces left out (file changed or extraction cut short: run extract)"
+    if result.without_landmarks:
+        line += f"; {result.without_landmarks:,} faces left out (no landmarks, which the model's view needs)"
     return Summary(line, counts)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dflib.config import env_chain, load
+from dflib.conf_files import env_chain, load
 from dflib.errors import ConfigError
 
 CONF = Path(__file__).parent.parent / "conf"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dflib import config
+from dflib import conf_files
 from dflib.job import _parser
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -21,7 +21,7 @@ CONF = Path(__file__).parent.parent / "conf"
 )
 def test_values_may_follow_one_set_or_several(arguments: list[str]) -> None:
     parsed = _parser("score").parse_args(arguments)
-    score = config.load(CONF, parsed.env, parsed.set).score
+    score = conf_files.load(CONF, parsed.env, parsed.set).score
     assert (score.model, score.batch) == ("m", 3)
 
 

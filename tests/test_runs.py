@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from dflib import config
+from dflib import conf_files
 from dflib.runs import Run
 from dflib.storage import Storage
 
@@ -11,7 +11,7 @@ CONF = Path(__file__).parent.parent / "conf"
 
 
 def test_the_record_holds_the_configuration_without_secrets(tmp_path: Path) -> None:
-    told = config.load(
+    told = conf_files.load(
         CONF,
         "local",
         [

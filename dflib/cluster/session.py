@@ -8,7 +8,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dflib import uris
-from dflib.config import Config, env_chain
+from dflib.conf_files import env_chain
+from dflib.config import Config
 from dflib.errors import ConfigError
 
 

@@ -100,8 +100,7 @@ class Frame:
         """``rgb[top:bottom, left:right]``, to the bit, without the rest where that can be had."""
         import av
 
-        plain = self.picture.format.name == "yuv420p" and not self.picture.interlaced_frame and not self.rotation
-        if not plain or self.width % 2 or self.height % 2 or "rgb" in self.__dict__:
+        if not self._plain or "rgb" in self.__dict__:
             return self.rgb[top:bottom, left:right]
         # Two by two pixels share their colour.
         x, y, right_even, bottom_even = left & ~1, top & ~1, right + (right & 1), bottom + (bottom & 1)
@@ -115,8 +114,15 @@ class Frame:
 
     @property
     def bytes(self) -> int:
-        """Memory that the frame takes as it is, about."""
-        return sum(plane.buffer_size for plane in self.picture.planes)
+        """Memory that the frame takes, about: as it is, and as RGB where no region can be had without it."""
+        stored: int = sum(plane.buffer_size for plane in self.picture.planes)
+        return stored if self._plain else stored + 3 * self.width * self.height
+
+    @property
+    def _plain(self) -> bool:
+        """Whether a part of the planes is a part of the frame."""
+        even = self.width % 2 == 0 and self.height % 2 == 0 and self.rotation == 0
+        return even and self.picture.format.name == "yuv420p" and not self.picture.interlaced_frame
 
     def _displayed(self, picture: Any) -> Image:
         turns = -self.rotation // 90 % 4  # quarter turns, counter-clockwise

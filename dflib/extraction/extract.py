@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from dflib.extraction.plan import Planned
 from dflib.extraction.task import OUTPUT, make_task
 from dflib.progress import Progress
 from dflib.storage import Storage
+from dflib.tables import current
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
 
@@ -149,20 +150,25 @@ def _rows(tables: Tables, tasks: Sequence[Sequence[Planned]], task: Any) -> Data
 def _clear(tables: Tables, todo: Sequence[Planned], extractor: str) -> None:
     """Deletes what is there of videos that are about to be extracted.
 
-    Rows of changed bytes go whatever extractor made them.  Frames without a ledger row are what a killed run
-    left; all of their extractor go, since the bytes may have changed in between.
+    Rows of changed bytes go, of each extractor that made some; ready-cut crops beside the video stay.  Frames without
+    a ledger row are what a killed run left; all of their extractor go, since the bytes may have changed in between.
     """
-    changed = {video.video_id for video in todo if video.changed}
-    left: set[str] = set()
+    gone: dict[str, set[str]] = defaultdict(set)
+    if any(video.changed for video in todo):
+        asked = _ids(tables, [video.video_id for video in todo if video.changed])
+        stale = current.ledger(tables.read(EXTRACTIONS), tables.read(VIDEOS)).where("changed")
+        for row in stale.where(~F.col("extractor").startswith(current.CROPS)).join(asked, "video_id").collect():
+            gone[row["extractor"]].add(row["video_id"])
     if tables.exists(FRAMES):
         own = tables.read(FRAMES).where(F.col("extractor") == extractor).select("video_id").distinct()
         asked = _ids(tables, [video.video_id for video in todo if not video.changed])
-        left = {row["video_id"] for row in own.join(F.broadcast(asked), "video_id", "left_semi").collect()}
-    for gone, only in ((changed, None), (left, extractor)):
-        if gone:
-            log.info("deleting the rows of %d videos that are extracted again", len(gone))
+        rows = own.join(F.broadcast(asked), "video_id", "left_semi").collect()
+        gone[extractor] |= {row["video_id"] for row in rows}
+    for name, videos in gone.items():
+        if videos:
+            log.info("deleting the rows of %d videos by %s", len(videos), name)
             for table in (EXTRACTIONS, VERDICTS, PREDICTIONS, FACES, FRAMES):
-                tables.delete_videos(table, _ids(tables, sorted(gone)), only)
+                tables.delete_videos(table, _ids(tables, sorted(videos)), name)
 
 
 def _ids(tables: Tables, video_ids: Sequence[str]) -> DataFrame:

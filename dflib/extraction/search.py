@@ -14,16 +14,13 @@ import numpy as np
 from dflib.config import Faces
 from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Box, Detection, Detector, Follower, Image
-from dflib.extraction.tracks import floor, nearness, overlap
+from dflib.extraction.tracks import nearness, overlap
 
 GROUP_FRAMES = 32
 """Frames held at once: enough for gaps to have two ends."""
 
 GROUP_BYTES = 128 << 20
-"""And their memory: 41 frames of 1920x1080 as decoded, 10 of 3840x2160."""
-
-FLOOR = 0.3
-"""Confidence from which detectors are asked for faces: no face by itself, but a sign that one seen before is there."""
+"""And their memory: 10 frames of 3840x2160 as decoded; 32 of 1920x1080 take 96 MiB."""
 
 DARK = 60
 """Mean level (0 to 255) below which frames are dark: a face lit by a screen at night is found surely when lifted."""
@@ -31,8 +28,8 @@ DARK = 60
 LIFT = 0.5
 """Exponent for dark frames: a real clip of mean 34 shows its face above .95 in 20 of 20 frames so, in 1 otherwise."""
 
-SAME_FACE = 0.3
-"""Intersection over union above which two findings in one frame are one face."""
+SAME_FACE = 0.5
+"""Share of the smaller box above which two findings of two looks at one frame are one face."""
 
 SAME_PLACE = 0.3
 """Nearness above which a face is the one that was expected."""
@@ -73,35 +70,47 @@ def search(frames: Sequence[Frame], detector: Detector, settings: Faces) -> list
     """The faces of each frame of a group in pixels of the frame, most confident first.
 
     Frames without a clear face get a second look: lightened when they are dark, and at twice the size where they
-    were reduced, there only near the faces of their neighbours when these have some.
+    were reduced.  In the larger pictures only the places are looked at where neighbours have faces; without such
+    neighbours every few frames are searched, and those beside a frame that shows something.
+
+    Args:
+        frames: of one size.
+        detector: asked for all faces above :func:`dflib.extraction.tracks.floor`.
+        settings: the section ``faces`` of the configuration.
     """
     scale = scale_of(frames[0].width, frames[0].height, settings)
     pictures = _pictures(frames, scale)
-    dark = settings.second_look and float(np.mean([picture[::4, ::4].mean() for picture in pictures])) < DARK
-    found = _look(frames, pictures, detector, settings, thorough=not dark)
     if not settings.second_look:
+        return _look(frames, pictures, detector, settings)
+    dark = [float(picture[::4, ::4].mean()) < DARK for picture in pictures]
+    found = _look(frames, pictures, detector, settings, thorough=not all(dark))
+
+    for run in _runs([place for place, faces in enumerate(found) if dark[place] and not _clear(faces, settings)]):
+        again = _look([frames[place] for place in run], [_lifted(pictures[place]) for place in run], detector, settings)
+        _unite(found, run, again)
+    if scale >= 1:
         return found
-
-    def hard() -> list[int]:
-        return [place for place, faces in enumerate(found) if not _clear(faces, settings)]
-
-    def unite(places: Sequence[int], again: Sequence[Sequence[Detection]]) -> None:
-        for place, faces in zip(places, again, strict=True):
-            found[place] = _united(found[place], faces)
-
-    if dark and (places := hard()):
-        again = [frames[place] for place in places]
-        unite(places, _look(again, [_lifted(pictures[place]) for place in places], detector, settings))
-    if scale < 1 and (places := hard()):
-        again = [frames[place] for place in places]
-        larger = _pictures(again, min(1, 2 * scale))
-        if dark:
-            larger = [_lifted(picture) for picture in larger]
-        if len(places) < len(frames) and isinstance(detector, Follower):
-            unite(places, _near(again, larger, detector, [_neighbours(found, place) for place in places]))
+    for run in _runs([place for place, faces in enumerate(found) if not _clear(faces, settings)]):
+        hard = [frames[place] for place in run]
+        larger = _pictures(hard, min(1, 2 * scale))
+        larger = [_lifted(picture) if dark[place] else picture for place, picture in zip(run, larger, strict=True)]
+        near = [_neighbours(found, place) for place in run]
+        if all(near) and settings.search != "every" and isinstance(detector, Follower):
+            again = _near(hard, larger, detector, near)
         else:
-            unite(places, _look(again, larger, detector, settings, thorough=False))
+            again = _look(hard, larger, detector, settings, thorough=False)
+        _unite(found, run, again)
     return found
+
+
+def _runs(places: Sequence[int]) -> list[list[int]]:
+    """Places that follow each other, together: only between neighbours can a face be followed."""
+    runs: list[list[int]] = []
+    for place in places:
+        if not runs or runs[-1][-1] != place - 1:
+            runs.append([])
+        runs[-1].append(place)
+    return runs
 
 
 def _look(
@@ -111,7 +120,7 @@ def _look(
     settings: Faces,
     thorough: bool = True,
 ) -> list[list[Detection]]:
-    """Looks at whole frames; those between others that show nothing are left out unless ``thorough``."""
+    """Looks at whole frames; those between two that show nothing at all are left out unless ``thorough``."""
     step = 1 if settings.search == "every" else int(settings.search.removeprefix("follow:"))
     if step > 1 and isinstance(detector, Follower):
         found = _follow(pictures, detector, settings, step, thorough)
@@ -161,16 +170,14 @@ def _follow(
     expected: dict[int, list[tuple[Box, bool]]] = {}
     for start, end in itertools.pairwise(ends):
         for place in range(start + 1, end):
-            boxes = _between(found[start], found[end], (place - start) / (end - start), settings)
-            # Where no face is clear there may be one that is hard to see.
-            if any(sure for _, sure in boxes):
-                expected[place] = boxes
-    places = sorted(expected)
+            expected[place] = _between(found[start], found[end], (place - start) / (end - start), settings)
+    # Where no face is clear there may be one that is hard to see: such frames are searched.
+    places = [place for place in sorted(expected) if any(sure for _, sure in expected[place])]
     near = detector.follow([pictures[place] for place in places], [[box for box, _ in expected[p]] for p in places])
     for place, faces in zip(places, near, strict=True):
-        if all(_is_there(box, faces) for box, sure in expected[place] if sure):
+        if _are_there([box for box, sure in expected[place] if sure], faces):
             found[place] = faces
-    missing = [place for place in range(len(pictures)) if place not in found and (thorough or place in expected)]
+    missing = [place for place in expected if place not in found and (thorough or expected[place])]
     found |= dict(zip(missing, detector.detect([pictures[place] for place in missing]), strict=True))
     return [found.get(place, []) for place in range(len(pictures))]
 
@@ -179,13 +186,14 @@ def _clear(faces: Sequence[Detection], settings: Faces) -> bool:
     return any(face.confidence > settings.threshold for face in faces)
 
 
-def _united(one: Sequence[Detection], other: Sequence[Detection]) -> list[Detection]:
-    """Both findings in one frame; of a face that is in both, the surer one."""
-    kept: list[Detection] = []
-    for face in sorted([*one, *other], key=lambda face: (-face.confidence, face.box)):
-        if all(overlap(face, before) < SAME_FACE for before in kept):
-            kept.append(face)
-    return kept
+def _unite(found: list[list[Detection]], places: Sequence[int], again: Sequence[Sequence[Detection]]) -> None:
+    """Adds what another look found at some places; of a face that both have, the surer finding stays."""
+    for place, faces in zip(places, again, strict=True):
+        kept: list[Detection] = []
+        for face in sorted([*found[place], *faces], key=lambda face: (-face.confidence, face.box)):
+            if all(overlap(face, before, of_smaller=True) < SAME_FACE for before in kept):
+                kept.append(face)
+        found[place] = kept
 
 
 def _between(
@@ -195,7 +203,6 @@ def _between(
 
     A face that both ends show is expected on the way between, another one where it is.
     """
-    before, after = ([face for face in faces if face.confidence > floor(settings)] for faces in (before, after))
     left = list(after)
     boxes: list[tuple[Box, bool]] = []
     for face in before:
@@ -209,6 +216,13 @@ def _between(
     return boxes + [(face.box, face.confidence > settings.threshold) for face in left]
 
 
-def _is_there(box: Box, faces: Sequence[Detection]) -> bool:
-    here = Detection(box, 1.0, None)
-    return any(nearness(here, face) >= SAME_PLACE for face in faces)
+def _are_there(boxes: Sequence[Box], faces: Sequence[Detection]) -> bool:
+    """Whether each box has a face of its own near it."""
+    left = list(faces)
+    for box in boxes:
+        here = Detection(box, 1.0, None)
+        found = max(left, key=lambda face: nearness(here, face), default=None)
+        if found is None or nearness(here, found) < SAME_PLACE:
+            return False
+        left = [face for face in left if face is not found]
+    return True

@@ -1,4 +1,4 @@
-"""What one Spark task does: reads its videos one by one and gives Arrow batches of bounded size."""
+"""What one Spark task does: reads its videos and gives Arrow batches of bounded size."""
 
 import contextlib
 import logging
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dflib.config import Config
 from dflib.errors import StorageError, VideoError
-from dflib.extraction import detect, search
+from dflib.extraction import detect, tracks
 from dflib.extraction.plan import Planned
 from dflib.extraction.video import Row, VideoRows, extract_video
 from dflib.sources.members import read_member
@@ -61,7 +61,7 @@ def make_task(
     """A function for ``mapInArrow`` over rows whose first column is the number of a task; gives :data:`OUTPUT`.
 
     With several ``threads``, the cores of a task, videos are read and decoded side by side while one detector takes
-    them in turn: so a GPU need not wait for one core that decodes.  Each thread holds one group of frames.
+    them in turn.  Each thread holds one video's bytes and one group of frames.
 
     A video that can't be used gives a FAILED row of the ledger and never an error.  What is not about one video
     (TensorFlow that can't be loaded, no memory for the detector) fails the task.
@@ -113,7 +113,8 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterat
     if threads == 1:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         under_way: deque[Future[R]] = deque()
         for item in items:
             under_way.append(pool.submit(work, item))
@@ -121,6 +122,9 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterat
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
+    finally:
+        # A task that is stopped does not begin what waits.
+        pool.shutdown(cancel_futures=True)
 
 
 def _attempt(
@@ -133,11 +137,12 @@ def _attempt(
     import av
     import cv2
 
+    cv2.setNumThreads(1)
     faces = config.faces
     if video.problem:
         return _failed(*video.problem)
     with turn or contextlib.nullcontext():
-        detector = detect.load(faces.detector, search.FLOOR)
+        detector = detect.load(faces.detector, tracks.floor(faces))
     try:
         if video.uri is None or video.packing is None or video.size is None:
             raise VideoError("BAD_RANGE", "videos does not say where its bytes are; run ingest again")

@@ -1,6 +1,6 @@
 """Faces over time: tracks by overlap of boxes, which faces are kept, and which never move."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -123,8 +123,10 @@ def static_tracks(candidates: Sequence[Sighting], tracks: Sequence[int], shift: 
     nothing is static, since it may be a still person; nor is anything when the camera moves.
     """
     movement: dict[int, float] = {}
-    for track in set(tracks):
-        faces = [face for face, own in zip(candidates, tracks, strict=True) if own == track]
+    by_track: dict[int, list[Sighting]] = defaultdict(list)
+    for face, track in zip(candidates, tracks, strict=True):
+        by_track[track].append(face)
+    for track, faces in by_track.items():
         if len(faces) >= STATIC_FACES and faces[-1].time - faces[0].time >= STATIC_SPAN * seconds:
             middles = np.array([_middle(face.detection) for face in faces])
             sides = [max(face.detection.box[2] * face.detection.box[3], 0.0) ** 0.5 for face in faces]
@@ -147,7 +149,7 @@ def nearness(one: Detection, other: Detection) -> float:
 
     Sampled frames lie half a second or more apart, in which a head moves by more than boxes as they are allow.
     """
-    return overlap(*(Detection(_grown(face.box), face.confidence, None) for face in (one, other)))
+    return overlap(Detection(_grown(one.box), 1, None), Detection(_grown(other.box), 1, None))
 
 
 def _grown(box: Box) -> Box:
@@ -155,11 +157,12 @@ def _grown(box: Box) -> Box:
     return x - width / 2, y - height / 2, 2 * width, 2 * height
 
 
-def overlap(one: Detection, other: Detection) -> float:
-    """Intersection over union of two boxes; 0 for boxes without area."""
+def overlap(one: Detection, other: Detection, of_smaller: bool = False) -> float:
+    """Intersection of two boxes over their union, or over the smaller; 0 for boxes without area."""
     (ax, ay, aw, ah), (bx, by, bw, bh) = one.box, other.box
     across = min(ax + aw, bx + bw) - max(ax, bx)
     down = min(ay + ah, by + bh) - max(ay, by)
     if across <= 0 or down <= 0:
         return 0.0
-    return across * down / (aw * ah + bw * bh - across * down)
+    shared = across * down
+    return shared / (min(aw * ah, bw * bh) if of_smaller else aw * ah + bw * bh - shared)

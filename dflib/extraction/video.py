@@ -97,6 +97,8 @@ def extract_video(
                     cuts.append(crops.cut(frame, found.box, config.crops))
             frames.append(_frame(frame, video_id, extractor, config))
         clock.book("detect")
+        # Or two groups would be held while the next one is decoded.
+        del group, frame, found_in
     if not frames:
         raise VideoError("DECODE_ERROR", problems[0] if problems else "none of the wanted frames came out")
 
@@ -128,6 +130,7 @@ def _timed(groups: Iterator[list[decode.Frame]], clock: _Clock) -> Iterator[list
     for group in groups:
         clock.book("decode")
         yield group
+        del group
     clock.book("decode")
 
 

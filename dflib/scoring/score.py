@@ -21,7 +21,7 @@ from dflib.errors import CountError, ImageError, ModelError
 from dflib.models import registry
 from dflib.progress import Progress
 from dflib.storage import Storage
-from dflib.tables import current
+from dflib.tables import current, quality
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS
 from dflib.tables.store import Tables
 
@@ -55,8 +55,9 @@ class ScoreResult:
 
     Attributes:
         model_id: the model.
-        present: faces that count (:mod:`dflib.tables.current`).
+        present: faces that count (:mod:`dflib.tables.current`) and that the model can see.
         not_current: faces left out because their video's file has changed or its extraction was cut short.
+        without_landmarks: faces left out because the model's view needs landmarks.
         pending: faces without a prediction by it when the run began.
         videos: videos of those.
         written: rows added to predictions.
@@ -72,6 +73,7 @@ class ScoreResult:
     pending: int
     videos: int
     not_current: int = 0
+    without_landmarks: int = 0
     written: int = 0
     tasks: int = 0
     workers: int = 0
@@ -100,13 +102,22 @@ def score(
     """
     model = registry.find(tables, settings.model)
     every = tables.read(FACES)
-    faces = current.faces(every, tables.read(EXTRACTIONS), tables.read(VIDEOS))
+    counting = current.faces(every, tables.read(EXTRACTIONS), tables.read(VIDEOS))
+    faces = counting.where(quality.seen_by(model.view))
     done = tables.read(PREDICTIONS).where(F.col("model_id") == model.model_id).select("face_id")
     pending = faces.select("face_id", "video_id").join(done, "face_id", "left_anti")
-    present = faces.count()
+    current_faces = counting.count()
+    present = faces.count() if model.view.needs_landmarks else current_faces
     counted = pending.agg(F.count(F.lit(1)).alias("faces"), F.countDistinct("video_id").alias("videos")).first()
     assert counted is not None
-    before = ScoreResult(model.model_id, present, counted["faces"], counted["videos"], every.count() - present)
+    before = ScoreResult(
+        model.model_id,
+        present,
+        counted["faces"],
+        counted["videos"],
+        every.count() - current_faces,
+        current_faces - present,
+    )
     if before.pending == 0 or dry_run:
         return before
     # Here too, so that files that are not the model's fail in clear words before any task starts.

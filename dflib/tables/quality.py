@@ -5,7 +5,7 @@ from functools import reduce
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from dflib.config import Quality
+from dflib.config import Quality, View
 
 BRIGHTEST = 255
 """Largest grey level; as ``max_brightness`` it filters nothing."""
@@ -44,6 +44,11 @@ def usable(quality: Quality) -> Column:
         bad.append(F.col("short"))
     known = [~F.coalesce(one, F.lit(False)) for one in bad]
     return reduce(lambda all_of, one: all_of & one, known, F.lit(True))
+
+
+def seen_by(view: View) -> Column:
+    """The condition that a view can be cut of a row of ``faces``: some need landmarks, which not all detectors give."""
+    return F.col("landmarks").isNotNull() if view.needs_landmarks else F.lit(True)
 
 
 def limits(quality: Quality) -> list[str]:

@@ -134,7 +134,7 @@ FRAMES = Table(
             _column("time", pa.float64(), "presentation time of the frame taken, seconds from the first frame"),
             _column("width", pa.int32(), "as displayed, pixels"),
             _column("height", pa.int32(), "as displayed, pixels"),
-            _column("scale", pa.float64(), "detection was made on the frame times this"),
+            _column("scale", pa.float64(), "the frame was first looked at times this"),
             _column("faces", pa.int32(), "rows in faces", null=False),
             _column("image", pa.binary(), "the frame as JPEG, only when crops.keep_frames is set"),
         ]

@@ -1,8 +1,8 @@
 """Delta tables below one root, read and written by path.
 
 All writes are repeatable: run twice, the second changes nothing and makes no new version.  Readers may be many.
-Of two jobs that write to one table at once, Delta lets the second fail where they touch the same files; nothing is
-mixed, since each stages its rows in folders of its own.
+Of two jobs that write to one table at once, Delta lets the second fail where they touch the same files; each stages
+its rows in folders of its own.
 """
 
 import contextlib
@@ -65,6 +65,8 @@ class Tables:
     def read(self, table: Table, version: int | None = None, folder: str | None = None) -> DataFrame:
         """The rows of a table, at a version if given; no rows when it has not been made.
 
+        Columns that an older version of the table lacks are null.
+
         Raises:
             TableError: a version was asked of a table that does not exist.
         """
@@ -75,11 +77,17 @@ class Tables:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return reader.load(uris.for_spark(self.uri(table, folder)))
+        rows = reader.load(uris.for_spark(self.uri(table, folder)))
+        lacking = {column.name: column.dataType for column in table.spark_schema() if column.name not in rows.columns}
+        return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in lacking.items()}) if lacking else rows
 
     def create(self, table: Table, folder: str | None = None) -> None:
-        """Makes the table when it is not there: NOT NULL on what the schema says, column comments included."""
+        """Makes the table when it is not there: NOT NULL on what the schema says, column comments included.
+
+        A table of an older version gets the columns that it lacks; they are null in its rows.
+        """
         if self.exists(table, folder):
+            self._add_columns(table, folder)
             return
         builder = (
             DeltaTable.createIfNotExists(self.spark)
@@ -95,6 +103,15 @@ class Tables:
                 comment=(field.metadata or {}).get(b"comment", b"").decode(),
             )
         builder.execute()
+
+    def _add_columns(self, table: Table, folder: str | None) -> None:
+        path = uris.for_spark(self.uri(table, folder))
+        present = set(self.spark.read.format("delta").load(path).columns)
+        lacking = [column for column in table.spark_schema() if column.name not in present]
+        if lacking:
+            log.info("adding the columns %s to %s", ", ".join(column.name for column in lacking), path)
+            columns = ", ".join(f"`{column.name}` {column.dataType.simpleString()}" for column in lacking)
+            self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
 
     def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Adds the rows whose key is not there yet, and returns how many. No rows, no new version.

@@ -109,7 +109,8 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
         videos: rows of ``videos``.
         splits: rows of ``splits``.
         extractor: whose faces.
-        train: ``quality``, ``balance``, ``max_faces_per_video``, ``shuffle_labels``, ``seed``.
+        train: ``view`` (faces that it can't be cut of are left out), ``quality``, ``balance``,
+            ``max_faces_per_video``, ``shuffle_labels``, ``seed``.
 
     Raises:
         TrainingError: a source group lies in two splits, ``train`` lacks a class, or there is no validation.
@@ -120,7 +121,7 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
     if train.shuffle_labels:
         labelled = _permuted(labelled, train.seed)
     moving = tables.read(FACES).where((F.col("extractor") == extractor) & ~F.coalesce("static", F.lit(False)))
-    moving = moving.where(quality.usable(train.quality))
+    moving = moving.where(quality.usable(train.quality) & quality.seen_by(train.view))
     faces = current.faces(moving, tables.read(EXTRACTIONS), videos)
     rows = faces.select(
         "face_id", "video_id", "frame_index", "face_index",

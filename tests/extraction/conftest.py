@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dflib import config as configuration
+from dflib import conf_files
 from dflib.config import Config
-from dflib.extraction import search
 from dflib.extraction.decode import Frame
 from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.sampling import Wanted
@@ -56,11 +55,11 @@ def portrait() -> Rgb:
 @pytest.fixture(scope="session")
 def mtcnn() -> Mtcnn:
     """The detector as configured, loaded once."""
-    return Mtcnn(search.FLOOR)
+    return Mtcnn(0.7)
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """The base configuration with few frames a clip and tables below an empty folder."""
     overrides = [f"tables.root={tmp_path}/tables", "sampling.frames=even:4"]
-    return configuration.load(HOME / "conf", "local", overrides)
+    return conf_files.load(HOME / "conf", "local", overrides)

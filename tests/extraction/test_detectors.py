@@ -10,7 +10,7 @@ import pytest
 import skimage
 from mtcnn import MTCNN
 
-from dflib import config as configuration
+from dflib import conf_files
 from dflib.errors import ConfigError
 from dflib.extraction.detect import Box, Detector
 from dflib.extraction.detectors import blazeface, dlib_hog, haar, installed
@@ -216,4 +216,4 @@ def test_what_comes_with_dflib_needs_no_extra(name: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", ["mtcnn", *CLASSES])
 def test_one_line_of_configuration_chooses(name: str, tmp_path: Path) -> None:
     overrides = [f"tables.root={tmp_path}/tables", f"faces.detector={name}"]
-    assert configuration.load(HOME / "conf", "local", overrides).faces.detector == name
+    assert conf_files.load(HOME / "conf", "local", overrides).faces.detector == name

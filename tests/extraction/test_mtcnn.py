@@ -9,7 +9,6 @@ import pytest
 from mtcnn import MTCNN
 from numpy.typing import NDArray
 
-from dflib.extraction import search
 from dflib.extraction.detect import Detection
 from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.tracks import overlap
@@ -25,9 +24,7 @@ def package() -> MTCNN:
 
 
 def by_package(package: MTCNN, picture: Rgb) -> NDArray[np.float64]:
-    rows = package.detect_faces(
-        picture, output_type="numpy", box_format="xyxy", fit_to_image=False, threshold_onet=search.FLOOR
-    )
+    rows = package.detect_faces(picture, output_type="numpy", box_format="xyxy", fit_to_image=False, threshold_onet=0.7)
     return np.asarray(rows[np.argsort(-rows[:, 5])])
 
 

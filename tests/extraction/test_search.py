@@ -186,3 +186,44 @@ def test_no_second_look_where_it_is_not_worth_it(
     """A face was found, or none is looked for twice."""
     found, seen = looked_at(config, Choosy(0, width), level, **changes)
     assert len(seen) == 3 and [len(faces) for faces in found] == [int(width == 0)] * 3
+
+
+class Faint(Asked):
+    """Follows at a lower confidence than it searches: below the one it was asked for it gives nothing."""
+
+    def follow(self, pictures: Sequence[Image], expected: Sequence[Sequence[Box]]) -> list[list[Detection]]:
+        super().follow(pictures, expected)
+        return [[] for _ in pictures]
+
+
+def test_a_face_that_can_not_be_followed_is_searched(config: Config) -> None:
+    detector = Faint({frame: {"a": (40.0, 20.0)} for frame in range(11)})
+    assert faces_found(config, detector, 11) == [1] * 11
+    assert sorted(detector.searched) == list(range(11))
+
+
+class OneOfTwo(Asked):
+    """Follows the left one of two people only."""
+
+    def follow(self, pictures: Sequence[Image], expected: Sequence[Sequence[Box]]) -> list[list[Detection]]:
+        return [faces[:1] for faces in super().follow(pictures, expected)]
+
+
+def test_one_person_does_not_stand_for_the_one_beside(config: Config) -> None:
+    detector = OneOfTwo({frame: {"a": (40.0, 20.0), "b": (61.0, 20.0)} for frame in range(6)})
+    assert faces_found(config, detector, 6) == [2] * 6
+
+
+def test_dark_frames_among_light_ones_get_a_lighter_look(config: Config) -> None:
+    levels = [30] * 4 + [180] * 4
+    frames = frames_of([np.full((300, 1200, 3), level, np.uint8) for level in levels])
+    assert [len(faces) for faces in search.search(frames, Choosy(80, 0), config.faces)] == [1] * 8
+
+
+def test_two_looks_at_one_face_are_one_finding(config: Config) -> None:
+    """A loose and a tight box of one head, and another head beside it."""
+    tight, loose = Detection((10, 10, 50, 50), 0.8, None), Detection((0, 0, 90, 90), 0.99, None)
+    beside = Detection((95, 0, 80, 80), 0.9, None)
+    found = [[tight, beside]]
+    search._unite(found, [0], [[loose]])
+    assert found == [[loose, beside]]

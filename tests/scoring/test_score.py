@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from dflib import config, uris
+from dflib import conf_files, uris
 from dflib.config import Score, View
 from dflib.errors import CountError, ModelError
 from dflib.models import networks, published, registry, saved
@@ -276,7 +276,7 @@ def test_the_model_is_given_batches_of_one_size(monkeypatch: pytest.MonkeyPatch)
 def test_published_weights_on_their_test_images(
     tables: Tables, sample_data: Path, tmp_path: Path, weights: str, p_real: list[float]
 ) -> None:
-    base = config.load(Path(__file__).parent.parent.parent / "conf", "local").weights
+    base = conf_files.load(Path(__file__).parent.parent.parent / "conf", "local").weights
     path = f"file://{sample_data}/mesonet/{weights}.h5"
     source = base.model_copy(update={"path": path, "name": weights, "positive": "real"})
     published.import_weights(tables, tables.storage, f"file://{tmp_path}/models", source, dry_run=False)

@@ -8,8 +8,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
-from dflib.config import Quality
-from dflib.tables.quality import ALL_FACES, limits, usable
+from dflib.config import Quality, View
+from dflib.tables.quality import ALL_FACES, limits, seen_by, usable
 from dflib.tables.schemas import FACES
 
 pytestmark = pytest.mark.spark
@@ -112,3 +112,12 @@ def test_short_tracks_are_left_out_when_asked(spark: SparkSession) -> None:
 def test_only_limits_that_are_set_are_named() -> None:
     assert limits(quality()) == []
     assert limits(quality(min_size=64, drop_short=True)) == ["min_size=64", "drop_short=1"]
+
+
+def test_views_that_need_landmarks_see_faces_that_have_some(spark: SparkSession) -> None:
+    rows = [("a", [1.0] * 10), ("b", None)]
+    faces = spark.createDataFrame(rows, "face_id string, landmarks array<double>")
+    plain = View(size=64, margin=0.3, square=True, interpolation="area", blank_face=False)
+    for view, seen in ((plain, ["a", "b"]), (plain.model_copy(update={"align": "landmarks"}), ["a"])):
+        left = faces.where(seen_by(view)).orderBy("face_id").collect()
+        assert [row["face_id"] for row in left] == seen

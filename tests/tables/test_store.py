@@ -1,7 +1,9 @@
 """Tables against a real Delta table, and against delta-rs as a second reader."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame
@@ -134,3 +136,18 @@ def test_null_in_a_key_is_refused(tables: Tables) -> None:
     with pytest.raises(Exception, match=r"NOT NULL|NOT_NULL"):
         tables.insert_new(SPLITS, frame)
     assert content(tables) == {}
+
+
+def test_a_table_of_an_older_version_gets_the_columns_it_lacks(tables: Tables) -> None:
+    """Rows written before keep their values, with nulls in what is new; and it is done once."""
+    fields = list(SPLITS.schema)
+    older = dataclasses.replace(SPLITS, schema=pa.schema([field for field in fields if field.name != "split_by"]))
+    old_rows = tables.spark.createDataFrame([("a", "train", EARLY)], older.spark_schema())
+    tables.insert_new(older, old_rows)
+    newer = dataclasses.replace(SPLITS, schema=pa.schema([f.with_nullable(f.name == "split_by") for f in fields]))
+    assert tables.read(newer).first()["split_by"] is None
+    new_rows = tables.spark.createDataFrame([("b", "test", "chunk", EARLY)], newer.spark_schema())
+    assert tables.insert_new(newer, new_rows) == 1
+    version = tables.version(newer)
+    assert {row["source_group"]: row["split_by"] for row in tables.read(newer).collect()} == {"a": None, "b": "chunk"}
+    assert tables.insert_new(newer, new_rows) == 0 and tables.version(newer) == version

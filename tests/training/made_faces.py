@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dflib import config
+from dflib import conf_files
 from dflib.config import Config
 from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS, Table
 from dflib.tables.store import Tables
@@ -114,7 +114,7 @@ def settings(root: Path, *overrides: str) -> Config:
     """The base configuration with its places below ``root``, and values laid over it."""
     home = Path(__file__).parent.parent.parent
     places = [f"{place}.root={root}/{place}" for place in ("tables", "models", "reports")]
-    return config.load(home / "conf", "local", [*places, *overrides])
+    return conf_files.load(home / "conf", "local", [*places, *overrides])
 
 
 def parquet_set(

@@ -36,6 +36,9 @@ SEARCHED_AT_ONCE, FOLLOWED_AT_ONCE = 4, 16
 """Pictures that go through the networks together: whole ones leave a CPU's caches when they are more (20 cost more
 each than 4), while of those where faces are only followed little is looked at."""
 
+MOST_BOXES = 2000
+"""Of one picture's proposals, the best that are kept on a level: memory goes by their square (160 MB)."""
+
 PIXELS_AT_ONCE = 4 << 20
 """And their pixels: P-Net's first layer takes some 30 bytes for each of them (one picture may have more)."""
 
@@ -126,8 +129,6 @@ class Mtcnn:
 
     def _around(self, pictures: Image, expected: Sequence[Sequence[Box]]) -> Boxes:
         """P-Net on small pictures of where faces are expected."""
-        import cv2
-
         places = [(owner, box) for owner, boxes in enumerate(expected) for box in boxes]
         levels = [np.empty((0, 6))]
         for cells in CELLS_A_FACE if places else ():
@@ -137,11 +138,7 @@ class Mtcnn:
             for number, (owner, (x, y, w, h)) in enumerate(places):
                 around = max(2, round(max(w, h) * AROUND))
                 left, top = round(x + w / 2 - around / 2), round(y + h / 2 - around / 2)
-                region = _region(pictures[owner], left, top, around)
-                shrinks = around > side
-                windows[number] = cv2.resize(
-                    region, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-                )
+                windows[number] = _window(pictures[owner], left, top, around, side)
                 corners[number] = left, top, around / side
             boxes = self._run_p_net(windows, (side, side))
             of_window = boxes[:, 0].astype(int)
@@ -228,6 +225,8 @@ def _suppress(boxes: Boxes, overlap: float, of_smaller: bool = False) -> Boxes:
     kept = np.ones(len(boxes), bool)
     starts = np.flatnonzero(np.diff(boxes[:, 0], prepend=-1.0))
     for start, end in zip(starts, [*starts[1:], len(boxes)], strict=True):
+        kept[start + MOST_BOXES : end] = False
+        end = min(end, start + MOST_BOXES)
         x1, y1, x2, y2 = boxes[start:end, 1:5].T
         area = (x2 - x1) * (y2 - y1)
         across = np.maximum(0, np.minimum(x2, x2[:, None]) - np.maximum(x1, x1[:, None]))
@@ -258,14 +257,21 @@ def _moved(boxes: Boxes, offsets: NDArray[np.float32]) -> Boxes:
     return boxes
 
 
-def _region(picture: Image, left: int, top: int, side: int) -> Image:
-    """A square of the picture; what lies outside is grey, which the networks see as nothing."""
-    inner = picture[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
-    if inner.shape[:2] == (side, side):
-        return inner
-    region = np.full((side, side, 3), 127, np.uint8)
-    region[max(-top, 0) : max(-top, 0) + inner.shape[0], max(-left, 0) : max(-left, 0) + inner.shape[1]] = inner
-    return region
+def _window(picture: Image, left: int, top: int, around: int, side: int) -> Image:
+    """A square of the picture at another size; what lies outside is grey, which the networks see as nothing."""
+    import cv2
+
+    x, y = max(left, 0), max(top, 0)
+    inner = picture[y : max(top + around, 0), x : max(left + around, 0)]
+    window = np.full((side, side, 3), 127, np.uint8)
+    if inner.size == 0:
+        return window
+    scale = side / around
+    height, width = (max(1, round(length * scale)) for length in inner.shape[:2])
+    row, column = min(round((y - top) * scale), side - height), min(round((x - left) * scale), side - width)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    window[row : row + height, column : column + width] = cv2.resize(inner, (width, height), interpolation=way)
+    return window
 
 
 def _limit_threads(tf: Any) -> None:
