@@ -1,23 +1,19 @@
 """import_model: published weights become a model row, turned round to p_fake inside the graph."""
 
 from dflib.config import Config
-from dflib.errors import ConfigError
 from dflib.job import Job, Summary, main
-from dflib.models import registry
-from dflib.models.published import import_weights
+from dflib.models import published
 
 
 def check(config: Config) -> None:
     """Refuses missing settings, and a name that no model can have."""
-    if config.weights.path is None or config.weights.name is None:
-        raise ConfigError("import_model: set weights.path to an HDF5 weights file and weights.name to the model's name")
-    registry.check_name(config.weights.name, "weights.name")
-    if config.weights.positive is None:
-        raise ConfigError("import_model: set weights.positive to the class that the weights call 1: real or fake")
+    published.check(config.weights)
 
 
 def run(job: Job) -> Summary:
-    imported = import_weights(job.tables, job.storage, job.config.models.root, job.config.weights, job.dry_run)
+    imported = published.import_weights(
+        job.tables, job.storage, job.config.models.root, job.config.weights, job.dry_run
+    )
     source = f"{job.config.weights.network} with {imported.parameters:,} parameters from {job.config.weights.path}"
     if job.dry_run:
         line = f"would be {imported.model_id}: {source}"

@@ -98,3 +98,8 @@ def metastore_conf(config: Config) -> dict[str, str]:
         "spark.sql.warehouse.dir": f"{folder}/warehouse",
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/derby;create=true",
     }
+
+
+def task_cores(spark: SparkSession) -> int:
+    """Cores that Spark gives to one task."""
+    return int(spark.conf.get("spark.task.cpus", "1") or 1)

@@ -2,7 +2,7 @@
 
 import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -61,16 +61,24 @@ DETECTORS = {
 """Module and class of each ``faces.detector``."""
 
 
+def most_confident_first(faces: Iterable[Detection]) -> list[Detection]:
+    """Faces in the order that detectors give them in; of those as sure, by their place."""
+    return sorted(faces, key=lambda face: (-face.confidence, face.box))
+
+
 @functools.lru_cache(maxsize=1)
-def load(detector: str, floor: float, device: str = "CPU:0") -> Detector:
+def load(detector: str, floor: float) -> Detector:
     """The detector of this process: a worker keeps it from task to task, since loading takes seconds.
 
     Args:
         detector: as ``faces.detector``.
         floor: confidence above which faces are given.
-        device: TensorFlow's name of the device to run on, for those that can.
     """
+    import cv2
+
+    # Spark runs a task a core.
+    cv2.setNumThreads(1)
     # Imported by name: what one detector needs, the others do without.
     module, name = DETECTORS[detector]
-    made: Detector = getattr(importlib.import_module(f"dflib.extraction.detectors.{module}"), name)(floor, device)
+    made: Detector = getattr(importlib.import_module(f"dflib.extraction.detectors.{module}"), name)(floor)
     return made

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from dflib.cluster.session import task_cores
 from dflib.cluster.watch import watched
 from dflib.config import Config
 from dflib.errors import CountError, TableError
@@ -103,7 +104,7 @@ def extract(
     total = videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count()
     if total == 0 and videos.isEmpty():
         raise TableError(f"{tables.uri(VIDEOS)}: there are no videos; run ingest first")
-    threads = int(tables.spark.conf.get("spark.task.cpus", "1") or 1)
+    threads = task_cores(tables.spark)
     slots = max(1, tables.spark.sparkContext.defaultParallelism // threads)
     waves = [
         plan.tasks(wave, config.extract.task_bytes, slots) for wave in plan.waves(todo, config.extract.wave_videos)

@@ -13,7 +13,7 @@ import numpy as np
 
 from dflib.config import Faces
 from dflib.extraction.decode import Frame
-from dflib.extraction.detect import Box, Detection, Detector, Follower, Image
+from dflib.extraction.detect import Box, Detection, Detector, Follower, Image, most_confident_first
 from dflib.extraction.tracks import nearness, overlap
 
 GROUP_FRAMES = 32
@@ -190,7 +190,7 @@ def _unite(found: list[list[Detection]], places: Sequence[int], again: Sequence[
     """Adds what another look found at some places; of a face that both have, the surer finding stays."""
     for place, faces in zip(places, again, strict=True):
         kept: list[Detection] = []
-        for face in sorted([*found[place], *faces], key=lambda face: (-face.confidence, face.box)):
+        for face in most_confident_first([*found[place], *faces]):
             if all(overlap(face, before, of_smaller=True) < SAME_FACE for before in kept):
                 kept.append(face)
         found[place] = kept
@@ -206,11 +206,10 @@ def _between(
     left = list(after)
     boxes: list[tuple[Box, bool]] = []
     for face in before:
-        other = max(left, key=lambda one: nearness(face, one), default=None)
-        if other is None or nearness(face, other) < settings.track_iou:
+        other = _take_nearest(face, left, settings.track_iou)
+        if other is None:
             boxes.append((face.box, face.confidence > settings.threshold))
             continue
-        left = [one for one in left if one is not other]
         x, y, w, h = (a + (b - a) * share for a, b in zip(face.box, other.box, strict=True))
         boxes.append(((x, y, w, h), max(face.confidence, other.confidence) > settings.threshold))
     return boxes + [(face.box, face.confidence > settings.threshold) for face in left]
@@ -219,10 +218,14 @@ def _between(
 def _are_there(boxes: Sequence[Box], faces: Sequence[Detection]) -> bool:
     """Whether each box has a face of its own near it."""
     left = list(faces)
-    for box in boxes:
-        here = Detection(box, 1.0, None)
-        found = max(left, key=lambda face: nearness(here, face), default=None)
-        if found is None or nearness(here, found) < SAME_PLACE:
-            return False
-        left = [face for face in left if face is not found]
-    return True
+    return all(_take_nearest(Detection(box, 1.0, None), left, SAME_PLACE) is not None for box in boxes)
+
+
+def _take_nearest(face: Detection, left: list[Detection], least: float) -> Detection | None:
+    """Takes the nearest one out of those left; None, and nothing is taken, when its nearness is below ``least``."""
+    nearest = max(left, key=lambda other: nearness(face, other), default=None)
+    if nearest is None or nearness(face, nearest) < least:
+        return None
+    # By identity: detections hold arrays, which have no single equality.
+    left[:] = [other for other in left if other is not nearest]
+    return nearest

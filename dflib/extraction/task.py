@@ -15,7 +15,7 @@ from dflib.config import Config
 from dflib.errors import StorageError, VideoError
 from dflib.extraction import detect, tracks
 from dflib.extraction.plan import Planned
-from dflib.extraction.video import Row, VideoRows, extract_video
+from dflib.extraction.video import Row, Turn, VideoRows, extract_video
 from dflib.sources.members import read_member
 from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
-Turn = contextlib.AbstractContextManager[Any]
 
 BATCH_ROWS = 256
 """Rows of a batch at most, whatever their size."""
@@ -132,12 +131,11 @@ def _attempt(
     extractor: str,
     config: Config,
     storage: Storage,
-    turn: contextlib.AbstractContextManager[Any] | None,
+    turn: Turn | None,
 ) -> VideoRows:
     import av
     import cv2
 
-    cv2.setNumThreads(1)
     faces = config.faces
     if video.problem:
         return _failed(*video.problem)

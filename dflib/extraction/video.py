@@ -13,6 +13,7 @@ from dflib.extraction.detect import Detector
 from dflib.extraction.pose import pose
 
 Row = dict[str, Any]
+Turn = contextlib.AbstractContextManager[Any]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def extract_video(
     extractor: str,
     config: Config,
     detector: Detector,
-    turn: contextlib.AbstractContextManager[Any] | None = None,
+    turn: Turn | None = None,
 ) -> VideoRows:
     """Samples, decodes, detects, tracks and crops.
 

@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dflib.config import Weights
 from dflib.errors import ConfigError, ModelError
@@ -24,6 +25,20 @@ class Imported:
     new: bool
 
 
+def check(source: Weights) -> tuple[str, str, Literal["real", "fake"]]:
+    """Path, name and positive class of the weights.
+
+    Raises:
+        ConfigError: one of them is not set, or the name is not allowed.
+    """
+    if source.path is None or source.name is None:
+        raise ConfigError("set weights.path to an HDF5 weights file and weights.name to the name of the model")
+    registry.check_name(source.name, "weights.name")
+    if source.positive is None:
+        raise ConfigError("set weights.positive to the class that the weights call 1: real or fake")
+    return source.path, source.name, source.positive
+
+
 def import_weights(tables: Tables, storage: Storage, models_root: str, source: Weights, dry_run: bool) -> Imported:
     """Reads a weights file into its network and registers it, turned round to p_fake inside the graph.
 
@@ -39,32 +54,28 @@ def import_weights(tables: Tables, storage: Storage, models_root: str, source: W
         ModelError: the file is not the weights of this network, or the name belongs to another model.
         StorageError: the file can't be read.
     """
-    if source.path is None or source.name is None:
-        raise ConfigError("set weights.path to an HDF5 weights file and weights.name to the name of the model")
-    if source.positive is None:
-        raise ConfigError("set weights.positive to the class that the weights call 1: real or fake")
-    registry.check_name(source.name, "weights.name")
-    size = storage.stat(source.path).size
+    path, name, positive = check(source)
+    size = storage.stat(path).size
     if size > LARGEST:
-        raise ModelError(f"{source.path}: {size} bytes are no weights of {source.network}; give an HDF5 weights file")
-    content = storage.read(source.path)
+        raise ModelError(f"{path}: {size} bytes are no weights of {source.network}; give an HDF5 weights file")
+    content = storage.read(path)
     network = networks.build(source.network, source.view.size)
-    weights.load(network, content, source.path)
+    weights.load(network, content, path)
     new = False
     if not dry_run:
         with tempfile.TemporaryDirectory(prefix="dflib-import-") as scratch:
             folder = Path(scratch) / "model"
-            saved.save(network, folder, source.view.size, source.positive)
+            saved.save(network, folder, source.view.size, positive)
             new = registry.register(
                 tables,
                 storage,
                 models_root,
                 folder,
-                model_id=source.name,
+                model_id=name,
                 network=source.network,
                 view=source.view,
-                positive=source.positive,
-                origin=source.path,
+                positive=positive,
+                origin=path,
                 settings={"weights_sha256": hashlib.sha256(content).hexdigest()},
             )
-    return Imported(source.name, int(network.count_params()), new)
+    return Imported(name, int(network.count_params()), new)

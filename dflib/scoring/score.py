@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from dflib import config
+from dflib.cluster.session import task_cores
 from dflib.cluster.watch import watched
 from dflib.config import View
 from dflib.errors import CountError, ImageError, ModelError
@@ -124,7 +125,7 @@ def score(
     registry.fetch(storage, model.uri, model.sha256)
     started = time.monotonic()
     rows = _spread(_only_pending(faces, done, pending, before), before.pending, settings.batch)
-    threads = int(tables.spark.conf.get("spark.task.cpus", "1") or 1)
+    threads = task_cores(tables.spark)
     scored = rows.mapInArrow(_scorer(storage, model, settings.batch, threads), from_arrow_schema(_SCORED))
     with contextlib.ExitStack() as stack:
         progress.start("faces", before.pending)

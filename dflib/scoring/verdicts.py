@@ -73,7 +73,7 @@ def usable(settings: config.Report) -> Column:
 
 
 def _moving(settings: config.Report) -> Column:
-    return ~F.coalesce("static", F.lit(False)) if settings.exclude_static else F.lit(True)
+    return quality.moving() if settings.exclude_static else F.lit(True)
 
 
 def pool(

@@ -46,6 +46,11 @@ def usable(quality: Quality) -> Column:
     return reduce(lambda all_of, one: all_of & one, known, F.lit(True))
 
 
+def moving() -> Column:
+    """The condition that a row of ``faces`` is not on a track marked static; true or false, never null."""
+    return ~F.coalesce("static", F.lit(False))
+
+
 def seen_by(view: View) -> Column:
     """The condition that a view can be cut of a row of ``faces``: some need landmarks, which not all detectors give."""
     return F.col("landmarks").isNotNull() if view.needs_landmarks else F.lit(True)

@@ -120,8 +120,8 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
     labelled = labelled.where("NOT joins").drop("joins")
     if train.shuffle_labels:
         labelled = _permuted(labelled, train.seed)
-    moving = tables.read(FACES).where((F.col("extractor") == extractor) & ~F.coalesce("static", F.lit(False)))
-    moving = moving.where(quality.usable(train.quality) & quality.seen_by(train.view))
+    moving = tables.read(FACES).where(F.col("extractor") == extractor)
+    moving = moving.where(quality.moving() & quality.usable(train.quality) & quality.seen_by(train.view))
     faces = current.faces(moving, tables.read(EXTRACTIONS), videos)
     rows = faces.select(
         "face_id", "video_id", "frame_index", "face_index",

@@ -15,8 +15,6 @@ from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.tracks import overlap
 from tests.extraction.conftest import Rgb, numbered, with_portrait
 
-Faces = dict[int, dict[str, float]]
-
 
 def frames_of(pictures: Any, preset: str = "every:1", fps: int = 25) -> list[Frame]:
     content, _ = encode_bytes(pictures, fps=fps, audio=False)

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from dflib import uris
 from dflib.config import View
@@ -17,6 +15,7 @@ from dflib.models import networks, registry, saved
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
+from tests.s3_server import s3_server
 
 VIEW = View(size=32, margin=0.3, square=True, interpolation="area", blank_face=False)
 
@@ -158,16 +157,9 @@ def test_a_process_loads_a_model_once(folder: Path) -> None:
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(key, "test")
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="models")
-    yield Storage(endpoint, "us-east-1", path_style=True)
-    server.stop()
+def s3() -> Iterator[Storage]:
+    with s3_server("models") as endpoint:
+        yield Storage(endpoint, "us-east-1", path_style=True)
 
 
 def test_a_model_on_s3_is_copied_once_and_checked(

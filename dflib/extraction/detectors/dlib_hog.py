@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dflib.extraction.detect import Detection, Image
+from dflib.extraction.detect import Detection, Image, most_confident_first
 from dflib.extraction.detectors import installed
 from dflib.extraction.detectors.scores import Scale
 
@@ -29,11 +29,10 @@ class DlibHog:
     Confidence is no probability: it is :data:`MARGINS` of the SVM's margin.
     """
 
-    def __init__(self, floor: float, device: str = "CPU:0") -> None:
+    def __init__(self, floor: float) -> None:
         """
         Args:
             floor: confidence above which faces are given.
-            device: unused; it runs on the CPU, on one thread.
 
         Raises:
             ConfigError: dlib is not installed.
@@ -56,4 +55,4 @@ class DlibHog:
             if confidence > self._floor:
                 sides = (float(box.left()), float(box.top()), float(box.width()), float(box.height()))
                 found.append(Detection(sides, confidence, None))
-        return sorted(found, key=lambda face: (-face.confidence, face.box))
+        return most_confident_first(found)

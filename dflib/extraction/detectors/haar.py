@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dflib.extraction.detect import Detection, Image
+from dflib.extraction.detect import Detection, Image, most_confident_first
 from dflib.extraction.detectors.scores import Scale
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
@@ -34,16 +34,14 @@ class Haar:
     asks for, in the best of the windows that make up a box.
     """
 
-    def __init__(self, floor: float, device: str = "CPU:0") -> None:
+    def __init__(self, floor: float) -> None:
         """
         Args:
             floor: confidence above which faces are given; below .5 there are none.
-            device: unused; the cascade runs on the CPU.
         """
         import cv2
         from cv2.data import haarcascades
 
-        cv2.setNumThreads(1)
         path = str(Path(haarcascades) / CASCADE)
         self._cascade = cv2.CascadeClassifier(path)
         file = cv2.FileStorage(path, cv2.FILE_STORAGE_READ)  # its nodes live as long as it
@@ -71,4 +69,4 @@ class Haar:
             if confidence > self._floor:
                 x, y, width, height = (float(side) for side in box)
                 found.append(Detection((x, y, width, height), confidence, None))
-        return sorted(found, key=lambda face: (-face.confidence, face.box))
+        return most_confident_first(found)

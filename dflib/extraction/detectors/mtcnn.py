@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dflib.extraction.detect import Box, Detection, Image
+from dflib.extraction.detect import Box, Detection, Image, most_confident_first
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +58,9 @@ class Mtcnn:
             floor: confidence above which faces are given.
             device: TensorFlow's name of the device that the networks run on.
         """
-        import cv2
         import tensorflow as tf
         from mtcnn import MTCNN
 
-        cv2.setNumThreads(1)
         _limit_threads(tf)
         self._floor = floor
         self._device = device
@@ -181,7 +179,7 @@ class Mtcnn:
                 x1, y1, x2, y2 = (float(value) for value in row[1:5])
                 points_of_one = np.stack([row[6:11], row[11:16]], axis=1)
                 found[int(row[0])].append(Detection((x1, y1, x2 - x1, y2 - y1), float(row[5]), points_of_one))
-        return [sorted(faces, key=lambda face: (-face.confidence, face.box)) for faces in found]
+        return [most_confident_first(faces) for faces in found]
 
     def _cut(self, network: Callable[..., Any], pictures: Image, boxes: Boxes) -> list[NDArray[np.float32]]:
         """What a network says of the boxes, each cut from its picture and brought to the network's size."""
