@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dflib.extraction.detect import Detection
 from dflib.extraction.detectors.mtcnn import Mtcnn
+from dflib.extraction.detectors.mtcnn_p_net import rearranged
 from dflib.extraction.tracks import overlap
 from tests.extraction.conftest import Rgb
 
@@ -55,6 +56,16 @@ def test_faces_are_those_of_the_package(mtcnn: Mtcnn, package: MTCNN, portrait: 
     # proposals may fall the other way, since the last bits depend on the size of a batch.
     for faces, expected in zip(mtcnn.detect([picture, turned] * 3), rows * 3, strict=True):
         assert (differences(faces, expected).max(axis=0) < (2, 0.01, 2)).all()
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (13, 40), (97, 54)])
+def test_p_net_rearranged_says_the_same(package: MTCNN, shape: tuple[int, int]) -> None:
+    p_net = package.stages[0].model
+    noise = np.random.default_rng(5).uniform(-1, 1, (3, *shape, 3)).astype(np.float32)
+    offsets, classes = p_net.call(noise)
+    found_offsets, confidence = rearranged(p_net)(noise)
+    np.testing.assert_allclose(found_offsets, offsets, atol=1e-5)
+    np.testing.assert_allclose(confidence, classes[..., 1], atol=1e-5)
 
 
 @pytest.mark.shared

@@ -2,7 +2,8 @@
 
 The package's own cascade is slow in what lies between its networks (tracing every size anew, a NMS that sorts and
 copies per picture and scale) and takes every InvalidArgumentError of TensorFlow for "no faces" of the whole batch.
-Here its three networks are compiled once for all sizes, and what lies between them is arrays over all pictures.
+Here its three networks are compiled once for all sizes, P-Net with its sums rearranged, and what lies between them is
+arrays over all pictures.
 Searching a picture gives what ``MTCNN.detect_faces`` gives before it rounds to whole pixels: the same pyramid,
 thresholds and suppression, proven by test.
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dflib.extraction.detect import Box, Detection, Image, most_confident_first
+from dflib.extraction.detectors.mtcnn_p_net import rearranged
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +34,9 @@ P_THRESHOLD, R_THRESHOLD = 0.6, 0.7
 P_OVERLAP_LEVEL, P_OVERLAP, R_OVERLAP, O_OVERLAP = 0.5, 0.7, 0.7, 0.7
 R_SIDE, O_SIDE = 24, 48
 
-SEARCHED_AT_ONCE, FOLLOWED_AT_ONCE = 4, 16
-"""Pictures that go through the networks together: whole ones leave a CPU's caches when they are more (20 cost more
-each than 4), while of those where faces are only followed little is looked at."""
+SEARCHED_AT_ONCE, FOLLOWED_AT_ONCE = 2, 16
+"""Pictures that go through the networks together: whole ones leave a CPU's caches when they are more (4 cost more each
+than 2), while of those where faces are only followed little is looked at."""
 
 MOST_BOXES = 2000
 """Of one picture's proposals, the best that are kept on a level: memory goes by their square (160 MB)."""
@@ -65,13 +67,14 @@ class Mtcnn:
         self._floor = floor
         self._device = device
         with tf.device(device):
-            p_net, r_net, o_net = (stage.model for stage in MTCNN(device=device).stages)
+            p_model, r_net, o_net = (stage.model for stage in MTCNN(device=device).stages)
+        p_net = rearranged(p_model)
 
         def propose(pictures: Any) -> tuple[Any, Any, Any]:
             """Places (picture, row, column) above the threshold, their four offsets and their confidence."""
-            offsets, classes = p_net.call(pictures)
-            places = tf.where(classes[..., 1] > P_THRESHOLD)
-            return places, tf.gather_nd(offsets, places), tf.gather_nd(classes[..., 1], places)
+            offsets, confidence = p_net(pictures)
+            places = tf.where(confidence > P_THRESHOLD)
+            return places, tf.gather_nd(offsets, places), tf.gather_nd(confidence, places)
 
         def level(pictures: Any, height: Any, width: Any) -> Any:
             # Bytes are resized and become float in one go; the package makes all pixels float first.
