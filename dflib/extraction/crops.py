@@ -6,8 +6,6 @@ cv2 is imported inside functions: the driver imports this module and cuts nothin
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from dflib.config import Crops
 from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Box, Image
@@ -21,8 +19,8 @@ class Crop:
     """An encoded crop; ``crop pixel = (frame pixel - (x, y)) * scale``.
 
     Attributes:
-        blur: variance of the Laplacian of the grey face box at 128×128: small when blurred.
-        brightness: mean grey level of the face box, 0 to 255.
+        blur: variance of the Laplacian of the crop's grey face box at 128×128: small when blurred.
+        brightness: mean grey level of the crop's face box, 0 to 255.
     """
 
     x: float
@@ -61,12 +59,17 @@ def cut(frame: Frame, box: Box, settings: Crops) -> Crop:
     face = inside(box, frame.width, frame.height)
     assert around is not None and face is not None, box
     left, top, right, bottom = around
-    crop = frame.region(left, top, right, bottom)
-    grey = cv2.cvtColor(crop[face[1] - top : face[3] - top, face[0] - left : face[2] - left], cv2.COLOR_RGB2GRAY)
-    scale = min(1.0, settings.max_side / max(crop.shape[:2]))
-    if scale < 1:
-        size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
-        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    scale, size = 1.0, None
+    if max(right - left, bottom - top) > settings.max_side:
+        # Even sides, so that frame and colour planes are cut at the same place.
+        left, top = left & ~1, top & ~1
+        right, bottom = min(right + (right & 1), frame.width), min(bottom + (bottom & 1), frame.height)
+        scale = settings.max_side / max(right - left, bottom - top)
+        size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    crop = frame.region(left, top, right, bottom, size)
+    across = _scaled(face[0] - left, face[2] - left, scale, crop.shape[1])
+    down = _scaled(face[1] - top, face[3] - top, scale, crop.shape[0])
+    grey = cv2.cvtColor(crop[down, across], cv2.COLOR_RGB2GRAY)
     shrinks = min(grey.shape) > QUALITY_SIDE
     level = cv2.resize(
         grey, (QUALITY_SIDE, QUALITY_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -81,6 +84,12 @@ def cut(frame: Frame, box: Box, settings: Crops) -> Crop:
         blur=float(cv2.Laplacian(level, cv2.CV_64F).var()),
         brightness=float(grey.mean()),
     )
+
+
+def _scaled(start: int, end: int, scale: float, length: int) -> slice:
+    """The whole pixels, at least one, that a stretch touches in a picture of another scale."""
+    first = min(math.floor(start * scale), length - 1)
+    return slice(first, max(first + 1, math.ceil(end * scale)))
 
 
 def jpeg(rgb: Image, quality: int) -> bytes:

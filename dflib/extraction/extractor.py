@@ -2,7 +2,7 @@
 
 from dflib.config import Config, digest
 
-ROWS = 3
+ROWS = 4
 """Version of what the rows mean; counted up when the code changes them for the same settings."""
 
 

@@ -34,15 +34,17 @@ P_THRESHOLD, R_THRESHOLD = 0.6, 0.7
 P_OVERLAP_LEVEL, P_OVERLAP, R_OVERLAP, O_OVERLAP = 0.5, 0.7, 0.7, 0.7
 R_SIDE, O_SIDE = 24, 48
 
-SEARCHED_AT_ONCE, FOLLOWED_AT_ONCE = 2, 16
-"""Pictures that go through the networks together: whole ones leave a CPU's caches when they are more (4 cost more each
-than 2), while of those where faces are only followed little is looked at."""
-
 MOST_BOXES = 2000
 """Of one picture's proposals, the best that are kept on a level: memory goes by their square (160 MB)."""
 
 PIXELS_AT_ONCE = 4 << 20
-"""And their pixels: P-Net's first layer takes some 30 bytes for each of them (one picture may have more)."""
+"""Pixels of the pictures that go through the networks together (one picture may have more)."""
+
+PIXELS_A_LEVEL = 192 << 10
+"""Of them, those that P-Net sees at once: its maps are some 16 times as large and should stay in a CPU's caches."""
+
+BOXES_AT_ONCE = 256
+"""Boxes that R-Net and O-Net see at once: some 0.3 MB each."""
 
 AROUND = 3.0
 """Side of the square in which an expected face is looked for, in sides of its box: it may have moved by one of them."""
@@ -99,7 +101,7 @@ class Mtcnn:
     def detect(self, pictures: Sequence[Image]) -> list[list[Detection]]:
         """Searches the whole pictures, which must be of one size, for faces from :data:`MIN_FACE` pixels up."""
         found: list[list[Detection]] = []
-        for part in _batches(pictures, SEARCHED_AT_ONCE):
+        for part in _batches(len(pictures), _pixels(pictures), PIXELS_AT_ONCE):
             batch = np.stack(pictures[part])
             found += self._refined(batch, self._proposals(batch))
         return found
@@ -112,7 +114,7 @@ class Mtcnn:
             expected: x, y, width, height of the faces expected in each of them, pixels.
         """
         found: list[list[Detection]] = []
-        for part in _batches(pictures, FOLLOWED_AT_ONCE):
+        for part in _batches(len(pictures), _pixels(pictures), PIXELS_AT_ONCE):
             batch = np.stack(pictures[part])
             found += self._refined(batch, self._around(batch, expected[part]))
         return found
@@ -123,9 +125,11 @@ class Mtcnn:
         levels = []
         for scale in _scales(height, width):
             size = (int(height * scale), int(width * scale))
-            boxes = self._run_p_net(pictures, size)
-            boxes[:, 1:5] /= scale
-            levels.append(_suppress(boxes, P_OVERLAP_LEVEL))
+            for part in _batches(len(pictures), size[0] * size[1], PIXELS_A_LEVEL):
+                boxes = self._run_p_net(pictures[part], size)
+                boxes[:, 0] += part.start
+                boxes[:, 1:5] /= scale
+                levels.append(_suppress(boxes, P_OVERLAP_LEVEL))
         return _suppress(np.concatenate([np.empty((0, 6)), *levels]), P_OVERLAP)
 
     def _around(self, pictures: Image, expected: Sequence[Sequence[Box]]) -> Boxes:
@@ -189,16 +193,22 @@ class Mtcnn:
         import tensorflow as tf
 
         height, width = pictures.shape[1:3]
-        shares = boxes[:, [2, 1, 4, 3]] / np.array([height, width, height, width])
+        shares = (boxes[:, [2, 1, 4, 3]] / np.array([height, width, height, width])).astype(np.float32)
+        owners = boxes[:, 0].astype(np.int32)
         with tf.device(self._device):
-            given = network(pictures, shares.astype(np.float32), boxes[:, 0].astype(np.int32))
-        return [np.asarray(part) for part in given]
+            whole = tf.constant(pictures)
+            given = [network(whole, shares[part], owners[part]) for part in _batches(len(boxes), 1, BOXES_AT_ONCE)]
+        return [np.concatenate(parts) for parts in zip(*given, strict=True)]
 
 
-def _batches(pictures: Sequence[Image], most: int) -> Iterator[slice]:
-    pixels = max((picture.shape[0] * picture.shape[1] for picture in pictures), default=1)
-    count = min(most, max(1, PIXELS_AT_ONCE // pixels))
-    return (slice(start, start + count) for start in range(0, len(pictures), count))
+def _batches(count: int, pixels: int, most: int) -> Iterator[slice]:
+    """Parts of ``count`` pictures, each of ``pixels``, that together have ``most`` at most, or are one picture."""
+    step = max(1, most // max(1, pixels))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def _pixels(pictures: Sequence[Image]) -> int:
+    return pictures[0].shape[0] * pictures[0].shape[1] if pictures else 0
 
 
 def _scales(height: int, width: int) -> NDArray[np.float64]:
