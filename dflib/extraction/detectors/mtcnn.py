@@ -46,8 +46,8 @@ PIXELS_A_LEVEL = 192 << 10
 BOXES_AT_ONCE = 256
 """Boxes that R-Net and O-Net see at once: some 0.3 MB each."""
 
-AROUND = 3.0
-"""Side of the square in which an expected face is looked for, in sides of its box: it may have moved by one of them."""
+AROUND = 2.0
+"""Side of the square in which an expected face is looked for, in sides of its box: it may have moved by half of one."""
 
 CELLS_A_FACE = (0.75, 1.06, 1.5)
 """Sides, in P-Net cells, to which an expected face is brought: neighbours lie SHRINK apart, as in the pyramid."""
