@@ -37,7 +37,7 @@ if [ -f "$archive" ] && [ -z "${DFLIB_JAVA_OPTIONS:-}" ]; then
   export DFLIB_JAVA_OPTIONS="-XX:SharedArchiveFile=$archive -Xlog:disable -Xlog:all=error:stderr"
 fi
 
-export PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
+export DFLIB_JARS=$jars PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
 if [ "$job" = sql ]; then check=(-m dflib.job); else check=("$script"); fi
 settings=$("$python" "${check[@]}" --check --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
 mapfile -t settings <<<"$settings"
@@ -50,9 +50,7 @@ export DFLIB_HOME=$home
 # Spark puts pipes between the driver and the terminal; progress goes past them.
 if [ -t 2 ]; then export DFLIB_TERMINAL=/dev/tty; fi
 
-common=("${settings[@]}"
-  --driver-class-path "$jars/*"
-  --conf "spark.executor.extraClassPath=$jars/*")
+common=("${settings[@]}" --driver-class-path "$jars/*")
 
 if [ "$job" = sql ]; then
   exec "$SPARK_HOME/bin/spark-sql" "${common[@]}" -S ${spark_options[@]+"${spark_options[@]}"}

@@ -80,6 +80,17 @@ class Tables(Section):
     """embedded: Derby below ``root``; external: as the Spark properties say; none: no names are registered."""
 
 
+class Cluster(Section):
+    """What tasks run on."""
+
+    gpu: Literal["auto", "required", "off"]
+    """auto: a GPU where a task has one, else the CPU; required: a task without one fails."""
+    tasks_per_gpu: Positive
+    """Tasks of extract and score that share one GPU."""
+    gpu_task_mib: Positive | None
+    """Memory of the GPU that one task may take, MiB; null: as much as it needs."""
+
+
 class Place(Section):
     root: Uri
 
@@ -253,7 +264,11 @@ class Train(Section):
     optimizer_rate: Annotated[float, Field(gt=0)]
     loss: Literal["binary_crossentropy", "mean_squared_error"]
     batch: Positive
-    """Global batch over all GPUs."""
+    """Global batch over all GPUs of all workers."""
+    workers: Positive
+    """Processes that train together, each a task of Spark; 1: one in the driver's place."""
+    max_restarts: Annotated[int, Field(ge=0)]
+    """Times that a training of several workers begins anew, at its last epoch, when one of them is lost."""
     epochs: Positive
     patience: Positive
     """Epochs without improvement of ``monitor`` after which training stops."""
@@ -328,6 +343,7 @@ class Export(Section):
 class Config(Section):
     sources: Sources
     s3: S3
+    cluster: Cluster
     tables: Tables
     models: Place
     reports: Place

@@ -46,9 +46,17 @@ class ImageError(DflibError):
     """A stored face cannot be decoded or cut."""
 
 
+class ClusterError(DflibError):
+    """A task was not given what it was promised, such as its GPU."""
+
+
 class ModelError(DflibError):
     """A model or a weights file cannot be used."""
 
 
 class TrainingError(DflibError):
     """A training set cannot be written or a training run cannot go on."""
+
+
+class LostWorkerError(TrainingError):
+    """A process that trains ended without saying why; the training can go on at its last epoch."""

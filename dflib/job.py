@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from dflib import conf_files
-from dflib.cluster import session
+from dflib.cluster import failure, session
 from dflib.config import Config
 from dflib.errors import ConfigError, DflibError
 from dflib.progress import Progress, terminal
@@ -128,9 +128,13 @@ def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool
         record.outcome, record.error = "FAILED", str(error)
         code = _fail(name, error, 2 if isinstance(error, ConfigError) else 1)
     except Exception as error:
-        record.outcome, record.error = "FAILED", f"{type(error).__name__}: {error}"[:2000]
-        traceback.print_exc()
-        print(f"{name}: failed: {type(error).__name__}; the stack trace stands above", file=sys.stderr)
+        said = failure.told(error)
+        record.outcome, record.error = "FAILED", str(said or f"{type(error).__name__}: {error}")[:2000]
+        if said is None:
+            traceback.print_exc()
+            print(f"{name}: failed: {type(error).__name__}; the stack trace stands above", file=sys.stderr)
+        else:
+            _fail(name, said, 1)
     finally:
         if not dry_run:
             record.ended_at = datetime.now(UTC).isoformat()

@@ -5,7 +5,8 @@ from dflib.scoring.score import ScoreResult, score
 
 
 def run(job: Job) -> Summary:
-    result = score(job.tables, job.storage, job.config.score, job.progress, job.dry_run)
+    config = job.config
+    result = score(job.tables, job.storage, config.score, config.cluster, job.run_id, job.progress, job.dry_run)
     counts = {"faces": result.pending, "videos": result.videos, "predictions": result.written}
     counts |= {"not_current": result.not_current, "without_landmarks": result.without_landmarks}
     counts |= {"tasks": result.tasks, "loads": result.loads}

@@ -63,6 +63,9 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
     if found is None:
         raise ConfigError(f"--env {env}: none of {', '.join(map(str, files))} exists; write one of them")
     arguments = ["--properties-file", str(found)]
+    if not read_properties(found).get("spark.master", "local").startswith("local"):
+        # Executors have no folder of jars of their own: they get them from the driver.
+        arguments += ["--jars", ",".join(sorted(map(str, Path(os.environ["DFLIB_JARS"]).glob("*.jar"))))]
     for key, value in {**metastore_conf(config), **java_options(found, conf_dir)}.items():
         arguments += ["--conf", f"{key}={value}"]
     return arguments
@@ -98,6 +101,11 @@ def metastore_conf(config: Config) -> dict[str, str]:
         "spark.sql.warehouse.dir": f"{folder}/warehouse",
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/derby;create=true",
     }
+
+
+def is_local(spark: SparkSession) -> bool:
+    """Whether tasks run in the driver's own process (``local[*]``)."""
+    return (spark.sparkContext.master or "").startswith("local[") or spark.sparkContext.master == "local"
 
 
 def task_cores(spark: SparkSession) -> int:

@@ -61,18 +61,23 @@ DETECTORS = {
 """Module and class of each ``faces.detector``."""
 
 
+ON_DEVICES = ("mtcnn",)
+"""Those that can run on a GPU."""
+
+
 def most_confident_first(faces: Iterable[Detection]) -> list[Detection]:
     """Faces in the order that detectors give them in; of those as sure, by their place."""
     return sorted(faces, key=lambda face: (-face.confidence, face.box))
 
 
 @functools.lru_cache(maxsize=1)
-def load(detector: str, floor: float) -> Detector:
+def load(detector: str, floor: float, device: str = "CPU:0") -> Detector:
     """The detector of this process: a worker keeps it from task to task, since loading takes seconds.
 
     Args:
         detector: as ``faces.detector``.
         floor: confidence above which faces are given.
+        device: TensorFlow's name of the device to run on, for those of :data:`ON_DEVICES`.
     """
     import cv2
 
@@ -80,5 +85,6 @@ def load(detector: str, floor: float) -> Detector:
     cv2.setNumThreads(1)
     # Imported by name: what one detector needs, the others do without.
     module, name = DETECTORS[detector]
-    made: Detector = getattr(importlib.import_module(f"dflib.extraction.detectors.{module}"), name)(floor)
+    more = (device,) if detector in ON_DEVICES else ()
+    made: Detector = getattr(importlib.import_module(f"dflib.extraction.detectors.{module}"), name)(floor, *more)
     return made

@@ -8,22 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from dflib.cluster import gpus
 from dflib.cluster.session import task_cores
+from dflib.cluster.task_log import Origin
 from dflib.cluster.watch import watched
 from dflib.config import Config
 from dflib.errors import CountError, TableError
-from dflib.extraction import plan, sampling
+from dflib.extraction import detect, plan, sampling
 from dflib.extraction.extractor import extractor_id
 from dflib.extraction.plan import Planned
 from dflib.extraction.task import OUTPUT, make_task
 from dflib.progress import Progress
 from dflib.storage import Storage
 from dflib.tables import current
-from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, VIDEOS
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, TASKS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
@@ -121,12 +124,15 @@ def extract(
     if dry_run or not todo:
         return result
 
+    ask, profile = gpus.ask(tables.spark, config.cluster, config.faces.detector in detect.ON_DEVICES)
     _clear(tables, todo, extractor)
     progress.start("videos", len(todo))
     before = 0
-    for tasks in waves:
+    for number, tasks in enumerate(waves):
         count = sum(map(len, tasks))
-        rows = _rows(tables, tasks, make_task(tasks, extractor, config, storage, run_id, threads))
+        origin = Origin(run_id, "extract", number)
+        task = make_task(tasks, extractor, config, storage, origin, ask, threads)
+        rows = _rows(tables, len(tasks), task, profile)
         with contextlib.ExitStack() as stack:
             with watched(tables.spark, progress, count, before):
                 staged = stack.enter_context(tables.stage(rows, "extract"))
@@ -137,15 +143,15 @@ def extract(
     return result
 
 
-def _rows(tables: Tables, tasks: Sequence[Sequence[Planned]], task: Any) -> DataFrame:
+def _rows(tables: Tables, count: int, task: Any, profile: ResourceProfile | None) -> DataFrame:
     """The rows of a wave, not yet computed.
 
     One row and one partition a planned task, and the tasks themselves in the closure: so each planned task is
     exactly one Spark task.  ``repartition`` by a column hashes several onto one and leaves others empty, and
     ``repartitionByRange`` samples first and promises no exact cut either.
     """
-    numbers = tables.spark.range(0, len(tasks), 1, len(tasks))
-    return numbers.mapInArrow(task, from_arrow_schema(OUTPUT))
+    numbers = tables.spark.range(0, count, 1, count)
+    return numbers.mapInArrow(task, from_arrow_schema(OUTPUT), profile=profile)
 
 
 def _clear(tables: Tables, todo: Sequence[Planned], extractor: str) -> None:
@@ -189,6 +195,7 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
     frames = tables.insert_new(FRAMES, staged.where("frame IS NOT NULL").select("frame.*"))
     faces = tables.insert_new(FACES, staged.where("face IS NOT NULL").select("face.*"))
     _same("written", promised, (videos, frames, faces))
+    tables.insert_new(TASKS, staged.where("task IS NOT NULL").select("task.*"))
     tables.upsert(EXTRACTIONS, staged.where("extraction IS NOT NULL").select("extraction.*"))
 
     done = [row for row in ledger if row["outcome"] == "DONE"]

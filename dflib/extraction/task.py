@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from dflib.cluster import gpus
+from dflib.cluster.task_log import Origin, TaskLog
 from dflib.config import Config
 from dflib.errors import StorageError, VideoError
 from dflib.extraction import detect, tracks
@@ -18,7 +20,7 @@ from dflib.extraction.plan import Planned
 from dflib.extraction.video import Row, Turn, VideoRows, extract_video
 from dflib.sources.members import read_member
 from dflib.storage import Storage
-from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES
+from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, TASKS
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +43,10 @@ OUTPUT = pa.schema(
         pa.field("extraction", _nullable(EXTRACTIONS.schema)),
         pa.field("frame", _nullable(FRAMES.schema)),
         pa.field("face", _nullable(FACES.schema)),
+        pa.field("task", _nullable(TASKS.schema)),
     ]
 )
-"""One row type for what goes to three tables: exactly one of the three is not null in a row.
+"""One row type for what goes to four tables: exactly one of the four is not null in a row.
 
 Columns are nullable inside a null struct; the tables say again which are not.
 """
@@ -54,7 +57,8 @@ def make_task(
     extractor: str,
     config: Config,
     storage: Storage,
-    run_id: str,
+    origin: Origin,
+    ask: gpus.Ask,
     threads: int = 1,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A function for ``mapInArrow`` over rows whose first column is the number of a task; gives :data:`OUTPUT`.
@@ -63,48 +67,60 @@ def make_task(
     them in turn.  Each thread holds one video's bytes and one group of frames.
 
     A video that can't be used gives a FAILED row of the ledger and never an error.  What is not about one video
-    (TensorFlow that can't be loaded, no memory for the detector) fails the task.
+    (no GPU where one is required, TensorFlow that can't be loaded, no memory for the detector) fails the task.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                rows = _rows(tasks[number], extractor, config, storage, run_id, threads)
+                rows = _rows(tasks[number], extractor, config, storage, origin, gpus.take(ask), threads)
                 yield from _batches(rows, config.extract.batch_bytes)
 
     return run
 
 
 def _rows(
-    videos: Sequence[Planned], extractor: str, config: Config, storage: Storage, run_id: str, threads: int
+    videos: Sequence[Planned],
+    extractor: str,
+    config: Config,
+    storage: Storage,
+    origin: Origin,
+    device: gpus.Device,
+    threads: int,
 ) -> Iterator[tuple[str, Row]]:
-    """Rows of the videos in their order, each with the name of the struct that it belongs to."""
+    """Rows of the videos in their order, each with the name of the struct that it belongs to; last that of the task."""
+    task, faces = TaskLog(origin, device), 0
+    sums: dict[str, float | None] = {"bytes_read": 0, "requests": 0, "decode_seconds": 0.0, "detect_seconds": 0.0}
     turn = threading.Lock() if threads > 1 else None
 
     def work(video: Planned) -> tuple[Planned, Storage, VideoRows]:
         # A counter a video, since several may be read at once; what they share is how S3 is reached.
         counted = storage.counting()
-        return video, counted, _attempt(video, extractor, config, counted, turn)
+        return video, counted, _attempt(video, extractor, config, counted, device.name, turn)
 
     for video, counted, done in in_order(work, videos, threads):
         for frame in done.frames:
             yield "frame", frame
         for face in done.faces:
             yield "face", face
-        yield (
-            "extraction",
-            {
-                "video_id": video.video_id,
-                "extractor": extractor,
-                "fingerprint": video.fingerprint,
-                "tries": video.tries + 1,
-                "bytes_read": counted.counters.bytes_read,
-                "requests": counted.counters.requests,
-                "run_id": run_id,
-                "extracted_at": datetime.now(UTC),
-                **done.ledger,
-            },
-        )
+        ledger = {
+            "video_id": video.video_id,
+            "extractor": extractor,
+            "fingerprint": video.fingerprint,
+            "tries": video.tries + 1,
+            "bytes_read": counted.counters.bytes_read,
+            "requests": counted.counters.requests,
+            "run_id": origin.run_id,
+            "extracted_at": datetime.now(UTC),
+            **done.ledger,
+        }
+        yield "extraction", ledger
+        faces += len(done.faces)
+        for name, before in sums.items():
+            # Of a failed video no seconds are known; nor is detecting, to a task of several cores.
+            more = ledger.get(name, 0)
+            sums[name] = None if before is None or more is None else before + more
+    yield "task", task.row(len(videos), faces, **sums)
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
@@ -131,6 +147,7 @@ def _attempt(
     extractor: str,
     config: Config,
     storage: Storage,
+    device: str,
     turn: Turn | None,
 ) -> VideoRows:
     import av
@@ -140,7 +157,7 @@ def _attempt(
     if video.problem:
         return _failed(*video.problem)
     with turn or contextlib.nullcontext():
-        detector = detect.load(faces.detector, tracks.floor(faces))
+        detector = detect.load(faces.detector, tracks.floor(faces), device)
     try:
         if video.uri is None or video.packing is None or video.size is None:
             raise VideoError("BAD_RANGE", "videos does not say where its bytes are; run ingest again")

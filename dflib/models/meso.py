@@ -18,7 +18,8 @@ def meso4(size: int) -> Any:
     x = layers.Rescaling(1 / 255)(faces)
     for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
         x = layers.Conv2D(filters, kernel, padding="same", activation="relu")(x)
-        x = layers.BatchNormalization()(x)
+        # Over the whole batch, also where several GPUs or workers share it.
+        x = layers.BatchNormalization(synchronized=True)(x)
         x = layers.MaxPooling2D(pool, padding="same")(x)
     x = layers.Dropout(0.5)(layers.Flatten()(x))
     x = layers.LeakyReLU(0.1)(layers.Dense(16)(x))

@@ -1,21 +1,20 @@
 """Faces to p_fake: each face that has no prediction by the model yet is scored once."""
 
 import contextlib
-import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from dflib import config
+from dflib.cluster import gpus
 from dflib.cluster.session import task_cores
+from dflib.cluster.task_log import Origin, TaskLog
 from dflib.cluster.watch import watched
 from dflib.config import View
 from dflib.errors import CountError, ImageError, ModelError
@@ -23,7 +22,7 @@ from dflib.models import registry
 from dflib.progress import Progress
 from dflib.storage import Storage
 from dflib.tables import current, quality
-from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS
+from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, TASKS, VIDEOS
 from dflib.tables.store import Tables
 
 TASKS_PER_CORE = 3
@@ -38,14 +37,12 @@ _BOX = ("box_x", "box_y", "box_w", "box_h")
 _CARRIED = ("face_id", "video_id", "extractor", "frame_index", "track")
 _READ = (*_CARRIED, *_BOX, "landmarks", "crop_x", "crop_y", "crop_scale", "image")
 
-# What a task hands back: a row of predictions, or the problem that left a face without one; and who did it.
+# What a task hands back: rows of predictions, or the problem that left a face without one; last the row of the task.
 _SCORED = pa.schema(
     [
         *(field.with_nullable(True) for field in PREDICTIONS.schema),
         pa.field("problem", pa.string()),
-        pa.field("task", pa.int32()),
-        pa.field("worker", pa.string()),
-        pa.field("loaded", pa.bool_()),
+        pa.field("task", pa.struct([field.with_nullable(True) for field in TASKS.schema])),
     ]
 )
 
@@ -84,7 +81,13 @@ class ScoreResult:
 
 
 def score(
-    tables: Tables, storage: Storage, settings: config.Score, progress: Progress, dry_run: bool = False
+    tables: Tables,
+    storage: Storage,
+    settings: config.Score,
+    cluster: config.Cluster,
+    run_id: str,
+    progress: Progress,
+    dry_run: bool = False,
 ) -> ScoreResult:
     """Scores the faces that count, of all extractors, and have no prediction by the model yet.
 
@@ -94,6 +97,8 @@ def score(
         tables: where ``faces``, ``extractions``, ``videos``, ``models`` and ``predictions`` are.
         storage: how executors reach the model.
         settings: which model, and how many faces go through it at once.
+        cluster: what its tasks run on.
+        run_id: of this run.
         progress: told what is done.
         dry_run: pending faces are counted, nothing is scored.
 
@@ -125,16 +130,18 @@ def score(
     registry.fetch(storage, model.uri, model.sha256)
     started = time.monotonic()
     rows = _spread(_only_pending(faces, done, pending, before), before.pending, settings.batch)
-    threads = task_cores(tables.spark)
-    scored = rows.mapInArrow(_scorer(storage, model, settings.batch, threads), from_arrow_schema(_SCORED))
+    ask, profile = gpus.ask(tables.spark, cluster)
+    scorer = _scorer(storage, model, settings.batch, task_cores(tables.spark), Origin(run_id, "score"), ask)
+    scored = rows.mapInArrow(scorer, from_arrow_schema(_SCORED), profile=profile)
     with contextlib.ExitStack() as stack:
         progress.start("faces", before.pending)
         with watched(tables.spark, progress, before.pending):
             staged = stack.enter_context(tables.stage(scored, "score"))
         progress.finish()
         result, problems = _check(staged, before, time.monotonic() - started)
-        good = staged.where(F.col("problem").isNull()).select(PREDICTIONS.schema.names)
+        good = staged.where("task IS NULL AND problem IS NULL").select(PREDICTIONS.schema.names)
         written = tables.insert_new(PREDICTIONS, good)
+        tables.insert_new(TASKS, staged.where("task IS NOT NULL").select("task.*"))
     if problems:
         named = "; ".join(problems[:5])
         raise CountError(
@@ -170,13 +177,14 @@ def _spread(rows: DataFrame, count: int, batch: int) -> DataFrame:
 
 
 def _scorer(
-    storage: Storage, model: registry.Model, batch: int, threads: int
+    storage: Storage, model: registry.Model, batch: int, threads: int, origin: Origin, ask: gpus.Ask
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """What a task does; goes over the wire, so it holds only plain values."""
     model_id, uri, sha256, view = model.model_id, model.uri, model.sha256, model.view
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return score_batches(batches, storage, model_id, uri, sha256, view, batch, threads)
+        task = TaskLog(origin, gpus.take(ask))
+        return score_batches(batches, storage, model_id, uri, sha256, view, batch, threads, task)
 
     return run
 
@@ -190,8 +198,9 @@ def score_batches(
     view: View,
     batch: int,
     threads: int,
+    task: TaskLog,
 ) -> Iterator[pa.RecordBatch]:
-    """Scores the faces of one task, in batches of one size.
+    """Scores the faces of one task, in batches of one size, and says at the end what it took.
 
     The model gets ``batch`` pictures each time, the last ones padded: a score depends on the size of its batch
     in the last bits.  A face that can't be decoded or cut gives a row with a problem instead of a score.
@@ -200,26 +209,22 @@ def score_batches(
 
     from dflib.models.view import cut_row
 
-    context = TaskContext.get()
-    task = context.partitionId() if context else 0
-    worker = f"{socket.gethostname()}:{os.getpid()}"
     images = np.zeros((batch, view.size, view.size, 3), np.uint8)
     rows: list[dict[str, Any]] = []
     model: Any = None
     loaded = False
+    videos: set[str] = set()
+    scored = 0
 
     def flush() -> pa.RecordBatch:
-        nonlocal model, loaded, rows
+        nonlocal model, loaded, rows, scored
         if model is None:
             model, loaded = registry.open_model(storage, uri, sha256, threads)
         good = [row for row in rows if row["problem"] is None]
         images[len(good) :] = 0
         for row, p_fake in zip(good, model(images) if good else (), strict=False):
             row["p_fake"] = float(p_fake)
-        for row in rows:
-            row["loaded"] = loaded
-            # Once a task: each load is counted once.
-            loaded = False
+        scored += len(good)
         result = pa.RecordBatch.from_pylist(rows, schema=_SCORED)
         rows = []
         return result
@@ -228,7 +233,8 @@ def score_batches(
     for faces in batches:
         for face in faces.to_pylist():
             row = {name: face[name] for name in _CARRIED}
-            row |= {"model_id": model_id, "p_fake": None, "problem": None, "task": task, "worker": worker}
+            row |= {"model_id": model_id, "p_fake": None, "problem": None}
+            videos.add(face["video_id"])
             try:
                 box, landmarks = in_crop(face)
                 images[filled] = cut_row(face["image"], box, landmarks, view)
@@ -241,6 +247,7 @@ def score_batches(
                 filled = 0
     if rows:
         yield flush()
+    yield pa.RecordBatch.from_pylist([{"task": task.row(len(videos), scored, loaded=loaded)}], schema=_SCORED)
 
 
 def in_crop(face: dict[str, Any]) -> tuple[list[float] | None, list[float] | None]:
@@ -266,6 +273,8 @@ def in_crop(face: dict[str, Any]) -> tuple[list[float] | None, list[float] | Non
 
 def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[ScoreResult, list[str]]:
     """Counts what came out, and gives the problems as ``face_id: reason``."""
+    ran = staged.where("task IS NOT NULL").select("task.*")
+    staged = staged.where("task IS NULL")
     p_fake, fine = F.col("p_fake"), F.col("problem").isNull()
     # In SQL, NaN is greater than all numbers.
     bad = fine & (p_fake.isNull() | (p_fake < 0) | (p_fake > 1))
@@ -275,11 +284,17 @@ def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[Scor
         F.min(F.when(bad, F.col("face_id"))).alias("bad_face"),
         F.count_if(~F.col("model_id").eqNullSafe(before.model_id)).alias("foreign"),
         F.avg(p_fake).alias("mean"),
-        F.countDistinct("task").alias("tasks"),
-        F.countDistinct("worker").alias("workers"),
-        F.count_if(F.col("loaded")).alias("loads"),
     ).first()
-    assert found is not None
+    tasks = (
+        ran.where("faces > 0")
+        .agg(
+            F.count(F.lit(1)).alias("tasks"),
+            F.countDistinct("host", "worker").alias("workers"),
+            F.count_if(F.col("loaded")).alias("loads"),
+        )
+        .first()
+    )
+    assert found is not None and tasks is not None
     if found["rows"] != before.pending:
         raise CountError(
             f"{before.pending} faces went into {before.model_id} and {found['rows']} came out; nothing was written: "
@@ -299,9 +314,9 @@ def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[Scor
     result = replace(
         before,
         written=found["rows"],
-        tasks=found["tasks"],
-        workers=found["workers"],
-        loads=found["loads"],
+        tasks=tasks["tasks"],
+        workers=tasks["workers"],
+        loads=tasks["loads"],
         mean=found["mean"],
         seconds=seconds,
     )

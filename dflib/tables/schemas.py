@@ -307,8 +307,40 @@ SPLITS = Table(
     volatile=("assigned_at",),
 )
 
+TASKS = Table(
+    "tasks",
+    "Each task of extract and score: where it ran, on what, and what it did",
+    ("run_id", "wave", "task", "attempt"),
+    pa.schema(
+        [
+            _column("run_id", pa.string(), "as in runs", null=False),
+            _column("job", pa.string(), "extract or score", null=False),
+            _column("wave", pa.int32(), "wave of the run, from 0", null=False),
+            _column("task", pa.int32(), "partition, from 0", null=False),
+            _column("attempt", pa.int32(), "from 0", null=False),
+            _column("host", pa.string(), "machine", null=False),
+            _column("executor", pa.int64(), "process on it that the executor forks its Python workers from"),
+            _column("worker", pa.int64(), "process of the Python worker"),
+            _column("gpu", pa.string(), "address of the GPU that Spark gave; null: none"),
+            _column("device", pa.string(), "TensorFlow's name of the device used", null=False),
+            _column("note", pa.string(), "why it is not a GPU"),
+            _column("started_at", _TIME, "when (UTC)", null=False),
+            _column("seconds", pa.float64(), "wall clock", null=False),
+            _column("cpu_seconds", pa.float64(), "of the Python worker", null=False),
+            _column("peak_bytes", pa.int64(), "largest resident memory of the worker so far"),
+            _column("videos", pa.int64(), "videos done, or whose faces were scored", null=False),
+            _column("faces", pa.int64(), "faces found or scored", null=False),
+            _column("bytes_read", pa.int64(), "extract: bytes of videos read from storage"),
+            _column("requests", pa.int64(), "extract: storage requests"),
+            _column("decode_seconds", pa.float64(), "extract: CPU seconds of demuxing and decoding"),
+            _column("detect_seconds", pa.float64(), "extract: CPU seconds of detecting and cropping"),
+            _column("loaded", pa.bool_(), "score: the model was loaded by this task, not kept by its worker"),
+        ]
+    ),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (CHUNKS, VIDEOS, EXTRACTIONS, FRAMES, FACES, MODELS, PREDICTIONS, VERDICTS, METRICS, SPLITS)
+    for table in (CHUNKS, VIDEOS, EXTRACTIONS, FRAMES, FACES, MODELS, PREDICTIONS, VERDICTS, METRICS, SPLITS, TASKS)
 }
 """The tables that lie at ``<tables.root>/<name>``; training sets lie at ``training_sets/<set_id>``."""

@@ -40,13 +40,28 @@ class Feed:
         problem: the error that ended a pass; tf.data gives back no more than its text.
     """
 
-    def __init__(self, part: Part, view: View, storage: Storage, seed: int, cache_bytes: int) -> None:
-        """``cache_bytes``: up to this size the cut pictures of all rows are kept in memory after the first pass."""
+    def __init__(
+        self,
+        part: Part,
+        view: View,
+        storage: Storage,
+        seed: int,
+        cache_bytes: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        """
+        Args:
+            cache_bytes: up to this size the cut pictures of all rows are kept in memory after the first pass.
+            share: which of how many workers gets every how-manieth row.  All of them read all rows, which costs
+                little beside decoding, so that each pass is counted, shares differ by one row at most, and what the
+                workers do together in a step is what one of them would do alone.
+        """
         self._part = part
         self._view = view
         self._storage = storage
         self._seed = seed
-        self._cached = part.rows * view.size**2 * 3 <= cache_bytes
+        self._share = share
+        self._cached = part.rows // share[1] * view.size**2 * 3 <= cache_bytes
         self._passes = 0
         self._lock = threading.Lock()
         self.unreadable = 0
@@ -121,6 +136,9 @@ class Feed:
                 tf.TensorSpec([None], tf.float32),
             ),
         ).unbatch()
+        place, of = self._share
+        if of > 1:
+            rows = rows.shard(of, place)
 
         def cut(image: Any, box: Any, landmarks: Any, label: Any, weight: Any) -> Any:
             picture, whole = tf.numpy_function(self._cut, [image, box, landmarks], [tf.uint8, tf.bool])
@@ -131,13 +149,18 @@ class Feed:
         found = found.map(lambda picture, label, weight, whole: (picture, label, weight))
         return found.cache() if self._cached else found
 
-    def train(self, batch: int, ranges: Augment) -> Any:
-        """tf.data of shuffled, augmented batches: float32 RGB 0 to 255, label [n, 1], weight [n]."""
+    def train(self, batch: int, ranges: Augment, repeat: bool = False) -> Any:
+        """tf.data of shuffled, augmented batches: float32 RGB 0 to 255, label [n, 1], weight [n].
+
+        With ``repeat`` pass follows pass without an end, and a batch may hold the last rows of one and the first of
+        the next.
+        """
         import tensorflow as tf
 
         buffer = max(1, min(self._part.rows, BUFFER_BYTES // (self._view.size**2 * 3)))
         seeds = tf.data.Dataset.random(seed=self._seed, rerandomize_each_iteration=True).batch(2)
-        batches = self.examples().shuffle(buffer, seed=self._seed, reshuffle_each_iteration=True).batch(batch)
+        rows = self.examples().shuffle(buffer, seed=self._seed, reshuffle_each_iteration=True)
+        batches = (rows.repeat() if repeat else rows).batch(batch)
 
         def warped(seed: Any, columns: Any) -> Any:
             pictures, labels, weights = columns

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dflib.config import Train
-from dflib.errors import DflibError, TrainingError
+from dflib.errors import ClusterError, DflibError, TrainingError
 from dflib.storage import Storage
 from dflib.training.feed import Feed, Part
 from dflib.training.launch import Epoch, Spec
@@ -71,7 +71,7 @@ def fit(spec: Spec, say: Any) -> None:
 
     Args:
         spec: what to do.
-        say: called with a dict of an epoch's figures, or of a step.
+        say: called with a dict of the devices, of an epoch's figures, or of a step.
 
     Raises:
         CountError: the rows delivered are not those promised.
@@ -84,6 +84,9 @@ def fit(spec: Spec, say: Any) -> None:
     import tensorflow as tf
     import tf_keras
 
+    # Before anything else runs: workers meet when TensorFlow starts.
+    strategy, devices = _strategy(spec)
+    say({"devices": devices})
     train, folder = spec.settings(), Path(spec.folder)
     storage = Storage(**spec.storage)
     state = State.read(folder)
@@ -92,12 +95,15 @@ def fit(spec: Spec, say: Any) -> None:
     seed = train.seed + done
     tf_keras.utils.set_random_seed(seed)
     parts = {split: Part(spec.files[split], spec.rows[split]) for split in ("train", "validation")}
-    feeds = {split: Feed(part, train.view, storage, seed, train.cache_bytes) for split, part in parts.items()}
+    # Each worker judges by all of the validation rows: the same figures, in the same number of steps.
+    shares = {"train": (spec.worker, spec.workers), "validation": (0, 1)}
+    feeds = {
+        split: Feed(part, train.view, storage, seed, train.cache_bytes, shares[split]) for split, part in parts.items()
+    }
     for feed in feeds.values():
         feed.check()
-    strategy, devices = _strategy(spec.devices)
+    backbone = Path(spec.backbone) if spec.backbone else None
     with strategy.scope():
-        backbone = Path(spec.backbone) if spec.backbone else None
         model = networks.build(train.network, train.view.size, backbone)
         optimizer = tf_keras.optimizers.Adam(train.optimizer_rate)
         model.compile(
@@ -143,11 +149,23 @@ def fit(spec: Spec, say: Any) -> None:
             say(asdict(row))
             self.model.stop_training = state.finished(train)
 
+    steps = None
+    if spec.workers == 1:
+        given, judged = feeds["train"].train(train.batch, train.augment), feeds["validation"].judge(train.batch)
+    else:
+        # Datasets of each worker's own, of as many steps on all of them: one that ended sooner would stop the others.
+        own = train.batch // strategy.num_replicas_in_sync
+        steps = -(-spec.rows["train"] // train.batch)
+        given = strategy.distribute_datasets_from_function(
+            lambda context: feeds["train"].train(own, train.augment, repeat=True)
+        )
+        judged = strategy.distribute_datasets_from_function(lambda context: feeds["validation"].judge(own))
     if not state.finished(train):
         try:
             model.fit(
-                feeds["train"].train(train.batch, train.augment),
-                validation_data=feeds["validation"].judge(train.batch),
+                given,
+                validation_data=judged,
+                steps_per_epoch=steps,
                 initial_epoch=done,
                 epochs=train.epochs,
                 callbacks=[Keeper()],
@@ -158,6 +176,8 @@ def fit(spec: Spec, say: Any) -> None:
             if problem is not None:
                 raise problem from None
             raise
+    # Outside the strategy: what is saved knows of no workers.
+    model = networks.build(train.network, train.view.size, backbone)
     model.load_weights(folder / f"best-{state.best}.h5")
     saved.save(model, folder / "saved_model", train.view.size, positive="fake")
     result = {
@@ -170,12 +190,26 @@ def fit(spec: Spec, say: Any) -> None:
     (folder / "result.json").write_text(json.dumps(result))
 
 
-def _strategy(devices: list[str]) -> tuple[Any, list[str]]:
-    """All GPUs of the machine under one mirrored strategy; the CPU when there is none."""
+def _strategy(spec: Spec) -> tuple[Any, list[str]]:
+    """All GPUs that this process sees under one mirrored strategy, with those of the other workers; or the CPU.
+
+    Raises:
+        ClusterError: it sees none and one is required.
+    """
     import tensorflow as tf
 
+    gpus = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices("GPU")]
+    if spec.gpu_required and not gpus:
+        raise ClusterError(
+            "cluster.gpu=required, but TensorFlow sees no GPU for training; install tensorflow[and-cuda] and the "
+            "driver there, or say cluster.gpu=auto to use the CPU"
+        )
+    if spec.workers > 1:
+        # Who they are and which of them this is stands in TF_CONFIG.
+        return tf.distribute.MultiWorkerMirroredStrategy(), gpus or ["CPU"]
+    devices = spec.devices
     if not devices:
-        devices = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices("GPU")]
+        devices = gpus
     elif all(device.startswith("CPU") for device in devices):
         # Several devices out of one CPU, so that mirroring can be tried where there is no GPU.
         parts = [tf.config.LogicalDeviceConfiguration() for _ in devices]

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from dflib import errors, uris
 from dflib.config import Train
-from dflib.errors import TrainingError
+from dflib.errors import LostWorkerError
 from dflib.progress import Progress
 from dflib.storage import Storage
 
@@ -41,6 +41,8 @@ class Spec:
         storage: how S3 is reached.
         backbone: local HDF5 file of backbone weights.
         devices: TensorFlow devices to train on; all GPUs of the machine, or its CPU, when empty.
+        gpu_required: whether a child that sees no GPU fails.
+        worker, workers: place of the child among those that train together, and their number.
     """
 
     train: dict[str, Any]
@@ -51,6 +53,9 @@ class Spec:
     storage: dict[str, Any]
     backbone: str | None = None
     devices: list[str] = field(default_factory=list)
+    gpu_required: bool = False
+    worker: int = 0
+    workers: int = 1
 
     def settings(self) -> Train:
         return Train.model_validate(self.train)
@@ -114,67 +119,98 @@ def workplace(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
         yield Path(name), uri
 
 
-def run(spec: Spec, progress: Progress) -> Result:
+def run(spec: Spec, progress: Progress, environment: Mapping[str, str] | None = None) -> Result:
     """Trains in a child process, which goes on at the epoch that the work folder holds.
 
     Where that training was finished, the child trains no more and leaves model and result again.
 
+    Args:
+        environment: variables of the child, laid over this process's own.
+
     Raises:
-        TrainingError: the child ended without a result.
+        LostWorkerError: the child ended without a result.
         DflibError: what the child raised on purpose.
     """
-    train, folder = spec.settings(), Path(spec.folder)
+    train = spec.settings()
+    steps = -(-spec.rows["train"] // train.batch)
+    progress.start("training steps", steps * train.epochs)
+
+    def tell(message: dict[str, Any]) -> None:
+        if "devices" in message:
+            log.info("training on %s", ", ".join(message["devices"]))
+        elif "step" in message:
+            progress.set((message["epoch"] - 1) * steps + message["step"])
+        else:
+            epoch = Epoch(**message)
+            progress.set(epoch.epoch * steps)
+            log_epoch(epoch, train)
+
+    child(spec, environment or {}, tell)
+    progress.finish()
+    return read_result(Path(spec.folder))
+
+
+def log_epoch(epoch: Epoch, train: Train) -> None:
+    """One line of the log."""
+    log.info(
+        "epoch %d of %d: loss %.4f, accuracy %.3f, val_loss %.4f, val_accuracy %.3f, %.1f s",
+        epoch.epoch, train.epochs, epoch.loss, epoch.accuracy, epoch.val_loss, epoch.val_accuracy, epoch.seconds,
+    )  # fmt: skip
+
+
+def child(spec: Spec, environment: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> None:
+    """Runs :mod:`dflib.training.fit` to its end; it dies with this process.
+
+    Args:
+        environment: laid over this process's own.
+        tell: given each message: the devices, an epoch or a step.
+
+    Raises:
+        LostWorkerError: it ended without a result.
+        DflibError: what it raised on purpose.
+    """
+    folder = Path(spec.folder)
     spec_file = folder / "spec.json"
     spec_file.write_text(json.dumps(asdict(spec)))
-    environment = os.environ | {
+    environment = {
+        **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "TF_USE_LEGACY_KERAS": "1",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        **environment,
     }
-    steps = -(-spec.rows["train"] // train.batch)
-    progress.start("training steps", steps * train.epochs)
     failure: dict[str, str] | None = None
     with (folder / "fit.log").open("ab") as child_log:
         # Petastorm uses what pyarrow 14 calls deprecated: warned of at each of its calls.
         quiet = ["-W", "ignore::FutureWarning", "-W", "ignore::DeprecationWarning"]
         command = [sys.executable, *quiet, "-m", "dflib.training.fit", str(spec_file)]
         # Its standard input is held open: when this process ends, whichever way, the child sees it close and ends.
-        child = subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=child_log, env=environment, text=True
         )
         try:
-            assert child.stdout is not None
-            for line in child.stdout:
+            assert process.stdout is not None
+            for line in process.stdout:
                 message = json.loads(line)
                 if "error" in message:
                     failure = message
-                elif "step" in message:
-                    progress.set((message["epoch"] - 1) * steps + message["step"])
                 else:
-                    epoch = Epoch(**message)
-                    progress.set(epoch.epoch * steps)
-                    log.info(
-                        "epoch %d of %d: loss %.4f, accuracy %.3f, val_loss %.4f, val_accuracy %.3f, %.1f s",
-                        epoch.epoch, train.epochs, epoch.loss, epoch.accuracy, epoch.val_loss, epoch.val_accuracy,
-                        epoch.seconds,
-                    )  # fmt: skip
-            code = child.wait()
+                    tell(message)
+            code = process.wait()
         finally:
-            child.kill()
-            child.wait()
-            for stream in (child.stdin, child.stdout):
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     stream.close()
-    progress.finish()
     if failure is not None:
         raise getattr(errors, failure["error"])(failure["text"])
     if code != 0:
         last = (folder / "fit.log").read_text(errors="replace").splitlines()[-LAST_LINES:]
-        raise TrainingError(
+        raise LostWorkerError(
             f"training ended with code {code}; run the job again to go on where it was. Last lines of "
             f"{folder / 'fit.log'}:\n" + "\n".join(last)
         )
-    return read_result(folder)
 
 
 def read_result(folder: Path) -> Result:

@@ -18,14 +18,15 @@ from dflib.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS, VIDEOS
 from dflib.tables.store import Tables
-from dflib.training import launch, page, splits, training_set
+from dflib.training import launch, page, splits, training_set, workers
 from dflib.training.launch import Result, Spec
 from dflib.training.training_set import Chosen
 
 log = logging.getLogger(__name__)
 
-NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes")
-"""Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash."""
+NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "workers", "max_restarts")
+"""Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash; how
+many workers share a batch changes the last bits only."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"splits.validation={shares.validation} and splits.test={shares.test}: validation must be above 0 (early "
             "stopping needs it) and both together below 1"
+        )
+    if train.batch % train.workers:
+        raise ConfigError(
+            f"train.batch={train.batch} can't be shared by train.workers={train.workers}; make it a multiple"
         )
     if train.backbone == "imagenet":
         raise ConfigError(
@@ -98,14 +103,15 @@ def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False
     return Plan(model_id, chosen, decided_by, done, registry.latest_id(tables) if done else None)
 
 
-def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, progress: Progress) -> Result:
+def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress) -> Result:
     """Writes the set, fits the network, writes the page and registers the model; in that order.
 
     A run that was killed goes on where it was: the set stands, the epochs done are in the work folder, and the
     row, written last, is what "done" means.
 
     Raises:
-        TrainingError, CountError, ModelError: see :func:`dflib.training.launch.run`.
+        TrainingError, CountError, ModelError: see :func:`dflib.training.launch.run` and
+            :func:`dflib.training.workers.run`.
     """
     train = config.train
     written = training_set.write(tables, plan.chosen, train.seed)
@@ -120,8 +126,14 @@ def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, prog
             remote=remote,
             storage=storage.__getstate__(),
             backbone=_fetch_backbone(storage, train, folder),
+            gpu_required=config.cluster.gpu == "required",
         )
-        result = launch.run(spec, progress)
+        if train.workers == 1:
+            result = launch.run(spec, progress, {"CUDA_VISIBLE_DEVICES": "-1"} if config.cluster.gpu == "off" else {})
+        else:
+            result = workers.run(spec, work, tables, storage, config.cluster, run_id, progress)
+            if remote is not None:
+                storage.download_folder(remote, folder)
         html = page.render(plan.model_id, train, plan.chosen, result, folder / "examples.npz")
         storage.write(uris.join(config.reports.root, "training", f"{plan.model_id}.html"), html.encode())
         registry.register(
@@ -160,7 +172,7 @@ def _is_there(tables: Tables, model_id: str, decided_by: dict[str, Any]) -> bool
 def _fetch_backbone(storage: Storage, train: Train, folder: Path) -> str | None:
     if train.backbone is None:
         return None
-    target = folder / "backbone.h5"
+    target = folder / workers.BACKBONE
     target.write_bytes(storage.read(uris.to_uri(train.backbone)))
     return str(target)
 

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from dflib.cluster.gpus import Ask
+from dflib.cluster.task_log import Origin
 from dflib.config import Config
 from dflib.demo.clips import encode_bytes
 from dflib.extraction.plan import Planned
@@ -63,12 +65,16 @@ def test_several_cores_give_the_rows_of_one(tmp_path: Path, config: Config, port
     videos.append(Planned("t/gone", f"file://{tmp_path}/gone.mp4", None, None, "file", None, 10, "x"))
 
     def rows(threads: int) -> list[dict[str, Any]]:
-        task = make_task([videos], "x", config, Storage(), "run", threads)
+        task = make_task([videos], "x", config, Storage(), Origin("run", "extract"), Ask("none", False), threads)
         batches = list(task(iter([pa.RecordBatch.from_pydict({"id": [0]})])))
-        given = pa.Table.from_batches(batches).to_pylist()
+        *given, last = pa.Table.from_batches(batches).to_pylist()
+        assert (last["task"]["videos"], last["task"]["device"]) == (5, "CPU:0")
+        assert last["task"]["bytes_read"] == sum(row["extraction"]["bytes_read"] for row in given if row["extraction"])
+        assert last["task"]["faces"] == sum(row["face"] is not None for row in given)
         for row in given:
             for name in VOLATILE:
                 (row["extraction"] or {}).pop(name, None)
+            row.pop("task")
         return given
 
     one, three = rows(1), rows(3)

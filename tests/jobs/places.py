@@ -23,6 +23,7 @@ class Place:
 
     root: Path
     chunks: str = ""
+    env: str = "demo"
     settings: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -30,7 +31,7 @@ class Place:
         places = [f"{name}.root={self.root / name}" for name in ("tables", "models", "reports")]
         chunks = [f"sources.chunks={self.chunks}"] if self.chunks else []
         values = [*places, *chunks, *self.settings, *settings]
-        return [str(HOME / "spark-submit.sh"), job, "--env", "demo", "--set", *values, *options]
+        return [str(HOME / "spark-submit.sh"), job, "--env", self.env, "--set", *values, *options]
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "DFLIB_PYTHON": sys.executable, "DFLIB_BUILD": str(self.root / "build"), **self.variables}

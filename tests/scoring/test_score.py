@@ -11,7 +11,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from dflib import conf_files, uris
-from dflib.config import Score, View
+from dflib.cluster.gpus import Device
+from dflib.cluster.task_log import Origin, TaskLog
+from dflib.config import Cluster, Score, View
 from dflib.errors import CountError, ModelError
 from dflib.models import networks, published, registry, saved
 from dflib.models.view import cut_row
@@ -111,7 +113,8 @@ def register(tables: Tables, export: Path, name: str) -> None:
 
 def run(tables: Tables, dry_run: bool = False, model: str = "latest") -> scoring.ScoreResult:
     settings = Score(model=model, batch=BATCH)
-    return scoring.score(tables, tables.storage, settings, Progress(), dry_run)
+    cluster = Cluster(gpu="auto", tasks_per_gpu=1, gpu_task_mib=None)
+    return scoring.score(tables, tables.storage, settings, cluster, "run", Progress(), dry_run)
 
 
 def test_every_face_is_scored_once_as_the_model_does(tables: Tables, model: None, export: Path) -> None:
@@ -238,8 +241,9 @@ def test_scores_that_are_no_probability_fail_the_run(tables: Tables, model: None
 def test_what_comes_out_is_checked(
     spark: SparkSession, model_id: str, scores: list[float], error: type[Exception], message: str
 ) -> None:
-    rows = [(f"f{number}", model_id, p_fake, None, 0, "w", False) for number, p_fake in enumerate(scores)]
-    names = "face_id string, model_id string, p_fake double, problem string, task int, worker string, loaded boolean"
+    rows = [(f"f{number}", model_id, p_fake, None, None) for number, p_fake in enumerate(scores)]
+    task = "task struct<faces: bigint, host: string, worker: bigint, loaded: boolean>"
+    names = f"face_id string, model_id string, p_fake double, problem string, {task}"
     with pytest.raises(error, match=message):
         scoring._check(spark.createDataFrame(rows, names), scoring.ScoreResult("m", 2, 2, 1), 0.0)
 
@@ -255,14 +259,15 @@ def test_the_model_is_given_batches_of_one_size(monkeypatch: pytest.MonkeyPatch)
     rows = [face(number) for number in range(11)]
     # Arrow batches of other sizes than the model's, one of them empty.
     batches = [pa.RecordBatch.from_pylist(part, FACES.schema) for part in (rows[:1], [], rows[1:10], rows[10:])]
-    out = list(scoring.score_batches(batches, Storage(), "m", "file:///m", "0", VIEW, 4, 1))
+    task = TaskLog(Origin("run", "score"), Device(None, "CPU:0", None))
+    out = list(scoring.score_batches(batches, Storage(), "m", "file:///m", "0", VIEW, 4, 1, task))
     assert [images.shape for images in given] == [(4, 32, 32, 3)] * 3
     assert not given[2][3].any()
-    scored = pa.Table.from_batches(out).to_pylist()
+    *scored, last = pa.Table.from_batches(out).to_pylist()
     assert [row["face_id"] for row in scored] == [row["face_id"] for row in rows]
     expected = [cut_row(row["image"], (20.0, 20.0, 40.0, 50.0), None, VIEW).mean() / 255 for row in rows]
     np.testing.assert_allclose([row["p_fake"] for row in scored], expected)
-    assert [row["loaded"] for row in scored] == [True] + [False] * 10
+    assert (last["task"]["faces"], last["task"]["videos"], last["task"]["loaded"]) == (11, 1, True)
 
 
 @pytest.mark.shared

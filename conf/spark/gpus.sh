@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Tells Spark which GPUs this machine has, as spark.worker.resource.gpu.discoveryScript (standalone) or
+# spark.executor.resource.gpu.discoveryScript (YARN, Kubernetes). DFLIB_GPUS="0 1" answers in nvidia-smi's place.
+set -euo pipefail
+addresses=${DFLIB_GPUS-$(nvidia-smi --query-gpu=index --format=csv,noheader)}
+list=$(for address in $addresses; do printf '"%s",' "$address"; done)
+printf '{"name": "gpu", "addresses": [%s]}\n' "${list%,}"

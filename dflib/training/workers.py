@@ -1,0 +1,170 @@
+"""Training on several workers: a barrier stage of Spark in which each task starts a child that trains.
+
+The children find each other by TF_CONFIG and train as one (``MultiWorkerMirroredStrategy``).  The first of them keeps
+the checkpoints; when any is lost all end, and the driver starts the stage again, which goes on at the last epoch.
+"""
+
+import contextlib
+import json
+import logging
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from py4j.protocol import Py4JError
+from pyspark import BarrierTaskContext
+from pyspark.errors import PySparkException
+
+from dflib import config, uris
+from dflib.cluster import failure, gpus
+from dflib.cluster.task_log import Origin, TaskLog
+from dflib.errors import LostWorkerError, StorageError, TrainingError
+from dflib.progress import Progress
+from dflib.storage import Storage
+from dflib.tables.schemas import TASKS
+from dflib.tables.store import Tables
+from dflib.training import launch
+from dflib.training.launch import Epoch, Result, Spec
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 5.0
+BACKBONE = "backbone.h5"
+"""Name of the backbone's weights in the work folder."""
+
+
+def run(
+    spec: Spec,
+    work: str,
+    tables: Tables,
+    storage: Storage,
+    cluster: config.Cluster,
+    run_id: str,
+    progress: Progress,
+) -> Result:
+    """Trains with ``train.workers`` tasks at once and comes back when all have ended.
+
+    Args:
+        spec: its folder and remote are chosen by each task.
+        work: URI of the work folder, on storage that all machines reach.
+
+    Raises:
+        TrainingError: workers were lost more than ``train.max_restarts`` times.
+        DflibError: what a child raised on purpose.
+    """
+    train = spec.settings()
+    spark = tables.spark
+    ask, profile = gpus.ask(spark, cluster)
+    steps = -(-spec.rows["train"] // train.batch)
+    progress.start("training steps", steps * train.epochs)
+    if spec.backbone is not None and not uris.is_local(work):
+        storage.write(uris.join(work, BACKBONE), Path(spec.backbone).read_bytes())
+    for attempt in range(train.max_restarts + 1):
+        rows = spark.sparkContext.parallelize(range(train.workers), train.workers)
+        if profile is not None:
+            rows = rows.withResources(profile)
+        task = _task(spec, work, storage, ask, Origin(run_id, "train", attempt), train.workers)
+        with _watched(storage, work, train, steps, progress):
+            try:
+                ran = rows.barrier().mapPartitions(task).collect()
+                break
+            except (PySparkException, Py4JError) as error:
+                said = failure.told(error)
+                if said is not None and not isinstance(said, LostWorkerError):
+                    raise said from None
+                if attempt == train.max_restarts:
+                    raise TrainingError(
+                        f"a worker was lost {attempt + 1} times (train.max_restarts={train.max_restarts}): "
+                        f"{said or error}"
+                    ) from None
+                log.warning("a worker was lost, going on at the last epoch: %s", str(said or error).splitlines()[0])
+    progress.finish()
+    tables.insert_new(TASKS, spark.createDataFrame(ran, TASKS.spark_schema()))
+    with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
+        (Path(name) / "result.json").write_bytes(storage.read(uris.join(work, "result.json")))
+        return launch.read_result(Path(name))
+
+
+def _task(
+    spec: Spec, work: str, storage: Storage, ask: gpus.Ask, origin: Origin, workers: int
+) -> Callable[[Iterable[Any]], Iterator[dict[str, Any]]]:
+    """What a task of the barrier stage does; goes over the wire."""
+
+    def run(partition: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        context = BarrierTaskContext.get()
+        place = context.partitionId()
+        address, visible = gpus.environment(ask)
+        task = TaskLog(origin, gpus.Device(address, gpus.CPU, None))
+        with _folder(storage, work, first=place == 0) as (folder, remote), socket.socket() as held:
+            host = context.getTaskInfos()[place].address.rpartition(":")[0]
+            held.bind(("", 0))
+            # All have what they begin from before the first of them writes anything.
+            peers = context.allGather(f"{host}:{held.getsockname()[1]}")
+            held.close()
+            environment = {
+                "TF_CONFIG": json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": place}}),
+                **visible,
+            }
+            own = replace(
+                spec,
+                folder=str(folder),
+                remote=remote,
+                backbone=spec.backbone and str(folder / BACKBONE),
+                worker=place,
+                workers=workers,
+                gpu_required=ask.required,
+            )
+            devices: list[str] = []
+            launch.child(own, environment, lambda message: devices.extend(message.get("devices", ())))
+            if remote is not None:
+                storage.upload_folder(folder, remote)
+        yield task.row(videos=0, faces=spec.rows["train"], device=", ".join(devices))
+
+    return run
+
+
+@contextlib.contextmanager
+def _folder(storage: Storage, work: str, first: bool) -> Iterator[tuple[Path, str | None]]:
+    """The work folder of the first worker; for the others a copy of it, which is thrown away."""
+    if first:
+        with launch.workplace(storage, work) as place:
+            yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
+        with contextlib.suppress(StorageError):  # there is nothing yet
+            storage.download_folder(work, Path(name))
+        yield Path(name), None
+
+
+@contextlib.contextmanager
+def _watched(storage: Storage, work: str, train: config.Train, steps: int, progress: Progress) -> Iterator[None]:
+    """Tells of the epochs that the first worker writes down, while the block runs."""
+    over = threading.Event()
+    told = 0
+
+    def look() -> None:
+        nonlocal told
+        with contextlib.suppress(StorageError, ValueError):
+            history = json.loads(storage.read(uris.join(work, "state.json")))["history"]
+            for found in history[told:]:
+                epoch = Epoch(**found)
+                progress.set(epoch.epoch * steps)
+                launch.log_epoch(epoch, train)
+            told = len(history)
+
+    def watch() -> None:
+        while not over.wait(POLL_SECONDS):
+            look()
+
+    thread = threading.Thread(target=watch, name="training", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        look()

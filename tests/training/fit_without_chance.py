@@ -1,0 +1,41 @@
+"""The child that trains, with nothing left to chance: no dropout, no shuffling. Notes the loss of every step.
+
+python tests/training/fit_without_chance.py SPEC.json STEPS.json
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from dflib.training import fit
+
+STEPS: list[float] = []
+
+
+class Steps(tf_keras.callbacks.Callback):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        STEPS.append(float(logs["loss"]))
+
+
+def main() -> int:
+    class NoDropout(tf_keras.layers.Dropout):
+        def __init__(self, rate: float) -> None:
+            super().__init__(0.0)
+
+    tf.keras.layers.Dropout = NoDropout
+    plain = tf_keras.Model.fit
+    tf_keras.Model.fit = lambda self, *given, callbacks, **named: plain(
+        self, *given, callbacks=[Steps(), *callbacks], **named
+    )
+    tf.data.Dataset.shuffle = lambda self, *given, **named: self
+    code = fit.main()
+    Path(sys.argv[2]).write_text(json.dumps(STEPS))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

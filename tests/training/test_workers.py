@@ -1,0 +1,109 @@
+"""Two workers train as one would, and go on when one of them is lost."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dflib.config import Cluster
+from dflib.errors import CountError
+from dflib.progress import Progress
+from dflib.storage import Storage
+from dflib.tables.schemas import TASKS
+from dflib.tables.store import Tables
+from dflib.training import workers
+from dflib.training.launch import Spec
+from tests.training.test_fit import spec
+
+HOME = Path(__file__).parent.parent.parent
+STILL = [f"train.augment.{name}=0" for name in ("rotation", "width_shift", "height_shift", "shear", "zoom")]
+CLUSTER = Cluster(gpu="auto", tasks_per_gpu=1, gpu_task_mib=None)
+
+
+def steps(told: Spec, folder: Path, count: int) -> list[float]:
+    """Losses of all steps, as the first of some workers sees them, without chance."""
+    sockets = [socket.socket() for _ in range(count)]
+    for held in sockets:
+        held.bind(("127.0.0.1", 0))
+    peers = [f"127.0.0.1:{held.getsockname()[1]}" for held in sockets]
+    for held in sockets:
+        held.close()
+    children = []
+    for place in range(count):
+        work = folder / f"{count}-{place}"
+        work.mkdir()
+        own = replace(told, folder=str(work), worker=place, workers=count)
+        (work / "spec.json").write_text(json.dumps(asdict(own)))
+        variables = {**os.environ, "PYTHONPATH": str(HOME), "TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+        if count > 1:
+            task = {"type": "worker", "index": place}
+            variables["TF_CONFIG"] = json.dumps({"cluster": {"worker": peers}, "task": task})
+        script = str(Path(__file__).parent / "fit_without_chance.py")
+        command = [sys.executable, script, str(work / "spec.json"), str(work / "steps.json")]
+        log = (work / "log").open("wb")
+        children.append(
+            subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
+        )
+    codes = [child.wait(300) for child in children]
+    assert codes == [0] * count, "\n".join(path.read_text() for path in folder.glob(f"{count}-*/log"))
+    return list(json.loads((folder / f"{count}-0" / "steps.json").read_text()))
+
+
+def test_two_workers_take_the_steps_of_one(tmp_path: Path) -> None:
+    """The same batches, each shared by two: the loss agrees after every step."""
+    told = spec(tmp_path, "train.batch=16", "train.epochs=3", "train.augment.horizontal_flip=false", *STILL)
+    one, two = (steps(told, tmp_path, count) for count in (1, 2))
+    assert len(one) == len(two) == 3 * 64 // 16
+    np.testing.assert_allclose(two, one, rtol=2e-3)
+    assert one[-1] < one[0]
+
+
+@pytest.mark.spark
+def test_a_lost_worker_costs_an_epoch_and_not_the_training(tables: Tables, tmp_path: Path) -> None:
+    told = spec(tmp_path, "train.batch=8", "train.workers=2", "train.max_restarts=1", "train.epochs=8")
+    killed = threading.Event()
+
+    def kill() -> None:
+        state = Path(told.folder) / "state.json"
+        while not killed.is_set():
+            if state.is_file() and len(json.loads(state.read_text())["history"]) >= 2:
+                os.kill(children()[-1], signal.SIGKILL)
+                killed.set()
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    result = train(told, tables)
+    assert killed.is_set()
+    assert [epoch.epoch for epoch in result.history] == list(range(1, 9))
+    assert result.best_epoch.val_loss < 0.3 and result.best_epoch.val_accuracy > 0.9
+    ran = tables.read(TASKS).collect()
+    assert sorted((row["wave"], row["task"]) for row in ran) == [(1, 0), (1, 1)], "the second start finished"
+    assert {row["device"] for row in ran} == {"CPU"} and not children()
+
+
+@pytest.mark.spark
+def test_an_error_of_a_worker_comes_as_what_it_is(tables: Tables, tmp_path: Path) -> None:
+    told = spec(tmp_path, "train.batch=8", "train.workers=2")
+    with pytest.raises(CountError, match="footers promise 64 rows, the training set 65"):
+        train(replace(told, rows={"train": 65, "validation": 30}), tables)
+
+
+def train(told: Spec, tables: Tables) -> workers.Result:
+    return workers.run(told, f"file://{told.folder}", tables, Storage(), CLUSTER, "run", Progress(io.StringIO()))
+
+
+def children() -> list[int]:
+    """Processes that train, oldest first."""
+    found = subprocess.run(["pgrep", "-f", "dflib.training.fit .*spec.json"], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
