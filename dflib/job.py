@@ -61,13 +61,19 @@ def nothing_to_check(config: Config) -> None:
     """For jobs that can use any valid configuration."""
 
 
-def main(name: str, run: Callable[[Job], Summary], check: Callable[[Config], None] = nothing_to_check) -> None:
+def main(
+    name: str,
+    run: Callable[[Job], Summary],
+    check: Callable[[Config], None] = nothing_to_check,
+    recorded: bool = True,
+) -> None:
     """Runs a job from the command line and exits.
 
     Args:
         name: the job's name.
         run: does the work; honours ``Job.dry_run``.
         check: raises :class:`ConfigError` when the job can't use this configuration.
+        recorded: whether a run leaves a record; not those that only look.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
@@ -81,7 +87,7 @@ def main(name: str, run: Callable[[Job], Summary], check: Callable[[Config], Non
     if arguments.check:
         print("\n".join(submit))
         return
-    sys.exit(_run(name, run, config, arguments.dry_run))
+    sys.exit(_run(name, run, config, arguments.dry_run, recorded and not arguments.dry_run))
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
@@ -101,7 +107,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool) -> int:
+def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool, recorded: bool) -> int:
     record = Run(
         run_id=new_run_id(name),
         job=name,
@@ -117,6 +123,10 @@ def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool
     code = 1
     try:
         record.versions_before = tables.versions()
+        if recorded:
+            # So that others see that it runs; the record is replaced at its end.
+            record.outcome = "RUNNING"
+            record.write(storage, config.tables.root)
         summary = run(Job(record.run_id, config, spark, storage, tables, Progress(terminal()), dry_run))
         record.counts = summary.counts
         record.outcome = "DONE"
@@ -136,7 +146,7 @@ def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool
         else:
             _fail(name, said, 1)
     finally:
-        if not dry_run:
+        if recorded:
             record.ended_at = datetime.now(UTC).isoformat()
             record.seconds = round(time.monotonic() - started, 3)
             record.versions_after = tables.versions()

@@ -15,7 +15,10 @@ from dflib.storage import Storage
 
 @dataclass
 class Run:
-    """The record of one run of a job; written when it ends, whichever way."""
+    """The record of one run of a job; written when it begins, and again when it ends, whichever way.
+
+    ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING.
+    """
 
     run_id: str
     job: str

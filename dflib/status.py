@@ -1,0 +1,109 @@
+"""How far everything is: what runs, what is done of what, what failed, and when it will be over."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from dflib import uris
+from dflib.config import Config
+from dflib.extraction import plan
+from dflib.extraction.extractor import extractor_id
+from dflib.storage import Storage
+from dflib.tables import current
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, MODELS, PREDICTIONS, VIDEOS
+from dflib.tables.store import Tables
+
+LAST = 5
+"""Runs that ended, as many as are told."""
+
+
+@dataclass(frozen=True)
+class Extracting:
+    """Videos by one extractor: all, done, failed by reason, and to do."""
+
+    extractor: str
+    total: int
+    done: int
+    failed: dict[str, int]
+    to_do: int
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Faces by one model: those that count, and those with a prediction."""
+
+    model_id: str
+    faces: int
+    scored: int
+
+
+def text(tables: Tables, storage: Storage, config: Config, now: datetime | None = None) -> str:
+    """The whole of it, as lines for a terminal."""
+    now = now or datetime.now(UTC)
+    found = extracting(tables, config)
+    records = runs(storage, config.tables.root)
+    failed = ", ".join(f"{reason} {count}" for reason, count in sorted(found.failed.items()))
+    lines = [
+        f"videos     {found.total:,}",
+        f"extracted  {found.done:,} by {found.extractor}, {sum(found.failed.values()):,} failed"
+        f"{f' ({failed})' if failed else ''}, {found.to_do:,} to do",
+    ]
+    lines += [f"scored     {one.scored:,} of {one.faces:,} faces by {one.model_id}" for one in scoring(tables)]
+    for record in records:
+        if record["outcome"] == "RUNNING":
+            lines.append(f"running    {record['run_id']}: {_so_far(tables, record, found, now)}")
+    ended = [record for record in records if record["outcome"] != "RUNNING"]
+    for record in ended[-LAST:]:
+        error = f": {record['error'].splitlines()[0]}" if record.get("error") else ""
+        lines.append(f"ended      {record['run_id']}: {record['outcome']} after {record['seconds']:.0f} s{error}")
+    return "\n".join(lines)
+
+
+def extracting(tables: Tables, config: Config) -> Extracting:
+    """What the ledger says of the configured extractor."""
+    extractor = extractor_id(config)
+    videos, ledger = tables.read(VIDEOS), tables.read(EXTRACTIONS)
+    to_do = plan.pending(videos, ledger, tables.read(CHUNKS), extractor, config.extract.max_tries).count()
+    own = ledger.where(F.col("extractor") == extractor).groupBy("outcome", "reason").count().collect()
+    return Extracting(
+        extractor,
+        videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count(),
+        sum(row["count"] for row in own if row["outcome"] == "DONE"),
+        {row["reason"]: row["count"] for row in own if row["outcome"] == "FAILED"},
+        to_do,
+    )
+
+
+def scoring(tables: Tables) -> list[Scoring]:
+    """How many faces each model has scored."""
+    counting = current.faces(tables.read(FACES), tables.read(EXTRACTIONS), tables.read(VIDEOS)).select("face_id")
+    done = tables.read(PREDICTIONS).select("face_id", "model_id").join(counting, "face_id", "left_semi")
+    scored = {row["model_id"]: row["count"] for row in done.groupBy("model_id").count().collect()}
+    names = [row["model_id"] for row in tables.read(MODELS).select("model_id").orderBy("model_id").collect()]
+    faces = counting.count() if names else 0
+    return [Scoring(name, faces, scored.get(name, 0)) for name in names]
+
+
+def runs(storage: Storage, root: str) -> list[dict[str, Any]]:
+    """The records of all runs, oldest first."""
+    entries = [entry.uri for entry in storage.list_files(uris.join(root, "runs")) if entry.uri.endswith(".json")]
+    return [json.loads(storage.read(uri)) for uri in sorted(entries)]
+
+
+def _so_far(tables: Tables, record: dict[str, Any], found: Extracting, now: datetime) -> str:
+    started = datetime.fromisoformat(record["started_at"])
+    since = f"since {started:%Y-%m-%d %H:%M:%S} UTC (or it was killed)"
+    if record["job"] != "extract":
+        return since
+    own = tables.read(EXTRACTIONS).where(F.col("run_id") == record["run_id"])
+    row = own.agg(F.count(F.lit(1)).alias("videos"), F.max("extracted_at").alias("last")).first()
+    assert row is not None
+    if not row["videos"]:
+        return f"{since}; no wave of it is done yet"
+    seconds = max(1.0, (row["last"].replace(tzinfo=UTC) - started).total_seconds())
+    rate = row["videos"] / seconds
+    over = now + timedelta(seconds=found.to_do / rate)
+    return f"{since}; {row['videos']:,} videos, {rate:.1f} a second; over at about {over:%Y-%m-%d %H:%M} UTC"
