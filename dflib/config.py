@@ -340,6 +340,18 @@ class Export(Section):
     """submission: a rule's full name, or its first word; the first of ``report.rules`` when left out."""
 
 
+class Plan(Section):
+    """The cluster that ``plan`` reckons for."""
+
+    cores: Positive
+    task_cores: Positive
+    """Cores that Spark gives to one task (``spark.task.cpus``)."""
+    gpus: Annotated[int, Field(ge=0)]
+    core_hour: Annotated[float, Field(ge=0)] | None
+    """Price of a core for an hour."""
+    gpu_hour: Annotated[float, Field(ge=0)] | None
+
+
 class Config(Section):
     sources: Sources
     s3: S3
@@ -357,6 +369,7 @@ class Config(Section):
     score: Score
     report: Report
     export: Export
+    plan: Plan
 
     def digest(self) -> str:
         """Hash of the whole configuration, 12 hex digits, for the run record."""
