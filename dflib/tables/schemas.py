@@ -309,13 +309,13 @@ SPLITS = Table(
 
 TASKS = Table(
     "tasks",
-    "Each task of extract and score: where it ran, on what, and what it did",
+    "Each task of extract, train and score: where it ran, on what, and what it did",
     ("run_id", "wave", "task", "attempt"),
     pa.schema(
         [
             _column("run_id", pa.string(), "as in runs", null=False),
-            _column("job", pa.string(), "extract or score", null=False),
-            _column("wave", pa.int32(), "wave of the run, from 0", null=False),
+            _column("job", pa.string(), "extract, train or score", null=False),
+            _column("wave", pa.int32(), "wave of extract, or start of train, from 0", null=False),
             _column("task", pa.int32(), "partition, from 0", null=False),
             _column("attempt", pa.int32(), "from 0", null=False),
             _column("host", pa.string(), "machine", null=False),
@@ -328,8 +328,8 @@ TASKS = Table(
             _column("seconds", pa.float64(), "wall clock", null=False),
             _column("cpu_seconds", pa.float64(), "of the Python worker", null=False),
             _column("peak_bytes", pa.int64(), "largest resident memory of the worker so far"),
-            _column("videos", pa.int64(), "videos done, or whose faces were scored", null=False),
-            _column("faces", pa.int64(), "faces found or scored", null=False),
+            _column("videos", pa.int64(), "videos done, or whose faces were scored; train: 0", null=False),
+            _column("faces", pa.int64(), "faces found, trained on or scored", null=False),
             _column("bytes_read", pa.int64(), "extract: bytes of videos read from storage"),
             _column("requests", pa.int64(), "extract: storage requests"),
             _column("decode_seconds", pa.float64(), "extract: CPU seconds of demuxing and decoding"),
