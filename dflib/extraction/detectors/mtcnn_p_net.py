@@ -34,7 +34,7 @@ def rearranged(p_net: Any) -> Callable[[Any], tuple[Any, Any]]:
     kernel2, bias2 = weights["conv2"]
     kernel3, bias3 = weights["conv3"]
     (to_offsets, offsets_bias), (to_classes, classes_bias) = weights["conv4-1"], weights["conv4-2"]
-    heads = np.concatenate([to_offsets, to_classes], axis=-1)[0, 0]
+    heads = np.concatenate([to_offsets, to_classes], axis=-1)
     heads_bias = np.concatenate([offsets_bias, classes_bias])
 
     def conv(pictures: Any, kernel: Any, bias: Any) -> Any:
@@ -57,8 +57,9 @@ def rearranged(p_net: Any) -> Callable[[Any], tuple[Any, Any]]:
         )
         maps = prelu(conv(maps, kernel2[:, :, order], bias2), slopes2)
         maps = conv(maps, kernel3, bias3)
-        given = tf.matmul(maps, heads * slopes3[:, None])
-        given += tf.matmul(tf.nn.relu(maps), heads * (1 - slopes3)[:, None]) + heads_bias
+        # As convolutions: a product of matrices crashes in oneDNN where several pictures give one row of cells.
+        given = conv(maps, heads * slopes3[:, None], heads_bias)
+        given += tf.nn.conv2d(tf.nn.relu(maps), heads * (1 - slopes3)[:, None], 1, "VALID")
         return given[..., :4], tf.nn.softmax(given[..., 4:])[..., 1]
 
     return network
