@@ -149,7 +149,7 @@ def fit(spec: Spec, say: Any) -> None:
             say(asdict(row))
             self.model.stop_training = state.finished(train)
 
-    steps = None
+    steps = judging = None
     if spec.workers == 1:
         given, judged = feeds["train"].train(train.batch, train.augment), feeds["validation"].judge(train.batch)
     else:
@@ -160,12 +160,14 @@ def fit(spec: Spec, say: Any) -> None:
             lambda context: feeds["train"].train(own, train.augment, repeat=True)
         )
         judged = strategy.distribute_datasets_from_function(lambda context: feeds["validation"].judge(own))
+        judging = -(-spec.rows["validation"] // (own * strategy.num_replicas_in_sync // spec.workers))
     if not state.finished(train):
         try:
             model.fit(
                 given,
                 validation_data=judged,
                 steps_per_epoch=steps,
+                validation_steps=judging,
                 initial_epoch=done,
                 epochs=train.epochs,
                 callbacks=[Keeper()],

@@ -10,7 +10,15 @@ import pytest
 from dflib.models import networks
 from tests.jobs.places import Place
 
+SMALL = ("spark.cores.max=8", "spark.executor.memory=700m")
+QUICK = "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cluster")]
+
+
+def on(master: str) -> tuple[str, ...]:
+    """Options for spark-submit: four executors of two cores and one GPU each."""
+    return ("--", "--master", master, *(part for conf in (*SMALL, QUICK) for part in ("--conf", conf)))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +44,7 @@ def places(demo_data: Path, weights: Path, master: str, tmp_path_factory: pytest
     )
     shutil.copytree(root / "local", root / "cluster")
     cluster = Place(root / "cluster", env="standalone", settings=["sampling.frames=even:4", "tables.metastore=none"])
-    options = ("--", "--master", master, "--conf", "spark.cores.max=8", "--conf", "spark.executor.memory=700m")
+    options = on(master)
     for job in ("extract", "score", "report"):
         local.submit(job)
         cluster.submit(job, options=options)
@@ -77,7 +85,7 @@ def test_no_gpu_is_used_by_two_tasks_at_once(places: dict[str, Place], job: str)
 
 def test_required_gpus_that_are_not_there_end_the_job(places: dict[str, Place], master: str) -> None:
     cluster = places["cluster"]
-    options = ("--", "--master", master, "--conf", "spark.cores.max=8", "--conf", "spark.executor.memory=700m")
+    options = on(master)
     done = cluster.submit("score", "cluster.gpu=required", "score.model=m", options=options)
     assert "nothing to do" in done.stdout
     failed = cluster.submit("extract", "cluster.gpu=required", "sampling.frames=even:3", options=options, code=1)
