@@ -13,7 +13,6 @@ import io
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.extract import machine
 from dflib import conf_files
 
 MEGABYTE = 1 << 20
@@ -136,9 +136,8 @@ def main() -> int:
         )
         print(f"{name:28}" + "".join(f"{figure:8}" for figure in figures))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
     sizes = {"ten_minutes": len(ten_minutes), "3840x2160": len(large)}
-    arguments.out.write_text(json.dumps({"machine": machine, "bytes": sizes, "parts": parts}, indent=2) + "\n")
+    arguments.out.write_text(json.dumps({"machine": machine(), "bytes": sizes, "parts": parts}, indent=2) + "\n")
     return 0
 
 

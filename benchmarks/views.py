@@ -24,7 +24,6 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import av
-import cv2
 import numpy as np
 
 from dflib import conf_files, config
@@ -111,10 +110,10 @@ def before_jpeg(face: Face, crop: crops.Crop) -> np.ndarray:
     """The crop as it went into the JPEG."""
     left, top = int(crop.x), int(crop.y)
     right, bottom = left + round(crop.width / crop.scale), top + round(crop.height / crop.scale)
-    region = np.ascontiguousarray(face.frame.rgb[top:bottom, left:right])
     if crop.scale == 1:
-        return region
-    return np.asarray(cv2.resize(region, (crop.width, crop.height), interpolation=cv2.INTER_AREA))
+        return face.frame.region(left, top, right, bottom)
+    right, bottom = min(right + (right & 1), face.frame.width), min(bottom + (bottom & 1), face.frame.height)
+    return face.frame.region(left, top, right, bottom, (crop.width, crop.height))
 
 
 class Scorer:

@@ -4,8 +4,7 @@ import pytest
 
 from tests.jobs.places import DemoRun
 
-# One group: the run is made once, by the worker that gets them.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo_run")]
+pytestmark = pytest.mark.e2e
 
 
 def test_every_video_of_the_truth_is_in_the_tables_with_its_label(demo_run: DemoRun) -> None:

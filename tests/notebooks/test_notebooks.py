@@ -20,7 +20,6 @@ def test_it_is_committed_without_output(path: Path) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("demo_run")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, demo_run: DemoRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DFLIB_TABLES", str(demo_run.root / "tables"))
