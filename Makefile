@@ -44,7 +44,7 @@ lint: setup ## ruff, and mypy --strict on dflib and jobs
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-setup: tools $(VENV)/.installed $(JARS)/.installed ## the environment and the Delta jars, once
+setup: tools $(VENV)/.installed $(JARS)/.installed ## the environment and the jars, once
 
 tools:
 	@conf/check-tools.sh
@@ -56,13 +56,10 @@ $(VENV)/.installed: setup.py constraints.txt
 	@$(PY) -m pip check
 	@touch $@
 
-$(JARS)/.installed: $(VENV)/.installed
-	@echo "fetching the Delta jars into $(JARS)"
-	@printf 'print("fetched")\n' > $(JARS).noop.py
-	@log=$$(PYSPARK_PYTHON=$(abspath $(PY)) $(VENV)/bin/spark-submit --conf spark.jars.ivy=$(abspath $(JARS)) \
-	  --packages io.delta:delta-spark_2.13:4.0.1 $(JARS).noop.py 2>&1) || { echo "$$log" >&2; rm -f $(JARS).noop.py; exit 1; }
-	@rm -f $(JARS).noop.py
-	@ls $(JARS)/jars/*delta-spark*.jar >/dev/null
+$(JARS)/.installed: $(VENV)/.installed conf/fetch-jars.sh
+	@echo "fetching the jars of Delta, S3 and PostgreSQL into $(JARS)"
+	@mkdir -p $(JARS)
+	@conf/fetch-jars.sh $(JARS) $(VENV)/bin/spark-submit $(abspath $(PY))
 	@conf/archive-classes.sh $(JARS)
 	@touch $@
 

