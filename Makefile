@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
 
-.PHONY: help demo controls test test-fast test-spark test-e2e lint setup tools clean
+.PHONY: help demo controls test test-fast test-spark test-e2e test-cluster lint setup tools clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -31,13 +31,16 @@ controls: setup ## trains two controls on the demo, labels shuffled and face bla
 test: setup lint test-fast test-spark test-e2e ## all tests, cheapest first
 
 test-fast: setup ## tests that start no Spark
-	$(PY) -m pytest -q -n 2 -m "not spark and not e2e"
+	$(PY) -m pytest -q -n 2 -m "not spark and not e2e and not cluster"
 
 test-spark: setup ## tests on a Spark session of their own
 	$(PY) -m pytest -q -n 2 --dist loadfile --durations=5 -m "spark and not e2e"
 
 test-e2e: setup ## the real jobs through spark-submit.sh
 	$(PY) -m pytest -q -n 2 --dist loadgroup --durations=12 -m e2e
+
+test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start; not part of make test
+	$(PY) -m pytest -q --durations=12 -m cluster
 
 lint: setup ## ruff, and mypy --strict on dflib and jobs
 	$(PY) -m ruff check .

@@ -7,6 +7,7 @@ python -m benchmarks.readme_figures --write    # puts it into the README
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,14 @@ def cost(measured: dict[str, Any]) -> list[str]:
             f"{face} | {found['peak_bytes'] / 1e6:.0f} |"
         )
     machine, ours = measured["machine"], measured["variants"]["ours"]
+    counted = Counter(f"{clip['width']}x{clip['height']}" for clip in measured["clips"])
+    sizes = ", ".join(f"{number} of {size}" for size, number in counted.most_common())
     lines += [
         "",
-        f"{len(measured['clips'])} clips of the challenge (10 s, 300 frames, 1080p), 20 frames of each, one thread, a "
-        f"process a way, the ways in turn, {measured['repeats']} repeats; {machine['cpu']}, {machine['cores']} cores, "
-        f"{measured['date']}. Start-up is apart: {ours['startup_cpu']:.1f} s of CPU once a worker.",
+        f"{len(measured['clips'])} clips of the challenge (10 s, 300 frames; {sizes}), 20 frames of each, one thread, "
+        f"a process a way, the ways in turn, {measured['repeats']} repeats; {machine['cpu']}, {machine['cores']} "
+        f"cores, {measured['date']}, dflib {machine['dflib']}. Start-up is apart: {ours['startup_cpu']:.1f} s of CPU "
+        "once a worker.",
     ]
     return lines
 

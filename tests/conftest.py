@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | Non
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A session with the settings of ``conf/spark/local.conf``, on two cores."""
+    """A session with the settings of ``conf/spark/local.conf``, but for those that only pay on large tables."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
     properties = HOME / "conf" / "spark" / "local.conf"
     options = java_options(properties, HOME / "conf")

@@ -119,7 +119,7 @@ class Frame:
         cut.colorspace, cut.color_range = self.picture.colorspace, self.picture.color_range
         if size is None:
             return self._displayed(cut)[top - y : bottom - y, left - x : right - x]
-        # A third of the time of first making it RGB.
+        # An eighth of the time of first making it RGB.
         return self._displayed(cut.reformat(*size, format="rgb24", interpolation="AREA", threads=1))
 
     @property

@@ -41,10 +41,10 @@ PIXELS_AT_ONCE = 4 << 20
 """Pixels of the pictures that go through the networks together (one picture may have more)."""
 
 PIXELS_A_LEVEL = 192 << 10
-"""Of them, those that P-Net sees at once: its maps are some 16 times as large and should stay in a CPU's caches."""
+"""Of them, those that P-Net sees at once: its maps take some 64 bytes a pixel and should stay in a CPU's caches."""
 
 BOXES_AT_ONCE = 256
-"""Boxes that R-Net and O-Net see at once: some 0.3 MB each."""
+"""Boxes that R-Net and O-Net see at once: O-Net's maps take some 0.3 MB each, as reckoned from their shapes."""
 
 AROUND = 2.0
 """Side of the square in which an expected face is looked for, in sides of its box: it may have moved by half of one."""

@@ -1,4 +1,4 @@
-"""P-Net of the mtcnn package, its sums in another order: a quarter less time for the same offsets and confidence.
+"""P-Net of the mtcnn package, its sums in another order: an eighth less time for the same offsets and confidence.
 
 P-Net sees every pixel of a pyramid, with few channels, so most of its time goes into carrying maps through memory.
 Two identities leave out most of the passes over the large ones.  With prelu(x) = max(x, 0) + a min(x, 0), a a channel:
