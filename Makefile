@@ -42,10 +42,11 @@ test-e2e: setup ## the real jobs through spark-submit.sh
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
 
-lint: setup ## ruff, and mypy --strict on dflib and jobs
+lint: setup ## ruff, mypy --strict on dflib and jobs, and hadolint
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/hadolint conf/Dockerfile
 
 setup: tools $(VENV)/.installed $(JARS)/.installed ## the environment and the jars, once
 
@@ -65,6 +66,9 @@ $(JARS)/.installed: $(VENV)/.installed conf/fetch-jars.sh
 	@conf/fetch-jars.sh $(JARS) $(VENV)/bin/spark-submit $(abspath $(PY))
 	@conf/archive-classes.sh $(JARS)
 	@touch $@
+
+environment.tar.gz: setup ## the Python environment as an archive for executors that have none (spark.archives)
+	$(VENV)/bin/venv-pack --prefix $(VENV) --output $@ --force --compress-level 1
 
 clean: ## what the jobs, the demo and the tools made; the environment stays
 	rm -rf out build .pytest_cache .mypy_cache .ruff_cache

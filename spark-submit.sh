@@ -39,8 +39,11 @@ fi
 
 export DFLIB_JARS=$jars PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
 if [ "$job" = sql ]; then check=(-m dflib.job); else check=("$script"); fi
-settings=$("$python" "${check[@]}" --check --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
+settings=$("$python" "${check[@]}" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
 mapfile -t settings <<<"$settings"
+# Last comes what the driver is told: it needs no file of this machine.
+application=${settings[-1]}; unset 'settings[-1]'
+case $application in '{'*) ;; *) printf '%s\n' "${settings[@]}" "$application"; exit 0 ;; esac  # --help
 
 # What the driver needs; executors get the same through spark.executorEnv of the properties file or the shell.
 export SPARK_HOME PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
@@ -57,4 +60,4 @@ if [ "$job" = sql ]; then
 fi
 package=$("$python" -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
 exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"} \
-  "$script" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"}
+  "$script" --application "$application"

@@ -265,6 +265,11 @@ class Train(Section):
     loss: Literal["binary_crossentropy", "mean_squared_error"]
     batch: Positive
     """Global batch over all GPUs of all workers."""
+    accumulate: Positive
+    """Parts of a batch that go through the network one after another, for batches larger than a GPU's memory; the
+    gradients are those of the whole batch, batch normalisation sees a part at a time."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
+    """What the network computes in; weights are float32. float16 is for GPUs from Volta on, bfloat16 from Ampere on."""
     workers: Positive
     """Processes that train together, each a task of Spark; 1: one in the driver's place."""
     max_restarts: Annotated[int, Field(ge=0)]

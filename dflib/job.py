@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from dflib import conf_files
 from dflib.cluster import failure, session
-from dflib.config import Config
+from dflib.config import Config, Section
 from dflib.errors import ConfigError, DflibError
 from dflib.progress import Progress, terminal
 from dflib.runs import Run, code_version, new_run_id
@@ -57,6 +57,14 @@ class Summary:
     text: str = ""
 
 
+class Application(Section):
+    """What travels to the driver as its one argument, wherever that runs: it needs no file of the one who submits."""
+
+    config: Config
+    code_version: str
+    dry_run: bool
+
+
 def nothing_to_check(config: Config) -> None:
     """For jobs that can use any valid configuration."""
 
@@ -69,6 +77,9 @@ def main(
 ) -> None:
     """Runs a job from the command line and exits.
 
+    There are two ways to be called.  With the options that people give, it prints what spark-submit needs, a line an
+    argument, and last the argument for the second way (``--application``), which runs the job on Spark.
+
     Args:
         name: the job's name.
         run: does the work; honours ``Job.dry_run``.
@@ -78,16 +89,16 @@ def main(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     arguments = _parser(name).parse_args()
+    if arguments.application is not None:
+        sys.exit(_run(name, run, Application.model_validate_json(arguments.application), recorded))
     try:
         config = conf_files.load(arguments.conf_dir, arguments.env, arguments.set)
         check(config)
         submit = session.submit_arguments(config, arguments.conf_dir, arguments.env)
     except ConfigError as error:
         sys.exit(_fail(name, error, 2))
-    if arguments.check:
-        print("\n".join(submit))
-        return
-    sys.exit(_run(name, run, config, arguments.dry_run, recorded and not arguments.dry_run))
+    application = Application(config=config, code_version=code_version(), dry_run=arguments.dry_run)
+    print("\n".join([*submit, application.model_dump_json()]))
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
@@ -103,16 +114,18 @@ def _parser(name: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--dry-run", action="store_true", help="says what would be done and does nothing")
     parser.add_argument("--conf-dir", type=Path, default=Path(__file__).parent.parent / "conf", help=argparse.SUPPRESS)
-    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--application", help=argparse.SUPPRESS)
     return parser
 
 
-def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool, recorded: bool) -> int:
+def _run(name: str, run: Callable[[Job], Summary], application: Application, recorded: bool) -> int:
+    config, dry_run = application.config, application.dry_run
+    recorded = recorded and not dry_run
     record = Run(
         run_id=new_run_id(name),
         job=name,
         config_digest=config.digest(),
-        code_version=code_version(),
+        code_version=application.code_version,
         started_at=datetime.now(UTC).isoformat(),
         config=config.model_dump(mode="json"),
     )

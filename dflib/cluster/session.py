@@ -63,8 +63,9 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
     if found is None:
         raise ConfigError(f"--env {env}: none of {', '.join(map(str, files))} exists; write one of them")
     arguments = ["--properties-file", str(found)]
-    if not read_properties(found).get("spark.master", "local").startswith("local"):
-        # Executors have no folder of jars of their own: they get them from the driver.
+    read = read_properties(found)
+    if not read.get("spark.master", "local").startswith("local") and "spark.executor.extraClassPath" not in read:
+        # Executors that have no folder of jars of their own get them from the driver.
         arguments += ["--jars", ",".join(sorted(map(str, Path(os.environ["DFLIB_JARS"]).glob("*.jar"))))]
     for key, value in {**metastore_conf(config), **java_options(found, conf_dir)}.items():
         arguments += ["--conf", f"{key}={value}"]
@@ -73,12 +74,14 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
 
 def java_options(properties: Path, conf_dir: Path) -> dict[str, str]:
     """The driver's Java options: those of the properties file and of DFLIB_JAVA_OPTIONS, and quiet logs."""
-    options = [
-        read_properties(properties).get("spark.driver.extraJavaOptions", ""),
-        os.environ.get("DFLIB_JAVA_OPTIONS", ""),
-        f"-Dlog4j2.configurationFile=file:{conf_dir}/log4j2.properties",
-        "-Dderby.stream.error.file=/dev/null",
-    ]
+    read = read_properties(properties)
+    options = [read.get("spark.driver.extraJavaOptions", ""), "-Dderby.stream.error.file=/dev/null"]
+    if read.get("spark.submit.deployMode") != "cluster":
+        # Files of this machine: the driver runs here.
+        options += [
+            os.environ.get("DFLIB_JAVA_OPTIONS", ""),
+            f"-Dlog4j2.configurationFile=file:{conf_dir}/log4j2.properties",
+        ]
     return {"spark.driver.extraJavaOptions": " ".join(filter(None, options))}
 
 

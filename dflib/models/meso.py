@@ -23,5 +23,6 @@ def meso4(size: int) -> Any:
         x = layers.MaxPooling2D(pool, padding="same")(x)
     x = layers.Dropout(0.5)(layers.Flatten()(x))
     x = layers.LeakyReLU(0.1)(layers.Dense(16)(x))
-    x = layers.Dense(1, activation="sigmoid")(layers.Dropout(0.5)(x))
+    # Whatever the layers before it compute in.
+    x = layers.Dense(1, activation="sigmoid", dtype="float32")(layers.Dropout(0.5)(x))
     return tensorflow().keras.Model(faces, x, name="meso4")

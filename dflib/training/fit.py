@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from dflib.config import Train
 from dflib.errors import ClusterError, DflibError, TrainingError
 from dflib.storage import Storage
+from dflib.training.accumulate import in_parts
 from dflib.training.feed import Feed, Part
 from dflib.training.launch import Epoch, Spec
 
@@ -103,17 +104,18 @@ def fit(spec: Spec, say: Any) -> None:
     for feed in feeds.values():
         feed.check()
     backbone = Path(spec.backbone) if spec.backbone else None
+    tf_keras.mixed_precision.set_global_policy(train.precision)
     with strategy.scope():
-        model = networks.build(train.network, train.view.size, backbone)
-        optimizer = tf_keras.optimizers.Adam(train.optimizer_rate)
+        model = in_parts(networks.build(train.network, train.view.size, backbone), train.accumulate)
         model.compile(
-            optimizer=optimizer,
+            optimizer=tf_keras.optimizers.Adam(train.optimizer_rate),
             loss=train.loss,
             metrics=[tf_keras.metrics.BinaryAccuracy(name="accuracy")],
             weighted_metrics=[],
         )
-        optimizer.build(model.trainable_variables)
-        checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
+        # Of the model: for float16 it is one that scales the loss.
+        model.optimizer.build(model.trainable_variables)
+        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
         if done:
             checkpoint.read(str(folder / f"checkpoint-{done}")).assert_existing_objects_matched()
     if not (folder / "examples.npz").is_file():
@@ -178,7 +180,8 @@ def fit(spec: Spec, say: Any) -> None:
             if problem is not None:
                 raise problem from None
             raise
-    # Outside the strategy: what is saved knows of no workers.
+    # Outside the strategy and in float32: what is saved knows of neither.
+    tf_keras.mixed_precision.set_global_policy("float32")
     model = networks.build(train.network, train.view.size, backbone)
     model.load_weights(folder / f"best-{state.best}.h5")
     saved.save(model, folder / "saved_model", train.view.size, positive="fake")

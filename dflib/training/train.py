@@ -28,6 +28,9 @@ NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "work
 """Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash; how
 many workers share a batch changes the last bits only."""
 
+CAME_LATER = {"accumulate": 1, "precision": "float32"}
+"""Settings left out of the hash while they have the value that all had before they came: names stay as they were."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -96,7 +99,11 @@ def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False
     decided_by = {
         "training_set": chosen.set_id,
         "backbone_sha256": backbone,
-        "train": {name: value for name, value in train.model_dump().items() if name not in NOT_DECIDING},
+        "train": {
+            name: value
+            for name, value in train.model_dump().items()
+            if name not in NOT_DECIDING and CAME_LATER.get(name) != value
+        },
     }
     model_id = train.name or f"{train.network}-{digest(decided_by)[:8]}"
     done = _is_there(tables, model_id, decided_by)

@@ -1,7 +1,6 @@
 """The jobs on a standalone cluster give what they give on one machine, each task on the GPU that it was given."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest

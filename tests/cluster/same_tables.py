@@ -1,0 +1,27 @@
+"""Comparing what two places hold."""
+
+import pandas as pd
+
+from tests.jobs.places import Place
+
+VOLATILE = ("run_id", "extracted_at", "decode_seconds", "detect_seconds", "judged_at", "scored_at", "bytes_read")
+VOLATILE += ("requests",)
+KEYS = {
+    "extractions": ["video_id"],
+    "frames": ["video_id", "frame_index"],
+    "faces": ["face_id"],
+    "predictions": ["face_id", "model_id"],
+    "verdicts": ["video_id", "rule"],
+}
+
+
+def assert_same_tables(one: Place, other: Place, *names: str) -> None:
+    """Row by row, numbers within 1e-6; what tells of the run itself is left out. No key stands twice."""
+    for name in names:
+        frames = []
+        for place in (one, other):
+            frame = place.table(name).drop(columns=list(VOLATILE), errors="ignore")
+            assert not frame.duplicated(KEYS[name]).any(), f"{name} of {place.root}: a key stands twice"
+            frames.append(frame.sort_values(KEYS[name]).reset_index(drop=True))
+        assert len(frames[0]) > 10
+        pd.testing.assert_frame_equal(*frames, check_exact=False, rtol=0, atol=1e-6)
