@@ -1,12 +1,19 @@
-"""What extract will take on a cluster, reckoned from the tasks of a run that was.
+"""What extract will take on a cluster, learnt from a run of it on a part: 1 % of the chunks will do.
 
-The method.  A video costs CPU seconds a + k·bytes (least squares over the ledger's rows); a task takes that times the
-ratio of its wall clock to its CPU time; a run takes its fixed cost (start of Spark, planning, writing, loading the
-networks: all that is not in tasks) and the tasks' seconds shared by the slots.  What the ledger does not know yet (how
-many frames and faces there are) is taken to be as it was, a video.
+The method.  The run's record and its rows of ``tasks`` and ``extractions`` part its wall clock into
+
+- start: from its beginning to its first task; and warm-up: what the first task of a worker takes more than the others
+  (TensorFlow, the networks).  Both are paid once, whatever there is to do.
+- work: ``stretch`` x (a + k x bytes) seconds a video in a task; a and k by least squares over the videos' decoding and
+  detecting, stretch what tasks take by the clock beside that.  It is shared by the slots.
+- writing: from a wave's last task to the next wave's first, or to the end; in proportion to the videos.
+
+The last tasks of a wave leave slots idle: half a task's time a wave.  How many faces there are is taken to be as it
+was, and so is the machine: learn on the kind of machine that will do the rest.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -22,46 +29,75 @@ from dflib.tables.store import Tables
 
 
 @dataclass(frozen=True)
-class Sizing:
-    """What was learnt and what follows.
+class Learnt:
+    """What a run tells of its kind; all times in seconds.
 
     Attributes:
-        run_id: the run that was learnt from: the largest one.
-        videos, tasks: of it.
-        fixed: seconds of it outside tasks.
-        a, k: CPU seconds a video and a byte.
-        stretch: seconds of the wall clock for a CPU second.
-        error: of the seconds of half its tasks, foretold from the other half, as a share.
-        to_do, bytes: videos to extract and their bytes.
-        task_seconds: what their tasks will take, in all.
-        slots: tasks at once.
-        wall: seconds.
-        faces: as many as will be found.
-        cost: in the unit of the prices; None without prices.
+        run_id: of the run.
+        videos, tasks, workers: of it.
+        start: before the first task.
+        warm_up: of a worker.
+        a, k: of decoding and detecting: a video, and a byte of it.
+        stretch: of a task by the clock, for one of these.
+        writing: a video.
+        faces: a video.
+        error: of half of its tasks, foretold from the other half, as a share; NaN with less than four.
     """
 
     run_id: str
     videos: int
     tasks: int
-    fixed: float
+    workers: int
+    start: float
+    warm_up: float
     a: float
     k: float
     stretch: float
+    writing: float
+    faces: float
     error: float
-    to_do: int
+
+    def work(self, videos: int, size: int) -> float:
+        """Seconds of tasks, in all, for some videos of ``size`` bytes together."""
+        return self.stretch * (self.a * videos + self.k * size)
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """What follows for the videos that are to be extracted.
+
+    Attributes:
+        learnt: from a run.
+        videos, bytes, waves, tasks: to do.
+        slots: tasks at once.
+        fixed: seconds paid whatever there is to do.
+        work: seconds of tasks, in all.
+        wall: seconds of the run.
+        faces: as many as will be found.
+        core_hours, gpu_hours: of the whole cluster, while the run lasts.
+        cost: in the unit of the prices; None without prices.
+    """
+
+    learnt: Learnt
+    videos: int
     bytes: int
-    task_seconds: float
+    waves: int
+    tasks: int
     slots: int
+    fixed: float
+    work: float
     wall: float
     faces: int
+    core_hours: float
+    gpu_hours: float
     cost: float | None
 
 
 def size(tables: Tables, storage: Storage, settings: config.Config) -> Sizing:
-    """Sizes the extraction of all videos that the configured extractor lacks.
+    """Sizes the extraction of all videos that the configured extractor lacks, on the cluster of section ``plan``.
 
     Raises:
-        TableError: no run of extract is there to learn from.
+        TableError: no whole run of extract is there to learn from.
         ConfigError: the number of cores is less than a task takes.
     """
     wish = settings.plan
@@ -69,54 +105,81 @@ def size(tables: Tables, storage: Storage, settings: config.Config) -> Sizing:
     if slots < 1:
         raise ConfigError(f"plan.cores={wish.cores} is less than plan.task_cores={wish.task_cores}")
     extractor = extractor_id(settings)
-    videos, ledger = tables.read(VIDEOS), tables.read(EXTRACTIONS)
-    sizes = videos.select("video_id", F.coalesce("length", "size").alias("bytes"))
-    own = ledger.where((F.col("extractor") == extractor) & (F.col("outcome") == "DONE")).join(sizes, "video_id")
-    runs = own.groupBy("run_id").count().orderBy(F.desc("count")).limit(1).collect()
-    if not runs:
+    learnt = learn(tables, storage, settings.tables.root, extractor)
+    lacking = plan.pending(
+        tables.read(VIDEOS), tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, settings.extract.max_tries
+    )
+    todo = plan.collect(lacking)
+    waves = list(plan.waves(todo, settings.extract.wave_videos))
+    tasks = sum(len(plan.tasks(wave, settings.extract.task_bytes, slots)) for wave in waves)
+    total = sum(video.bytes for video in todo)
+    work = learnt.work(len(todo), total)
+    fixed = learnt.start + learnt.warm_up
+    # A cluster that has more slots than there are tasks leaves the others idle.
+    busy = max(1, min(slots, tasks // max(1, len(waves))))
+    idle = len(waves) * work / max(1, tasks) / 2 if busy > 1 else 0.0
+    wall = fixed + work / busy + idle + learnt.writing * len(todo) if todo else 0.0
+    core_hours, gpu_hours = wall / 3600 * wish.cores, wall / 3600 * wish.gpus
+    cost = None
+    if wish.core_hour is not None or wish.gpu_hour is not None:
+        cost = core_hours * (wish.core_hour or 0) + gpu_hours * (wish.gpu_hour or 0)
+    faces = round(len(todo) * learnt.faces)
+    return Sizing(
+        learnt, len(todo), total, len(waves), tasks, slots, fixed, work, wall, faces, core_hours, gpu_hours, cost
+    )
+
+
+def learn(tables: Tables, storage: Storage, root: str, extractor: str) -> Learnt:
+    """What the largest whole run of extract by this extractor tells.
+
+    Raises:
+        TableError: there is none.
+    """
+    ledger = tables.read(EXTRACTIONS).where((F.col("extractor") == extractor) & (F.col("outcome") == "DONE"))
+    sizes = tables.read(VIDEOS).select("video_id", F.coalesce("length", "size").alias("bytes"))
+    records = {record["run_id"]: record for record in status.runs(storage, root) if record["outcome"] == "DONE"}
+    counted = [row for row in ledger.groupBy("run_id").count().collect() if row["run_id"] in records]
+    if not counted:
         raise TableError(
-            f"{tables.uri(EXTRACTIONS)}: {extractor} has extracted nothing yet; run extract on some of the chunks first"
+            f"{tables.uri(EXTRACTIONS)}: no whole run of extract by {extractor} is there to learn from; run extract "
+            "on some of the chunks first"
         )
-    run_id = runs[0]["run_id"]
-    record = next((one for one in status.runs(storage, settings.tables.root) if one["run_id"] == run_id), None)
-    tasks = tables.read(TASKS).where(F.col("run_id") == run_id).orderBy("wave", "task").collect()
-    if record is None or record["outcome"] != "DONE" or not tasks:
-        raise TableError(f"{tables.uri(TASKS)}: nothing is known of the tasks of {run_id}; let a run of extract end")
-    rows = own.where(F.col("run_id") == run_id).select("bytes", "decode_seconds", "detect_seconds", "faces").collect()
+    run_id = max(counted, key=lambda row: (row["count"], row["run_id"]))["run_id"]
+    tasks = [row.asDict() for row in tables.read(TASKS).where(F.col("run_id") == run_id).collect()]
+    if not tasks:
+        raise TableError(f"{tables.uri(TASKS)}: holds nothing of {run_id}; run extract on some more of the chunks")
+    rows = (
+        ledger.where(F.col("run_id") == run_id)
+        .join(sizes, "video_id")
+        .select("bytes", "decode_seconds", "detect_seconds", "faces")
+        .collect()
+    )
     a, k = _line(
         np.array([row["bytes"] for row in rows], float),
         np.array([(row["decode_seconds"] or 0) + (row["detect_seconds"] or 0) for row in rows]),
     )
-    seconds = np.array([task["seconds"] for task in tasks])
-    reckoned = np.array([a * task["videos"] + k * (task["bytes_read"] or 0) for task in tasks])
-    stretch = float(seconds.sum() / reckoned.sum())
-    used = len({(task["host"], task["worker"]) for task in tasks})
-    fixed = max(0.0, record["seconds"] - float(seconds.sum()) / used)
-    lacking = plan.pending(videos, ledger, tables.read(CHUNKS), extractor, settings.extract.max_tries)
-    todo = plan.collect(lacking)
-    total = sum(video.bytes for video in todo)
-    task_seconds = stretch * (a * len(todo) + k * total)
-    wall = fixed + task_seconds / slots
-    prices = (wish.core_hour, wish.gpu_hour)
-    cost = None
-    if any(price is not None for price in prices):
-        cost = wall / 3600 * (wish.cores * (wish.core_hour or 0) + wish.gpus * (wish.gpu_hour or 0))
-    return Sizing(
-        run_id,
-        len(rows),
-        len(tasks),
-        fixed,
-        a,
-        k,
-        stretch,
-        _held_back(reckoned, seconds),
-        len(todo),
-        total,
-        task_seconds,
-        slots,
-        wall,
-        round(len(todo) * sum(row["faces"] for row in rows) / len(rows)),
-        cost,
+    workers = {(task["host"], task["worker"]) for task in tasks}
+    first = _first_of_workers(tasks)
+    for task in tasks:
+        task["reckoned"] = a * task["videos"] + k * (task["bytes_read"] or 0)
+    # Where each worker had one task only, warm-up can't be told from work, and counts as such.
+    later = [task for number, task in enumerate(tasks) if number not in first] or tasks
+    stretch = _stretch(later)
+    more = [tasks[number]["seconds"] - stretch * tasks[number]["reckoned"] for number in first]
+    start, writing = _outside(tasks, records[run_id])
+    return Learnt(
+        run_id=run_id,
+        videos=len(rows),
+        tasks=len(tasks),
+        workers=len(workers),
+        start=start,
+        warm_up=max(0.0, float(np.mean(more))) if later is not tasks else 0.0,
+        a=a,
+        k=k,
+        stretch=stretch,
+        writing=writing / len(rows),
+        faces=sum(row["faces"] for row in rows) / len(rows),
+        error=_held_back(later),
     )
 
 
@@ -132,23 +195,56 @@ def _line(sizes: Any, seconds: Any) -> tuple[float, float]:
     return float(a), float(k)
 
 
-def _held_back(reckoned: Any, seconds: Any) -> float:
-    """Error of the second half of the tasks, foretold with what the first half took; NaN with one task."""
-    if len(seconds) < 2:
+def _first_of_workers(tasks: list[dict[str, Any]]) -> set[int]:
+    first: dict[tuple[str, int], int] = {}
+    for number in sorted(range(len(tasks)), key=lambda number: tasks[number]["started_at"]):
+        first.setdefault((tasks[number]["host"], tasks[number]["worker"]), number)
+    return set(first.values())
+
+
+def _stretch(tasks: list[dict[str, Any]]) -> float:
+    return float(sum(task["seconds"] for task in tasks) / sum(task["reckoned"] for task in tasks))
+
+
+def _outside(tasks: list[dict[str, Any]], record: dict[str, Any]) -> tuple[float, float]:
+    """Seconds before the first task, and those of writing: between waves and after the last."""
+    spans: dict[int, tuple[float, float]] = {}
+    for task in tasks:
+        begun = task["started_at"].timestamp()
+        ended = begun + task["seconds"]
+        low, high = spans.get(task["wave"], (begun, ended))
+        spans[task["wave"]] = (min(low, begun), max(high, ended))
+    begun = datetime.fromisoformat(record["started_at"]).timestamp()
+    start = min(low for low, _ in spans.values()) - begun
+    busy = sum(high - low for low, high in spans.values())
+    return max(0.0, start), max(0.0, record["seconds"] - start - busy)
+
+
+def _held_back(tasks: list[dict[str, Any]]) -> float:
+    if len(tasks) < 4:
         return float("nan")
-    stretch = seconds[::2].sum() / reckoned[::2].sum()
-    return float(abs(stretch * reckoned[1::2].sum() - seconds[1::2].sum()) / seconds[1::2].sum())
+    stretch, rest = _stretch(tasks[::2]), tasks[1::2]
+    took = sum(task["seconds"] for task in rest)
+    return float(abs(stretch * sum(task["reckoned"] for task in rest) - took) / took)
 
 
 def text(found: Sizing) -> str:
     """For a terminal."""
+    learnt = found.learnt
     cost = "" if found.cost is None else f", cost {found.cost:,.2f}"
-    hours = f"{found.task_seconds / 3600:,.2f} hours of tasks, {found.slots} at once: {found.wall / 60:,.1f} minutes"
-    lines = [
-        f"learnt from {found.run_id}: {found.videos:,} videos in {found.tasks:,} tasks",
-        f"  CPU: {found.a:.3f} s a video and {1e6 * found.k:.3f} s a MB; by the clock {found.stretch:.2f} times that",
-        f"  fixed cost {found.fixed:.0f} s; half of its tasks foretold from the other half: {found.error:.0%} off",
-        f"to extract: {found.to_do:,} videos, {found.bytes / 1e9:,.2f} GB to read, some {found.faces:,} faces",
-        f"  {hours}{cost}",
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"learnt from {learnt.run_id}: {learnt.videos:,} videos in {learnt.tasks:,} tasks of {learnt.workers:,} "
+            "workers",
+            f"  start {learnt.start:.0f} s, warm-up {learnt.warm_up:.1f} s; a video {learnt.a:.3f} s and "
+            f"{1e6 * learnt.k:.3f} s a MB, in a task {learnt.stretch:.2f} times that; writing "
+            f"{1000 * learnt.writing:.0f} ms a video",
+            "  half of its tasks foretold from the other half: "
+            + ("too few tasks to say" if np.isnan(learnt.error) else f"{learnt.error:.0%} off"),
+            f"to extract: {found.videos:,} videos, {found.bytes / 1e9:,.2f} GB to read, some {found.faces:,} faces, "
+            f"in {found.tasks:,} tasks",
+            f"  fixed {found.fixed:.0f} s, tasks {found.work / 3600:,.2f} hours, {found.slots:,} at once: "
+            f"{found.wall / 60:,.1f} minutes",
+            f"  {found.core_hours:,.1f} core-hours, {found.gpu_hours:,.1f} GPU-hours{cost}",
+        ]
+    )

@@ -103,7 +103,7 @@ def _so_far(tables: Tables, record: dict[str, Any], found: Extracting, now: date
     assert row is not None
     if not row["videos"]:
         return f"{since}; no wave of it is done yet"
-    seconds = max(1.0, (row["last"].replace(tzinfo=UTC) - started).total_seconds())
+    seconds = max(1.0, (row["last"].astimezone(UTC) - started).total_seconds())
     rate = row["videos"] / seconds
     over = now + timedelta(seconds=found.to_do / rate)
     return f"{since}; {row['videos']:,} videos, {rate:.1f} a second; over at about {over:%Y-%m-%d %H:%M} UTC"

@@ -6,7 +6,7 @@ from dflib.job import Job, Summary, main
 
 def run(job: Job) -> Summary:
     found = sizing.size(job.tables, job.storage, job.config)
-    return Summary(f"{found.wall / 60:,.1f} minutes for {found.to_do:,} videos", text=sizing.text(found))
+    return Summary(f"{found.wall / 60:,.1f} minutes for {found.videos:,} videos", text=sizing.text(found))
 
 
 if __name__ == "__main__":

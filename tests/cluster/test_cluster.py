@@ -5,19 +5,20 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from tests.cluster.conftest import Cluster
+from tests.cluster.conftest import SMALL
 from tests.cluster.same_tables import assert_same_tables
+from tests.cluster.standalone import Cluster
 from tests.jobs.places import Place
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def spread(copied: Callable[..., Place], cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def spread(copied: Callable[..., Place], options: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Place:
     """What the cluster makes."""
     place = copied(tmp_path_factory.mktemp("spread") / "place")
     for job in ("extract", "score", "report"):
-        place.submit(job, options=cluster.options())
+        place.submit(job, options=options)
     return place
 
 
@@ -40,12 +41,14 @@ def test_no_gpu_is_used_by_two_tasks_at_once(spread: Place, local: Place, job: s
     assert alone["gpu"].isna().all() and alone["faces"].sum() == tasks["faces"].sum() > 0
 
 
-def test_required_gpus_that_are_not_there_end_the_job(spread: Place, cluster: Cluster) -> None:
-    done = spread.submit("score", "cluster.gpu=required", "score.model=m", options=cluster.options())
+def test_required_gpus_that_are_not_there_end_the_job(
+    spread: Place, cluster: Cluster, options: tuple[str, ...]
+) -> None:
+    done = spread.submit("score", "cluster.gpu=required", "score.model=m", options=options)
     assert "nothing to do" in done.stdout
     other = ("cluster.gpu=required", "sampling.frames=even:3")
-    failed = spread.submit("extract", *other, options=cluster.options(), code=1)
+    failed = spread.submit("extract", *other, options=options, code=1)
     assert "cluster.gpu=required, but TensorFlow sees no GPU at address" in failed.stderr
-    bare = cluster.options("spark.executor.resource.gpu.amount=0")
+    bare = cluster.options(*SMALL, "spark.executor.resource.gpu.amount=0")
     refused = spread.submit("extract", *other, options=bare, code=2)
     assert "the executors have none" in refused.stderr and "conf/spark" in refused.stderr

@@ -9,8 +9,8 @@ import psutil
 import pytest
 from deltalake import DeltaTable
 
-from tests.cluster.conftest import Cluster
 from tests.cluster.same_tables import assert_same_tables
+from tests.cluster.standalone import Cluster
 from tests.jobs.places import Place
 
 pytestmark = pytest.mark.cluster
@@ -22,37 +22,44 @@ VICTIMS = ("executor", "python", "driver")
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_killed_in_the_middle(
-    victim: str, copied: Callable[..., Place], local: Place, cluster: Cluster, tmp_path: Path
+    victim: str,
+    copied: Callable[..., Place],
+    local: Place,
+    cluster: Cluster,
+    options: tuple[str, ...],
+    tmp_path: Path,
 ) -> None:
     place = copied(tmp_path / "place", f"extract.wave_videos={WAVE}")
     videos = set(place.table("videos")["video_id"])
 
     # In the second wave, when the first one is in the ledger.
-    done = run_and_kill(place, "extract", victim, cluster, lambda: len(rows(place, "extractions")) > 0)
+    done = run_and_kill(place, "extract", victim, cluster, options, lambda: len(rows(place, "extractions")) > 0)
     committed = rows(place, "extractions")
     assert not done or victim != "driver"
     assert done or 0 < len(committed) < len(videos)
-    place.submit("extract", options=cluster.options())
+    place.submit("extract", options=options)
     again = place.runs("extract")[-1]["counts"]
     assert again["videos"] == len(videos) - len(committed)
     read = local.table("extractions").set_index("video_id")["bytes_read"]
     assert again["bytes_read"] == read[sorted(videos - committed)].sum()
     assert_same_tables(place, local, "extractions", "frames", "faces")
 
-    done = run_and_kill(place, "score", victim, cluster, lambda: True)
+    done = run_and_kill(place, "score", victim, cluster, options, lambda: True)
     before = place.versions()
-    place.submit("score", options=cluster.options())
+    place.submit("score", options=options)
     again = place.runs("score")[-1]["counts"]
     assert again["predictions"] == (0 if done else len(place.table("faces")))
     assert (place.versions() == before) == done
     assert_same_tables(place, local, "predictions")
 
 
-def run_and_kill(place: Place, job: str, victim: str, cluster: Cluster, due: Callable[[], bool]) -> bool:
+def run_and_kill(
+    place: Place, job: str, victim: str, cluster: Cluster, options: tuple[str, ...], due: Callable[[], bool]
+) -> bool:
     """Runs a job on the cluster and kills a part of it once it is due and tasks are busy; whether it ended well."""
     with (place.root / f"{job}-{victim}.log").open("wb") as log:
         process = subprocess.Popen(
-            place.command(job, options=cluster.options()),
+            place.command(job, options=options),
             env=place.environment(),
             cwd=place.root,
             stdout=log,

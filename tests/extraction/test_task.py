@@ -65,7 +65,7 @@ def test_several_cores_give_the_rows_of_one(tmp_path: Path, config: Config, port
     videos.append(Planned("t/gone", f"file://{tmp_path}/gone.mp4", None, None, "file", None, 10, "x"))
 
     def rows(threads: int) -> list[dict[str, Any]]:
-        task = make_task([videos], "x", config, Storage(), Origin("run", "extract"), Ask("none", False), threads)
+        task = make_task([videos], "x", config, Storage(), Origin("run", "extract"), Ask("machine", False), threads)
         batches = list(task(iter([pa.RecordBatch.from_pydict({"id": [0]})])))
         *given, last = pa.Table.from_batches(batches).to_pylist()
         assert (last["task"]["videos"], last["task"]["device"]) == (5, "CPU:0")

@@ -1,0 +1,120 @@
+"""A Spark standalone cluster on this machine, from the pip installation of pyspark: a master and some workers."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pyspark
+
+HOME = Path(__file__).parent.parent.parent
+SPARK_HOME = Path(pyspark.__file__).parent
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster; its processes are children of this one."""
+
+    url: str
+
+    def options(self, *confs: str) -> tuple[str, ...]:
+        """For spark-submit."""
+        return ("--", "--master", self.url, *(part for conf in confs for part in ("--conf", conf)))
+
+    def executors(self) -> list[psutil.Process]:
+        """JVMs that run tasks."""
+        return _running("CoarseGrainedExecutorBackend")
+
+    def python_workers(self) -> list[psutil.Process]:
+        """Processes forked by the daemon of an executor, in which tasks run."""
+        found = _running("pyspark.daemon")
+        pids = {process.pid for process in found}
+        return [process for process in found if process.ppid() in pids]
+
+
+def _running(mark: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and any(mark in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+@contextlib.contextmanager
+def standalone(folder: Path, gpus: Mapping[str, str]) -> Iterator[Cluster]:
+    """A cluster whose processes have all ended after the block.
+
+    Args:
+        folder: for logs and the workers' files.
+        gpus: by a worker's name, addresses of GPUs that are only said to be there.
+    """
+    port, page = free_port(), free_port()
+    environment = {
+        **os.environ,
+        "SPARK_HOME": str(SPARK_HOME),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_NO_DAEMONIZE": "1",
+    }
+    # What a cluster's machines do not have: the checkout, and the variables of the one who submits.
+    for name in ("PYTHONPATH", "DFLIB_HOME", "DFLIB_JARS"):
+        environment.pop(name, None)
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str, *command: str, **more: str) -> None:
+            log = stack.enter_context((folder / f"{name}.log").open("wb"))
+            process = subprocess.Popen(
+                [str(SPARK_HOME / "bin" / "spark-class"), *command],
+                env={**environment, **more},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+
+        start(
+            "master",
+            "org.apache.spark.deploy.master.Master",
+            *("--host", "127.0.0.1", "--port", str(port), "--webui-port", str(page)),
+        )
+        url = f"spark://127.0.0.1:{port}"
+        for name, addresses in gpus.items():
+            resource = "-Dspark.worker.resource.gpu"
+            amount = len(addresses.split())
+            start(
+                name,
+                "org.apache.spark.deploy.worker.Worker",
+                *("--host", "127.0.0.1", "--cores", "4", "--memory", "4g", "--webui-port", "0"),
+                *("--work-dir", str(folder / name), url),
+                SPARK_WORKER_OPTS=f"{resource}.amount={amount} {resource}.discoveryScript={HOME}/conf/spark/gpus.sh",
+                DFLIB_GPUS=addresses,
+            )
+        deadline = time.monotonic() + 120
+        while not _alive(page, len(gpus)):
+            assert time.monotonic() < deadline, "\n".join(path.read_text() for path in folder.glob("*.log"))
+            time.sleep(0.5)
+        yield Cluster(url)
+
+
+def free_port() -> int:
+    """One that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _alive(page: int, workers: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=5) as answer:
+            return f'"aliveworkers" : {workers}' in answer.read().decode()
+    except OSError:
+        return False
