@@ -88,7 +88,16 @@ class Cluster(Section):
     tasks_per_gpu: Positive
     """Tasks of extract and score that share one GPU."""
     gpu_task_mib: Positive | None
-    """Memory of the GPU that one task may take, MiB; null: as much as it needs."""
+    """Memory of the GPU that one task may take, MiB; null: as much as it needs, for a task that has it alone."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Cluster":
+        if self.tasks_per_gpu > 1 and self.gpu_task_mib is None:
+            raise ValueError(
+                f"tasks_per_gpu={self.tasks_per_gpu} tasks share a GPU's memory; say with gpu_task_mib how many MiB "
+                "each may take"
+            )
+        return self
 
 
 class Place(Section):
