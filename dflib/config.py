@@ -66,9 +66,12 @@ class Sources(Section):
 class S3(Section):
     """How s3:// is reached. Credentials come from the default AWS chain and never stand here."""
 
-    endpoint: str | None
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?#\s]+/?$")] | None
+    """``http(s)://host[:port]``; null: AWS."""
     region: str | None
+    """null: that of the AWS variables or profile."""
     path_style: bool
+    """Whether the bucket stands in the path and not in the host's name, as most servers other than AWS want it."""
 
 
 class Tables(Section):

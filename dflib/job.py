@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from dflib import conf_files
 from dflib.cluster import failure, session
 from dflib.config import Config, Section
-from dflib.errors import ConfigError, DflibError
+from dflib.errors import ConfigError, DflibError, StorageError
 from dflib.progress import Progress, terminal
 from dflib.runs import Run, code_version, new_run_id
 from dflib.storage import Storage
@@ -132,7 +132,7 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
     started = time.monotonic()
     spark = session.build(f"dflib {name}")
     storage = Storage(config.s3.endpoint, config.s3.region, config.s3.path_style)
-    tables = Tables(spark, config.tables.root, storage)
+    tables = Tables(spark, config.tables.root, storage, record.run_id)
     code = 1
     try:
         record.versions_before = tables.versions()
@@ -162,10 +162,14 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
         if recorded:
             record.ended_at = datetime.now(UTC).isoformat()
             record.seconds = round(time.monotonic() - started, 3)
-            record.versions_after = tables.versions()
-            record.write(storage, config.tables.root)
-            if config.tables.metastore != "none":
-                names.register(tables, config.tables.database)
+            try:
+                record.versions_after = tables.versions()
+                record.write(storage, config.tables.root)
+                if config.tables.metastore != "none":
+                    names.register(tables, config.tables.database)
+            except StorageError as error:
+                # What the run failed of, and was said already, mostly ends this too.
+                code = code or _fail(name, error, 1)
         spark.stop()
     return code
 

@@ -1,24 +1,25 @@
 """Bytes behind URIs: local files and S3, read by range, written whole.
 
-This is the one place that knows how S3 is reached.  A :class:`Storage` is small and can be pickled: executors
+How S3 is reached stands in :mod:`dflib.s3`.  A :class:`Storage` is small and can be pickled: executors
 get it in the closure of a task and make their own client.  It counts its requests and bytes, so that a job
 can say what it read.
 """
 
 import fnmatch
-import functools
 import logging
 import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from dflib import uris
+from dflib import s3, uris
 from dflib.errors import StorageError
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,18 @@ class Entry:
     uri: str
     size: int
     etag: str
+
+
+@dataclass(frozen=True)
+class Versioned:
+    """An object as it was read: its content, the etag of it, and the seconds since it was written.
+
+    The age is told by the server's clock alone, to the second.
+    """
+
+    content: bytes
+    etag: str
+    age: float
 
 
 @dataclass
@@ -145,10 +158,7 @@ class Storage:
             except OSError as error:
                 raise StorageError(f"{uri}: {error.strerror}") from error
         else:
-            bucket, key = uris.bucket_and_key(uri)
-            with self._explained(uri):
-                answer = self._s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={offset}-{offset + length - 1}")
-                content = answer["Body"].read()
+            content, _ = self._get(uri, Range=f"bytes={offset}-{offset + length - 1}")
         self.counters.add(len(content))
         return content
 
@@ -164,11 +174,49 @@ class Storage:
             except OSError as error:
                 raise StorageError(f"{uri}: {error.strerror}") from error
         else:
-            bucket, key = uris.bucket_and_key(uri)
-            with self._explained(uri):
-                content = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            content, _ = self._get(uri)
         self.counters.add(len(content))
         return content
+
+    def read_versioned(self, uri: str, length: int | None = None) -> Versioned | None:
+        """An object on S3, or its first ``length`` bytes, with its etag and age; None when it is not there.
+
+        Raises:
+            StorageError: it can't be read.
+        """
+        try:
+            content, answer = self._get(uri, **({} if length is None else {"Range": f"bytes=0-{length - 1}"}))
+        except StorageError as error:
+            if _code(error.__cause__) in ("NoSuchKey", "404"):
+                return None
+            raise
+        self.counters.add(len(content))
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return Versioned(content, answer["ETag"], (now - answer["LastModified"]).total_seconds())
+
+    def write_if(self, uri: str, content: bytes, etag: str | None) -> str | None:
+        """Writes an object on S3 if it is still the one with this etag, or, without one, if there is none.
+
+        Of several who try at once, one succeeds.  A try of which the answer was lost is made again, and then finds
+        what it wrote itself: what was written must tell who did.
+
+        Returns:
+            The new etag, or None when it was not written.
+
+        Raises:
+            StorageError: it can't be written, or the server knows no conditional writes.
+        """
+        bucket, key = uris.bucket_and_key(uri)
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        self.counters.add()
+        try:
+            with self._explained(uri):
+                return str(self._s3.put_object(Bucket=bucket, Key=key, Body=content, **condition)["ETag"])
+        except StorageError as error:
+            # 412: another came first; 409: another is at it; 404: it was deleted.
+            if _code(error.__cause__) in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412"):
+                return None
+            raise
 
     def write(self, uri: str, content: bytes) -> None:
         """Writes an object whole: a reader sees the old or the new content, never a part.
@@ -215,15 +263,26 @@ class Storage:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(self.read(entry.uri))
 
+    def delete(self, uri: str) -> None:
+        """Deletes one object or file; nothing happens when it is not there.
+
+        Raises:
+            StorageError: it can't be deleted.
+        """
+        if uris.is_local(uri):
+            uris.local_path(uri).unlink(missing_ok=True)
+            return
+        bucket, key = uris.bucket_and_key(uri)
+        with self._explained(uri):
+            self._s3.delete_object(Bucket=bucket, Key=key)
+
     def delete_folder(self, uri: str) -> None:
         """Deletes everything below ``uri``; nothing happens when there is nothing."""
         if uris.is_local(uri):
             shutil.rmtree(uris.local_path(uri), ignore_errors=True)
             return
         for entry in list(self.list_files(uri)):
-            bucket, key = uris.bucket_and_key(entry.uri)
-            with self._explained(entry.uri):
-                self._s3.delete_object(Bucket=bucket, Key=key)
+            self.delete(entry.uri)
 
     def _list_prefix(self, bucket: str, prefix: str) -> Iterator[Entry]:
         with self._explained(f"s3://{bucket}/{prefix}"):
@@ -235,7 +294,24 @@ class Storage:
 
     @property
     def _s3(self) -> Any:
-        return _client(self.endpoint, self.region, self.path_style, os.getpid())
+        return s3.client(self.endpoint, self.region, self.path_style, os.getpid())
+
+    def _get(self, uri: str, **asked: str) -> tuple[bytes, dict[str, Any]]:
+        """Content and answer of one GET.  boto3 tries again until an answer begins, and not when it breaks off."""
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+        bucket, key = uris.bucket_and_key(uri)
+        with self._explained(uri):
+            for attempt in range(s3.ATTEMPTS):
+                answer = self._s3.get_object(Bucket=bucket, Key=key, **asked)
+                try:
+                    return answer["Body"].read(), answer
+                except (HTTPClientError, IncompleteReadError) as error:
+                    if attempt == s3.ATTEMPTS - 1:
+                        raise
+                    log.info("%s: reading broke off, trying again: %s", uri, error)
+                    time.sleep(min(0.1 * 2**attempt, 5))
+        raise AssertionError("the loop returns or raises")
 
     @contextmanager
     def _explained(self, uri: str) -> Iterator[None]:
@@ -243,29 +319,10 @@ class Storage:
 
         try:
             yield
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "?")
-            raise StorageError(
-                f"{uri}: S3 answered {code}: {error.response.get('Error', {}).get('Message', '')}"
-            ) from error
-        except BotoCoreError as error:
-            raise StorageError(f"{uri}: {error}; check s3.endpoint, s3.region and the AWS credentials") from error
+        except (ClientError, BotoCoreError) as error:
+            raise StorageError(s3.explained(uri, error)) from error
 
 
-@functools.lru_cache(maxsize=8)
-def _client(endpoint: str | None, region: str | None, path_style: bool, process: int) -> Any:
-    """One client a process (``process`` keys it: a client must not cross a fork)."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=region,
-        config=Config(
-            s3={"addressing_style": "path" if path_style else "auto"},
-            retries={"max_attempts": 8, "mode": "standard"},
-            connect_timeout=10,
-            read_timeout=60,
-        ),
-    )
+def _code(error: BaseException | None) -> str:
+    """The code of S3's answer; empty when the error is no answer."""
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))

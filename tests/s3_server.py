@@ -1,11 +1,23 @@
-"""A real S3 server for tests."""
+"""Real S3 servers for tests: moto, which takes any credentials, and SeaweedFS, which checks them."""
 
-from collections.abc import Iterator
+import json
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+
+REGION = "us-east-1"
 
 
 @contextmanager
@@ -19,6 +31,98 @@ def s3_server(*buckets: str) -> Iterator[str]:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             environment.setenv(name, "test")
         for bucket in buckets:
-            boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
+            boto3.client("s3", endpoint_url=endpoint, region_name=REGION).create_bucket(Bucket=bucket)
         yield endpoint
     server.stop()
+
+
+@dataclass(frozen=True)
+class CheckingServer:
+    """An S3 server that refuses whom it does not know."""
+
+    endpoint: str
+    process: subprocess.Popen[bytes]
+    identities: Path
+
+    def let_in(self, keys: Mapping[str, str]) -> None:
+        """From now on these access keys, with their secrets, are known, and no others."""
+        _write_identities(self.identities, keys)
+        self.process.send_signal(signal.SIGHUP)
+
+    def knows(self, key: str, secret: str) -> bool:
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+        )
+        try:
+            client.list_buckets()
+        except client.exceptions.ClientError:
+            return False
+        return True
+
+
+@contextmanager
+def checking_server(folder: Path, key: str, secret: str, *buckets: str) -> Iterator[CheckingServer]:
+    """A SeaweedFS server with these empty buckets, which knows one access key. It has ended after the block."""
+    names = ("master", "volume", "filer", "s3")
+    ports = dict(zip((*names, *(f"{name}.grpc" for name in names), "metrics"), _free_ports(9), strict=True))
+    identities = folder / "identities.json"
+    _write_identities(identities, {key: secret})
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    command = [
+        *(str(Path(sysconfig.get_path("scripts")) / "weed"), "-logtostderr=true", "server"),
+        *(f"-dir={folder}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
+        *(f"-{name}.port={ports[name]}" for name in names),
+        *(f"-{name}.port.grpc={ports[f'{name}.grpc']}" for name in names),
+        *("-filer", f"-filer.localSocket={folder}/filer.sock", "-s3", f"-s3.config={identities}"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-metricsPort={ports['metrics']}"),
+        *("-volume.max=60", "-master.volumeSizeLimitMB=64"),
+    ]
+    endpoint = f"http://127.0.0.1:{ports['s3']}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        try:
+            server = CheckingServer(endpoint, process, identities)
+            deadline = time.monotonic() + 60
+            while not _answers(endpoint) or not server.knows(key, secret):
+                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
+                time.sleep(0.2)
+            client = boto3.client(
+                "s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=secret
+            )
+            for bucket in buckets:
+                client.create_bucket(Bucket=bucket)
+            yield server
+        finally:
+            process.kill()  # a clean end takes it 10 s, and nothing of it is kept
+            process.wait()
+
+
+def _write_identities(path: Path, keys: Mapping[str, str]) -> None:
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    # One identity whatever its keys: the server keeps identities that a later file does not name.
+    credentials = [{"accessKey": key, "secretKey": secret} for key, secret in keys.items()]
+    path.write_text(json.dumps({"identities": [{"name": "test", "credentials": credentials, "actions": actions}]}))
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        urllib.request.urlopen(endpoint, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from dflib import uris
+from dflib import s3, uris
 from dflib.conf_files import env_chain
 from dflib.config import Config
 from dflib.errors import ConfigError
@@ -54,8 +54,8 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
     """Arguments for spark-submit and spark-sql that follow from the configuration.
 
     Raises:
-        ConfigError: no properties file for the environment or those it extends; or an embedded
-            metastore is asked for beside tables that are not on a local disk.
+        ConfigError: no properties file for the environment or those it extends; an embedded
+            metastore is asked for beside tables that are not on a local disk; or S3 is, and no region is known.
     """
     chain = env_chain(conf_dir, env)
     files = [conf_dir / "spark" / f"{name}.conf" for name in chain]
@@ -67,7 +67,8 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
     if not read.get("spark.master", "local").startswith("local") and "spark.executor.extraClassPath" not in read:
         # Executors that have no folder of jars of their own get them from the driver.
         arguments += ["--jars", ",".join(sorted(map(str, Path(os.environ["DFLIB_JARS"]).glob("*.jar"))))]
-    for key, value in {**metastore_conf(config), **java_options(found, conf_dir)}.items():
+    on_s3 = s3.spark_conf(config.s3) if s3.named_in(config.model_dump()) else {}
+    for key, value in {**metastore_conf(config), **on_s3, **java_options(found, conf_dir)}.items():
         arguments += ["--conf", f"{key}={value}"]
     return arguments
 

@@ -1,8 +1,8 @@
 """Delta tables below one root, read and written by path.
 
 All writes are repeatable: run twice, the second changes nothing and makes no new version.  Readers may be many.
-Of two jobs that write to one table at once, Delta lets the second fail where they touch the same files; each stages
-its rows in folders of its own.
+Of two jobs that write to one table at once, Delta lets the second fail where they touch the same files; on S3 the
+second waits for the first (:mod:`dflib.tables.commit`).  Each stages its rows in folders of its own.
 """
 
 import contextlib
@@ -19,10 +19,12 @@ from typing import Any
 from delta import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructField
 
 from dflib import uris
 from dflib.errors import CountError, TableError
 from dflib.storage import Storage
+from dflib.tables.commit import Committer
 from dflib.tables.schemas import TABLES, Table
 
 log = logging.getLogger(__name__)
@@ -36,12 +38,17 @@ _STAMPED = re.compile(r"\d{8}T\d{6}Z-")
 
 
 class Tables:
-    """The tables below ``root`` (a ``file://`` or ``s3://`` URI)."""
+    """The tables below ``root`` (a ``file://`` or ``s3://`` URI).
 
-    def __init__(self, spark: SparkSession, root: str, storage: Storage) -> None:
+    Args:
+        owner: who writes, such as the id of a run; told to others that wait.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, storage: Storage, owner: str | None = None) -> None:
         self.spark = spark
         self.root = root
         self.storage = storage
+        self.committer = Committer(spark, root, storage, owner)
         self._swept = False
 
     def uri(self, table: Table, folder: str | None = None) -> str:
@@ -102,16 +109,23 @@ class Tables:
                 nullable=column.nullable,
                 comment=(field.metadata or {}).get(b"comment", b"").decode(),
             )
-        builder.execute()
+        with self._alone(table, folder):
+            builder.execute()
 
     def _add_columns(self, table: Table, folder: str | None) -> None:
         path = uris.for_spark(self.uri(table, folder))
-        present = set(self.spark.read.format("delta").load(path).columns)
-        lacking = [column for column in table.spark_schema() if column.name not in present]
-        if lacking:
-            log.info("adding the columns %s to %s", ", ".join(column.name for column in lacking), path)
-            columns = ", ".join(f"`{column.name}` {column.dataType.simpleString()}" for column in lacking)
-            self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
+
+        def lacking() -> list[StructField]:
+            present = set(self.spark.read.format("delta").load(path).columns)
+            return [column for column in table.spark_schema() if column.name not in present]
+
+        if lacking():
+            with self._alone(table, folder):
+                columns = lacking()  # another may have added them while this one waited
+                if columns:
+                    log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
+                    told = ", ".join(f"`{column.name}` {column.dataType.simpleString()}" for column in columns)
+                    self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({told})")
 
     def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Adds the rows whose key is not there yet, and returns how many. No rows, no new version.
@@ -133,7 +147,8 @@ class Tables:
             )
         if counted["rows"] == 0:
             return 0
-        self._merge(table, self._conform(table, rows), folder).whenNotMatchedInsertAll().execute()
+        with self._alone(table, folder):
+            self._merge(table, self._conform(table, rows), folder).whenNotMatchedInsertAll().execute()
         return int(counted["rows"])
 
     def write_once(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
@@ -144,8 +159,10 @@ class Tables:
         """
         self.create(table, folder)
         if self.read(table, folder=folder).isEmpty():
-            target = uris.for_spark(self.uri(table, folder))
-            self._conform(table, rows).write.format("delta").mode("append").save(target)
+            with self._alone(table, folder):
+                if self.read(table, folder=folder).isEmpty():  # another may have filled it while this one waited
+                    target = uris.for_spark(self.uri(table, folder))
+                    self._conform(table, rows).write.format("delta").mode("append").save(target)
         version = self.version(table, folder)
         assert version is not None
         return version
@@ -181,8 +198,9 @@ class Tables:
                 )
             if counted["rows"] == 0:
                 return 0
-            merge = self._merge(table, staged, folder)
-            merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+            with self._alone(table, folder):
+                merge = self._merge(table, staged, folder)
+                merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
             return int(counted["rows"])
 
     def delete_videos(self, table: Table, video_ids: DataFrame, extractor: str | None = None) -> None:
@@ -192,7 +210,8 @@ class Tables:
             condition = F.col("t.video_id") == F.col("s.video_id")
             if extractor is not None:
                 condition &= F.col("t.extractor") == extractor
-            target.alias("t").merge(video_ids.distinct().alias("s"), condition).whenMatchedDelete().execute()
+            with self._alone(table):
+                target.alias("t").merge(video_ids.distinct().alias("s"), condition).whenMatchedDelete().execute()
 
     @contextlib.contextmanager
     def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:
@@ -230,6 +249,9 @@ class Tables:
         """Newest version of each table that exists."""
         found = {name: self.version(table) for name, table in TABLES.items()}
         return {name: version for name, version in found.items() if version is not None}
+
+    def _alone(self, table: Table, folder: str | None = None) -> contextlib.AbstractContextManager[None]:
+        return self.committer.alone(folder or table.name, lambda: self.version(table, folder))
 
     def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
         """The table's columns in its order and types; a missing or surplus column is an error."""

@@ -5,6 +5,7 @@ rows can be counted against what the set promises.  The set was shuffled when it
 order of its row groups and, in a buffer, its rows.
 """
 
+import io
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from dflib import uris
 from dflib.config import Augment, View
-from dflib.errors import CountError, DflibError, ImageError, TrainingError
+from dflib.errors import CountError, DflibError, ImageError, StorageError, TrainingError
 from dflib.storage import Storage
 from dflib.training import augment
 
@@ -226,29 +227,62 @@ def _open(uri: str, storage: Storage) -> Any:
 
 
 def _filesystem(uri: str, storage: Storage) -> Any:
-    """What Petastorm reads with: its own choice (None) for local files; pyarrow's S3 for ``s3://``.
+    """What Petastorm reads with: its own choice (None) for local files; ``storage`` for ``s3://``.
 
     Petastorm's own way to S3 ends in an error of pyarrow 14, and its ``filesystem=`` takes only the interface
-    that pyarrow had before ``pyarrow.fs``.
+    that pyarrow had before ``pyarrow.fs``.  By ``storage``, and not by pyarrow's own client, so that credentials,
+    endpoint and tries are those of everything else.
     """
     if uris.is_local(uri):
         return None
-    from pyarrow import filesystem, fs
-
-    s3 = fs.S3FileSystem(endpoint_override=storage.endpoint, region=storage.region)
+    from pyarrow import filesystem
 
     class Files(filesystem.FileSystem):  # type: ignore[misc]
         """The few calls that reading a list of files makes; paths are /bucket/key."""
 
         def open(self, path: str, mode: str = "rb") -> Any:
-            return s3.open_input_file(path.lstrip("/"))
+            return _Ranges(storage, f"s3://{path.lstrip('/')}")
 
         def isfile(self, path: str) -> bool:
-            return bool(s3.get_file_info(path.lstrip("/")).type == fs.FileType.File)
+            try:
+                storage.stat(f"s3://{path.lstrip('/')}")
+            except StorageError:
+                return False
+            return True
 
         exists = isfile
 
         def isdir(self, path: str) -> bool:
-            return bool(s3.get_file_info(path.lstrip("/")).type == fs.FileType.Directory)
+            return any(True for _ in storage.list_files(f"s3://{path.lstrip('/')}"))
 
     return Files()
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file to seek and read in: a request a read, which for Parquet is one a column and row group."""
+
+    def __init__(self, storage: Storage, uri: str) -> None:
+        super().__init__()
+        self._storage, self._uri, self._place = storage, uri, 0
+        self._size = storage.stat(uri).size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence] + offset)
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._size - self._place)
+        content = self._storage.read_range(
+            self._uri, self._place, left if size is None or size < 0 else min(size, left)
+        )
+        self._place += len(content)
+        return content

@@ -1,5 +1,6 @@
 """The real jobs, through spark-submit.sh, each in a process of its own, on places of its own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,7 +11,10 @@ from typing import Any
 
 import pandas as pd
 from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
 
+from dflib import uris
+from dflib.storage import Storage
 from dflib.tables.schemas import TABLES
 
 HOME = Path(__file__).parent.parent.parent
@@ -19,16 +23,28 @@ DATA_TABLES = tuple(TABLES)
 
 @dataclass
 class Place:
-    """Where a test's tables, models and reports lie, and how it runs jobs on them."""
+    """Where a test's tables, models and reports lie, and how it runs jobs on them.
+
+    Attributes:
+        root: a folder for what is local.
+        base: URI below which the tables, models and reports lie; empty: ``root``.
+        storage, options: how ``base`` is reached by dflib's Storage and by delta-rs.
+    """
 
     root: Path
     chunks: str = ""
     env: str = "demo"
     settings: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    base: str = ""
+    storage: Storage = field(default_factory=Storage)
+    options: dict[str, str] = field(default_factory=dict)
+
+    def at(self, *parts: str) -> str:
+        return uris.join(self.base or f"file://{self.root}", *parts)
 
     def command(self, job: str, *settings: str, options: tuple[str, ...] = ()) -> list[str]:
-        places = [f"{name}.root={self.root / name}" for name in ("tables", "models", "reports")]
+        places = [f"{name}.root={self.at(name)}" for name in ("tables", "models", "reports")]
         chunks = [f"sources.chunks={self.chunks}"] if self.chunks else []
         values = [*places, *chunks, *self.settings, *settings]
         return [str(HOME / "spark-submit.sh"), job, "--env", self.env, "--set", *values, *options]
@@ -53,20 +69,22 @@ class Place:
 
     def table(self, name: str, version: int | None = None) -> pd.DataFrame:
         """A table as delta-rs reads it, without its images."""
-        table = DeltaTable(str(self.root / "tables" / name), version=version)
+        table = DeltaTable(self.at("tables", name), version=version, storage_options=self.options)
         names = [column.name for column in table.schema().fields if column.name != "image"]
         return table.to_pandas(columns=names)
 
     def versions(self) -> dict[str, int]:
         """Newest version of each data table."""
-        folders = {name: self.root / "tables" / name for name in DATA_TABLES}
-        return {name: DeltaTable(str(folder)).version() for name, folder in folders.items() if folder.is_dir()}
+        found = {}
+        for name in DATA_TABLES:
+            with contextlib.suppress(TableNotFoundError):
+                found[name] = DeltaTable(self.at("tables", name), storage_options=self.options).version()
+        return found
 
     def runs(self, job: str) -> list[dict[str, Any]]:
         """The run records of a job, oldest first."""
-        return [
-            json.loads(path.read_text()) for path in sorted((self.root / "tables" / "runs").glob(f"*-{job}-*.json"))
-        ]
+        found = [entry.uri for entry in self.storage.list_files(self.at("tables", "runs"))]
+        return [json.loads(self.storage.read(uri)) for uri in sorted(found) if f"-{job}-" in uri]
 
 
 @dataclass

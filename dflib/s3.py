@@ -1,0 +1,135 @@
+"""How S3 is reached: endpoint, region, path style, credentials, patience. Python and the JVM are told the same here.
+
+Credentials are never among it.  boto3 and the AWS SDK of the JVM each look for them along their own default chain
+(variables, profile, process of a profile, web identity, role of the container or machine), which are the same chain
+in the same order, and ask again before temporary ones run out.
+"""
+
+import functools
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from dflib import uris
+from dflib.config import S3
+from dflib.errors import ConfigError
+
+ATTEMPTS = 10
+"""Tries of one request before it counts as failed; with 5 % of all answers an error, 1 in 10^13 fails."""
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+"""Longest silence on an open connection.  S3 answers in well under a second; a minute is a lost connection."""
+CONNECTIONS = 64
+"""Of one process: more than it has threads that read."""
+
+CREDENTIALS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
+
+
+def region(settings: S3) -> str:
+    """The region of the configuration, or that of the AWS variables or profile.
+
+    Raises:
+        ConfigError: none of them names one.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    # AWS_REGION is the JVM's name for it, AWS_DEFAULT_REGION and the profile's are boto3's.
+    found = settings.region or os.environ.get("AWS_REGION")
+    try:
+        found = found or boto3.session.Session().region_name
+    except BotoCoreError as error:
+        raise ConfigError(f"the AWS profile can't be used: {error}; mend it, or unset AWS_PROFILE") from None
+    if not found:
+        raise ConfigError(
+            "s3.region: S3 is asked for and no region is known; set s3.region (for a server of your own, whatever it "
+            "calls its region, often us-east-1), AWS_REGION, or the region of the profile"
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def client(endpoint: str | None, region: str | None, path_style: bool, process: int) -> Any:
+    """A boto3 client, one a process (``process`` keys it: a client must not cross a fork)."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region or os.environ.get("AWS_REGION"),
+        config=Config(
+            s3={"addressing_style": "path" if path_style else "auto"},
+            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=CONNECTIONS,
+        ),
+    )
+
+
+def spark_conf(settings: S3) -> dict[str, str]:
+    """What Spark is told so that the JVM reaches S3 as :func:`client` does.
+
+    Delta commits by its log and needs no committer; what is staged and exported goes through S3A's magic committer,
+    since a rename on S3 is a copy that can stop halfway.
+
+    Raises:
+        ConfigError: there is no region, which S3A can't do without.
+    """
+    told = {
+        "endpoint.region": region(settings),
+        "path.style.access": str(settings.path_style).lower(),
+        "aws.credentials.provider": CREDENTIALS,
+        # The SDK's own tries of a request, then S3A's of the operation.
+        "attempts.maximum": str(ATTEMPTS),
+        "retry.limit": str(ATTEMPTS),
+        "retry.interval": "500ms",
+        "retry.throttle.limit": str(2 * ATTEMPTS),
+        "retry.throttle.interval": "200ms",
+        "connection.establish.timeout": f"{CONNECT_SECONDS}s",
+        "connection.timeout": f"{READ_SECONDS}s",
+        "connection.maximum": str(CONNECTIONS),
+        "threads.max": str(CONNECTIONS // 2),
+        # Parquet is read by seeking: ranges of what is asked for, not the rest of the object.
+        "experimental.input.fadvise": "random",
+        "committer.name": "magic",
+        # Where a bucket is not there, the first request says so; a request before it would be one more to fail.
+        "bucket.probe": "0",
+    }
+    if settings.endpoint is not None:
+        told["endpoint"] = settings.endpoint
+        told["connection.ssl.enabled"] = str(urlsplit(settings.endpoint).scheme == "https").lower()
+    return {f"spark.hadoop.fs.s3a.{key}": value for key, value in told.items()} | {
+        "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
+        "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
+    }
+
+
+def named_in(value: Any) -> bool:
+    """Whether any place in a (dumped) configuration is on S3."""
+    if isinstance(value, dict):
+        return any(map(named_in, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(named_in, value))
+    return isinstance(value, str) and value.startswith("s3://")
+
+
+def explained(uri: str, error: Exception) -> str:
+    """What a failed request says to a user: place, reason and mend; never what was signed or with what."""
+    from botocore.exceptions import ClientError
+
+    place = uris.masked(uri)
+    if not isinstance(error, ClientError):
+        return f"{place}: {error}; check s3.endpoint, s3.region and the AWS credentials"
+    said = error.response.get("Error", {})
+    code, status = said.get("Code", "?"), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if code in DENIED or status in (401, 403):
+        return (
+            f"{place}: S3 refused ({code}); check the AWS credentials (aws sts get-caller-identity says whose they "
+            "are), what they may do there, and s3.endpoint and s3.region"
+        )
+    return f"{place}: S3 answered {code}: {said.get('Message', '')}"
+
+
+DENIED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "403")

@@ -1,0 +1,114 @@
+"""One writer at a time for a Delta table on S3, where Delta itself lets two drivers overwrite each other's commits.
+
+Around each commit, and only then, a lease is held (:mod:`dflib.tables.lease`), and afterwards the log is asked whether
+the commit is in it.  What this can't guarantee stands in ``docs/s3.md``.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+
+from pyspark.sql import SparkSession
+
+from dflib import uris
+from dflib.errors import TableError
+from dflib.storage import Storage
+from dflib.tables import lease
+from dflib.tables.lease import Patience
+
+log = logging.getLogger(__name__)
+
+LOG_STORE = "spark.delta.logStore.s3a.impl"
+"""Where Delta is given a log store that locks by itself, such as S3DynamoDBLogStore, no lease is taken."""
+USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+HEAD_BYTES = 65536
+"""Of a log entry: its first line says who committed it."""
+
+
+class Committer:
+    """Commits to the tables below ``root``.
+
+    Args:
+        owner: who others that wait are told of, such as the id of a run.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, storage: Storage, owner: str | None = None) -> None:
+        self._spark, self._root, self._storage = spark, root, storage
+        self.owner = owner or f"{socket.gethostname()}-{os.getpid()}"
+        self.patience = Patience()
+        self._asked = False
+
+    @contextlib.contextmanager
+    def alone(self, folder: str, version: Callable[[], int | None]) -> Iterator[None]:
+        """The block makes at most one commit to the table in ``folder``, and nobody else makes one meanwhile.
+
+        On a local disk, where Delta's rename is atomic, nothing is added.
+
+        Args:
+            version: the table's newest version.
+
+        Raises:
+            TableError: another writes for longer than one waits, the lease was lost, or the commit was overwritten.
+        """
+        if uris.is_local(self._root) or self._spark.conf.get(LOG_STORE, None):
+            yield
+            return
+        leases = uris.join(self._root, "_leases")
+        if not self._asked:
+            probe = uris.join(leases, f"_probe-{uuid.uuid4().hex}")
+            try:
+                lease.refuse_unless_conditional(self._storage, probe)
+            finally:
+                self._storage.delete(probe)
+            self._asked = True
+        stop = self._spark.sparkContext.cancelAllJobs
+        with lease.held(self._storage, uris.join(leases, f"{folder}.json"), self.owner, stop, self.patience) as taken:
+            before = version()
+            token = f"{self.owner}/{taken.token}"
+            self._spark.conf.set(USER_METADATA, token)
+            try:
+                yield
+            except Exception as error:
+                if taken.problem is not None:
+                    raise TableError(
+                        f"{uris.join(self._root, folder)}: the commit was stopped, since its lease was lost "
+                        f"({taken.problem}); run the job again"
+                    ) from error
+                raise
+            finally:
+                self._spark.conf.unset(USER_METADATA)
+            self._look(folder, -1 if before is None else before, token)
+            try:
+                taken.check()
+            except TableError as error:
+                raise TableError(
+                    f"{error}. Its commit to {uris.join(self._root, folder)} is there, but one that another made at "
+                    "the same time may be lost: run the other job again too"
+                ) from None
+
+    def _look(self, folder: str, before: int, token: str) -> None:
+        """Looks for the commit among the log's entries after ``before``: one read, when nobody else wrote."""
+        place = uris.join(self._root, folder)
+        number = before + 1
+        while True:
+            entry = uris.join(place, "_delta_log", f"{number:020d}.json")
+            head = self._storage.read_versioned(entry, HEAD_BYTES)
+            if head is None:
+                break
+            if token.encode() in head.content:
+                if number > before + 1:
+                    log.warning(
+                        "%s: another writer made %d commits without asking for the lease; nothing of this run is lost",
+                        place, number - before - 1,
+                    )  # fmt: skip
+                return
+            number += 1
+        if number > before + 1:
+            raise TableError(
+                f"{place}: the commit of {self.owner} is not in the log; a writer that does not ask for the lease "
+                f"made the versions {before + 1} to {number - 1} at the same time and overwrote it. The rows of this "
+                "commit are not in the table: stop the other writer and run the job again"
+            )

@@ -1,0 +1,228 @@
+"""A lease on S3: of all who ask for it one holds it, for a term that it must renew.
+
+The lease is one object, changed by conditional writes alone, so that of several who try one succeeds.  A holder
+renews it while it works and marks it free at the end; when it dies the object grows old, and the next takes it over.
+Age is told by the server's clock, so that clocks of machines need not agree.
+
+A lease can't stop a holder that sleeps past its term (a suspended machine, a collector's long pause) from going on
+when it wakes: others may hold it by then.  The holder is told (:meth:`Lease.check`) as soon as it can look.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dflib.errors import StorageError, TableError
+from dflib.storage import Storage, Versioned
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds of a lease.
+
+    Attributes:
+        term: age at which a lease that was not renewed is taken over.  It is renewed four times in a term.
+        wait: longest time that one waits for another's.  A large MERGE takes minutes.
+        poll: time between looks at another's.
+    """
+
+    term: float = 60
+    wait: float = 600
+    poll: float = 1
+
+
+CLOCK_SECONDS = 1.0
+"""Grain of the age of an object on S3: a lease is taken over this much later than its holder gives it up."""
+
+
+class Lease:
+    """A lease that was held when it was given; see :func:`held`."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        uri: str,
+        owner: str,
+        patience: Patience,
+        lost: Callable[[], None],
+        etag: str,
+        sent: float,
+    ) -> None:
+        self._storage, self._uri, self._owner, self._patience = storage, uri, owner, patience
+        self._lost, self._etag, self._sent = lost, etag, sent
+        self.token = ""
+        self.problem: str | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"lease {uri}", daemon=True)
+
+    def check(self) -> None:
+        """Raises :class:`TableError` when the lease was lost, or its term ran out, before now."""
+        if self.problem is None and time.monotonic() - self._sent > self._patience.term:
+            self.problem = "its term ran out before it could be renewed"
+        if self.problem is not None:
+            raise TableError(f"{self._uri}: {self._owner} lost the lease: {self.problem}")
+
+    def _renew(self) -> None:
+        while not self._over.wait(self._patience.term / 4):
+            sent = time.monotonic()
+            try:
+                etag = _put(self._storage, self._uri, self._body(), self._etag, self.token)
+            except StorageError as error:
+                log.warning("the lease %s could not be renewed: %s", self._uri, error)
+                continue
+            if etag is None:
+                self.problem = f"it is held by {holder(_read(self._storage, self._uri))}"
+                self._lost()
+                return
+            self._etag, self._sent = etag, sent
+
+    def _body(self, free: bool = False) -> bytes:
+        return _body(self._owner, self.token, self._patience.term, free)
+
+    def _release(self) -> None:
+        self._over.set()
+        self._thread.join()
+        if self.problem is not None:
+            return
+        try:
+            # Marked free and not deleted: not every server deletes on a condition, and it might be another's by now.
+            if _put(self._storage, self._uri, self._body(free=True), self._etag, self.token) is None:
+                self.problem = f"it is held by {holder(_read(self._storage, self._uri))}"
+        except StorageError as error:
+            log.warning("the lease %s stays until its term ends: %s", self._uri, error)
+
+
+@contextlib.contextmanager
+def held(
+    storage: Storage, uri: str, owner: str, lost: Callable[[], None], patience: Patience | None = None
+) -> Iterator[Lease]:
+    """Holds the lease ``uri`` while the block runs.
+
+    Args:
+        owner: who is named to others that wait, such as the id of a run.
+        lost: called from another thread when the lease is found to be another's; it should stop the work.
+
+    Raises:
+        TableError: another held it for longer than one waits; names it, and until when.
+        StorageError: S3 can't be reached or knows no conditional writes.
+    """
+    lease = _take(storage, uri, owner, lost, patience or Patience())
+    lease._thread.start()
+    try:
+        yield lease
+    finally:
+        lease._release()
+
+
+def refuse_unless_conditional(storage: Storage, uri: str) -> None:
+    """Asks the server whether it keeps to conditions, by two writes that it must refuse.
+
+    Raises:
+        StorageError: it does not.
+    """
+    mend = (
+        "use a server with conditional writes (AWS S3, MinIO, SeaweedFS 4 …), put tables.root on a shared disk, or let "
+        "Delta keep its own lock: spark.delta.logStore.s3a.impl, see docs/s3.md"
+    )
+    storage.write(uri, b"{}")
+    try:
+        kept = storage.write_if(uri, b"{}", None) is None and storage.write_if(uri, b"{}", '"0"') is None
+    except StorageError as error:
+        raise StorageError(f"{error}; the lease of a table needs conditional writes; {mend}") from error
+    if not kept:
+        raise StorageError(f"{uri}: the S3 server ignores conditions (If-None-Match, If-Match) on writes; {mend}")
+
+
+def holder(found: Versioned | None) -> str:
+    """Who holds a lease, in words for a user: owner, machine, and until when if it is not renewed."""
+    told = _told(found)
+    if found is None or told.get("free"):
+        return "nobody any more"
+    until = datetime.now(UTC) + timedelta(seconds=float(told.get("term", 0)) - found.age)
+    return f"{told.get('owner')} on {told.get('host')} (process {told.get('process')}) until {until:%H:%M:%S} UTC"
+
+
+def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], patience: Patience) -> Lease:
+    deadline = time.monotonic() + patience.wait
+    token, told = uuid.uuid4().hex, False
+    while True:
+        found = _read(storage, uri)
+        if _is_free(found):
+            sent = time.monotonic()
+            body = _body(owner, token, patience.term, free=False)
+            etag = _put(storage, uri, body, None if found is None else found.etag, token)
+            if etag is not None:
+                if found is not None and not _told(found).get("free"):
+                    log.warning("the lease %s was left by %s: taken over", uri, _told(found).get("owner"))
+                lease = Lease(storage, uri, owner, patience, lost, etag, sent)
+                lease.token = token
+                return lease
+        elif time.monotonic() > deadline:
+            raise TableError(
+                f"{uri}: the table is being written by {holder(found)}, and still was after {patience.wait:.0f} s; "
+                "wait for that run to end, or stop it: its lease ends by itself"
+            )
+        elif not told:
+            log.info("waiting for %s, held by %s", uri, holder(found))
+            told = True
+        time.sleep(patience.poll * random.uniform(0.5, 1))
+
+
+def _is_free(found: Versioned | None) -> bool:
+    if found is None:
+        return True
+    told = _told(found)
+    return bool(told.get("free")) or found.age > float(told.get("term", Patience.term)) + CLOCK_SECONDS
+
+
+def _read(storage: Storage, uri: str) -> Versioned | None:
+    return storage.read_versioned(uri)
+
+
+def _put(storage: Storage, uri: str, body: bytes, etag: str | None, token: str) -> str | None:
+    """The new etag, or None when another wrote. A write of our own whose answer was lost counts as written."""
+    written = storage.write_if(uri, body, etag)
+    if written is None:
+        found = _read(storage, uri)
+        if found is not None and found.content == body and _told(found).get("token") == token:
+            return found.etag
+    return written
+
+
+def _body(owner: str, token: str, term: float, free: bool) -> bytes:
+    return json.dumps(
+        {
+            "owner": owner,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "token": token,
+            "term": term,
+            "free": free,
+            # Also so that no two bodies are the same: the etag is a hash of the content.
+            "written": datetime.now(UTC).isoformat(),
+            "nonce": uuid.uuid4().hex,
+        }
+    ).encode()
+
+
+def _told(found: Versioned | None) -> dict[str, Any]:
+    """What the object says; a damaged one says nothing, and is free once it is old."""
+    if found is None:
+        return {}
+    try:
+        told = json.loads(found.content)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

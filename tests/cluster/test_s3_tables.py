@@ -1,0 +1,123 @@
+"""Everything on an S3 server that fails and stalls: all jobs end right, and no secret is said anywhere."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import pytest
+
+from dflib.storage import Storage
+from tests.fault_proxy import Faults, fault_proxy
+from tests.jobs.places import Place
+from tests.s3_server import REGION, CheckingServer, checking_server
+
+pytestmark = pytest.mark.e2e
+
+KEY, SECRET = "TESTKEYTESTKEY", "not/so-Secret+inATest"
+JOBS = ("ingest", "extract", "train", "score", "report")
+TINY = ["train.epochs=2", "splits.validation=0.5", "splits.test=0", "train.view.size=64", "sampling.frames=even:4", "tables.metastore=none"]
+
+
+@dataclass
+class Served:
+    """A server with the chunks of the demo in its bucket, and the faults before it."""
+
+    server: CheckingServer
+    endpoint: str
+    faults: Faults
+
+    def place(self, root: Path, **variables: str) -> Place:
+        """All places of the jobs on the server, reached through the faults."""
+        root.mkdir(parents=True)
+        settings = [f"s3.endpoint={self.endpoint}", f"s3.region={REGION}", "s3.path_style=true"]
+        options = {
+            "AWS_ENDPOINT_URL": self.server.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+        }
+        return Place(
+            root,
+            chunks="s3://dfdc/chunks/*.zip",
+            settings=[*TINY, *settings],
+            variables={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, **variables},
+            base="s3://dfdc/out",
+            storage=Storage(self.server.endpoint, REGION, path_style=True),
+            options=options,
+        )
+
+
+@pytest.fixture(scope="module")
+def served(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("weed")
+    faults = Faults(errors=0.0, stalls=0.0, seed=5)
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        checking_server(folder, KEY, SECRET, "dfdc") as server,
+        fault_proxy(server.endpoint, faults) as endpoint,
+    ):
+        environment.setenv("AWS_ACCESS_KEY_ID", KEY)
+        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        client = boto3.client("s3", endpoint_url=server.endpoint, region_name=REGION)
+        for path in sorted((demo_data / "chunks").glob("*.zip")):
+            client.upload_file(str(path), "dfdc", f"chunks/{path.name}")
+        yield Served(server, endpoint, faults)
+
+
+def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, tmp_path: Path) -> None:
+    on_disk = Place(tmp_path / "disk", chunks=f"{demo_data}/chunks/*.zip", settings=TINY)
+    on_disk.root.mkdir()
+    events = tmp_path / "events"
+    events.mkdir()
+    logged = ("--", "--conf", "spark.eventLog.enabled=true", "--conf", f"spark.eventLog.dir=file://{events}")
+    on_s3 = served.place(tmp_path / "s3")
+    said, seconds = {}, {}
+    for name, place, options in (("disk", on_disk, ()), ("s3", on_s3, logged)):
+        for job in JOBS:
+            started = time.monotonic()
+            done = place.submit(job, options=options)
+            seconds[f"{name} {job}"] = round(time.monotonic() - started, 1)
+            said[f"{name} {job}"] = done.stdout + done.stderr
+    print(json.dumps(seconds), dict(served.faults.counts))
+
+    assert sorted(on_s3.versions()) == sorted(on_disk.versions())
+    volatile = ["run_id", "extracted_at", "ingested_at", "decode_seconds", "detect_seconds", "judged_at", "assigned_at"]
+    for name, key in (
+        ("videos", "video_id"),
+        ("extractions", "video_id"),
+        ("faces", "face_id"),
+        ("frames", "video_id"),
+        ("splits", "source_group"),
+        ("predictions", "face_id"),
+        ("verdicts", "video_id"),
+    ):
+        tables = []
+        for place in (on_disk, on_s3):
+            table = place.table(name).drop(columns=volatile, errors="ignore")
+            order = [key, *(column for column in ("frame_index", "rule") if column in table)]
+            tables.append(table.sort_values(order).reset_index(drop=True))
+        one, other = tables
+        assert len(one) > 5, name
+        pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=0, atol=1e-6)
+
+    before = on_s3.versions()
+    for job in ("ingest", "extract", "score", "report"):
+        said[f"again {job}"] = "".join(on_s3.submit(job).stdout)
+    assert on_s3.versions() == before
+
+    counts = served.faults.counts
+    asked = counts["passed"] + counts["500"] + counts["503"]
+    assert 0.03 < (counts["500"] + counts["503"]) / asked < 0.07 and counts["500"] and counts["503"]
+    assert counts["stalled"] > 0.01 * asked
+
+    logs = [path.read_text() for path in events.iterdir()]
+    assert len(logs) == len(JOBS) and all("fs.s3a.endpoint" in log for log in logs)
+    records = [json.dumps(record) for job in JOBS for record in on_s3.runs(job)]
+    assert len(records) == len(JOBS) + 4
+    for text in (*said.values(), *logs, *records):
+        assert SECRET not in text
