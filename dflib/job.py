@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from dflib import conf_files
 from dflib.cluster import failure, session
 from dflib.config import Config
-from dflib.errors import ConfigError, DflibError
+from dflib.errors import ConfigError, DflibError, TableError
 from dflib.progress import Progress, terminal
 from dflib.runs import Run, code_version, new_run_id
 from dflib.storage import Storage
@@ -66,6 +66,7 @@ def main(
     run: Callable[[Job], Summary],
     check: Callable[[Config], None] = nothing_to_check,
     recorded: bool = True,
+    makes_schema: bool = False,
 ) -> None:
     """Runs a job from the command line and exits.
 
@@ -74,6 +75,7 @@ def main(
         run: does the work; honours ``Job.dry_run``.
         check: raises :class:`ConfigError` when the job can't use this configuration.
         recorded: whether a run leaves a record; not those that only look.
+        makes_schema: whether the job makes a metastore of a PostgreSQL database that is none yet.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
@@ -81,7 +83,9 @@ def main(
     try:
         config = conf_files.load(arguments.conf_dir, arguments.env, arguments.set)
         check(config)
-        submit = session.submit_arguments(config, arguments.conf_dir, arguments.env)
+        makes_schema = makes_schema and arguments.check  # said once to spark-submit, which tells the driver
+        submit = session.submit_arguments(config, arguments.conf_dir, arguments.env, makes_schema)
+        session.make_event_folder(config)
     except ConfigError as error:
         sys.exit(_fail(name, error, 2))
     if arguments.check:
@@ -152,9 +156,17 @@ def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool
             record.versions_after = tables.versions()
             record.write(storage, config.tables.root)
             if config.tables.metastore != "none":
-                names.register(tables, config.tables.database)
+                _register(tables, config)
         spark.stop()
     return code
+
+
+def _register(tables: Tables, config: Config) -> None:
+    try:
+        # The embedded metastore lies beside its tables and moves with them; one of a team may know others.
+        names.register(tables, config.tables.database, move=config.tables.metastore == "embedded")
+    except TableError as error:
+        log.warning("the tables are written, but not registered: %s", error)
 
 
 def _fail(name: str, error: DflibError, code: int) -> int:
@@ -163,5 +175,5 @@ def _fail(name: str, error: DflibError, code: int) -> int:
 
 
 if __name__ == "__main__":
-    # Used by spark-submit.sh sql, which needs the same settings but runs no job.
+    # Used by spark-submit.sh sql, thrift and history, which need the same settings but run no job.
     main("sql", lambda job: Summary("nothing to do"))
