@@ -2,11 +2,13 @@
 # Runs one dflib job: checks the configuration first, then starts Spark.
 #
 #   ./spark-submit.sh JOB [--env local] [--set section.key=value …] [--dry-run] [-- spark-submit options]
-#   ./spark-submit.sh sql [--env local] [--set …] [-- -e "SELECT …"]
+#   ./spark-submit.sh sql [--env local] [--set …] [-- -e "SELECT …"]       asks the tables by name
+#   ./spark-submit.sh thrift [--env local] [--set sql.port=10000 …]        answers JDBC clients until it is stopped
+#   ./spark-submit.sh history --set watch.events=FOLDER                    shows the event logs of jobs
 #
 # Variables: DFLIB_PYTHON the interpreter (default .venv/bin/python), DFLIB_JARS the folder of the Delta jars
 # (default .jars/jars), DFLIB_BUILD where the packed code goes (default build), DFLIB_JAVA_OPTIONS more options for
-# the driver's JVM.
+# the driver's JVM, DFLIB_METASTORE_PASSWORD the password of a PostgreSQL metastore.
 # Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 set -euo pipefail
 
@@ -17,10 +19,12 @@ jars=${DFLIB_JARS:-$home/.jars/jars}
 fail() { echo "spark-submit.sh: $1" >&2; exit 2; }
 
 jobs=$(cd "$home/jobs" && ls -- *.py | sed 's/\.py$//' | grep -v '^_' | tr '\n' ' ')
-[ $# -gt 0 ] || fail "which job? one of: ${jobs}sql"
+tools="sql thrift history"
+[ $# -gt 0 ] || fail "which job? one of: $jobs$tools"
 job=$1; shift
 script="$home/jobs/$job.py"
-[ "$job" = sql ] || [ -f "$script" ] || fail "no job named '$job'; one of: ${jobs}sql"
+is_tool() { [[ " $tools " == *" $job "* ]]; }
+is_tool || [ -f "$script" ] || fail "no job named '$job'; one of: $jobs$tools"
 [ -x "$python" ] || fail "no Python at $python; run 'make setup', or set DFLIB_PYTHON"
 ls "$jars"/*delta-spark*.jar >/dev/null 2>&1 || fail "no Delta jars in $jars; run 'make setup', or set DFLIB_JARS"
 command -v java >/dev/null || [ -x "${JAVA_HOME:-}/bin/java" ] || fail "no Java; install a Java 17 runtime"
@@ -38,7 +42,7 @@ if [ -f "$archive" ] && [ -z "${DFLIB_JAVA_OPTIONS:-}" ]; then
 fi
 
 export DFLIB_JARS=$jars PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
-if [ "$job" = sql ]; then check=(-m dflib.job); else check=("$script"); fi
+if is_tool; then check=(-m dflib.job); else check=("$script"); fi
 settings=$("$python" "${check[@]}" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
 mapfile -t settings <<<"$settings"
 # Last comes what the driver is told: it needs no file of this machine.
@@ -55,9 +59,18 @@ if [ -t 2 ]; then export DFLIB_TERMINAL=/dev/tty; fi
 
 common=("${settings[@]}" --driver-class-path "$jars/*")
 
-if [ "$job" = sql ]; then
-  exec "$SPARK_HOME/bin/spark-sql" "${common[@]}" -S ${spark_options[@]+"${spark_options[@]}"}
-fi
+case $job in
+  sql) exec "$SPARK_HOME/bin/spark-sql" "${common[@]}" -S ${spark_options[@]+"${spark_options[@]}"};;
+  thrift)
+    exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" --name "dflib thrift" ${spark_options[@]+"${spark_options[@]}"} \
+      --class org.apache.spark.sql.hive.thriftserver.HiveThriftServer2 spark-internal;;
+  history)
+    [[ "${settings[*]}" == *spark.history.fs.logDirectory=* ]] || fail "history: name the folder: --set watch.events=FOLDER"
+    # The pages ask for no password.
+    export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
+    exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" ${spark_options[@]+"${spark_options[@]}"} \
+      --class org.apache.spark.deploy.history.HistoryServer spark-internal;;
+esac
 package=$("$python" -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
 exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"} \
   "$script" --application "$application"

@@ -79,8 +79,42 @@ class Tables(Section):
     """Each table is a Delta folder ``<root>/<table>``."""
     database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
     """Database of the metastore under which the tables are registered."""
-    metastore: Literal["embedded", "external", "none"]
-    """embedded: Derby below ``root``; external: as the Spark properties say; none: no names are registered."""
+    metastore: Literal["embedded", "postgres", "external", "none"]
+    """embedded: Derby below ``root``, for one session at a time; postgres: ``metastore_at``, for a team; external: as
+    the Spark properties say (conf/spark/metastores.conf); none: no names are registered."""
+    metastore_at: (
+        Annotated[
+            str, Field(pattern=r"^[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+(:\d{1,5})?/[A-Za-z0-9_-]+(\?[A-Za-z0-9_=&/.-]+)?$")
+        ]
+        | None
+    )
+    """postgres: user@host:port/database, and options of the JDBC driver after a question mark (``?sslmode=require``).
+    The password stands in the variable DFLIB_METASTORE_PASSWORD, never here."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Tables":
+        if self.metastore == "postgres" and self.metastore_at is None:
+            raise ValueError("metastore=postgres needs metastore_at=user@host:port/database")
+        if "password" in (self.metastore_at or "").partition("?")[2].lower():
+            raise ValueError("no password in metastore_at; put it into the variable DFLIB_METASTORE_PASSWORD")
+        return self
+
+
+class Sql(Section):
+    """Where ``spark-submit.sh thrift`` answers. It asks for no password: whoever reaches it may do all that its own
+    user may."""
+
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")]
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
+class Watch(Section):
+    """What a job tells of itself while it runs, and leaves for ``spark-submit.sh history``."""
+
+    events: Uri | None
+    """Folder of Spark's event logs; null: none are written."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None
+    """Port of Spark's page, with ``/metrics/prometheus`` and ``/metrics/executors/prometheus``; null: no page."""
 
 
 class Cluster(Section):
@@ -374,6 +408,8 @@ class Config(Section):
     s3: S3
     cluster: Cluster
     tables: Tables
+    sql: Sql
+    watch: Watch
     models: Place
     reports: Place
     splits: Splits

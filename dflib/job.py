@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from dflib import conf_files
 from dflib.cluster import failure, session
 from dflib.config import Config, Section
-from dflib.errors import ConfigError, DflibError, StorageError
+from dflib.errors import ConfigError, DflibError, StorageError, TableError
 from dflib.progress import Progress, terminal
 from dflib.runs import Run, code_version, new_run_id
 from dflib.storage import Storage
@@ -74,6 +74,7 @@ def main(
     run: Callable[[Job], Summary],
     check: Callable[[Config], None] = nothing_to_check,
     recorded: bool = True,
+    makes_schema: bool = False,
 ) -> None:
     """Runs a job from the command line and exits.
 
@@ -85,6 +86,7 @@ def main(
         run: does the work; honours ``Job.dry_run``.
         check: raises :class:`ConfigError` when the job can't use this configuration.
         recorded: whether a run leaves a record; not those that only look.
+        makes_schema: whether the job makes a metastore of a PostgreSQL database that is none yet.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
@@ -94,7 +96,8 @@ def main(
     try:
         config = conf_files.load(arguments.conf_dir, arguments.env, arguments.set)
         check(config)
-        submit = session.submit_arguments(config, arguments.conf_dir, arguments.env)
+        submit = session.submit_arguments(config, arguments.conf_dir, arguments.env, makes_schema)
+        session.make_event_folder(config)
     except ConfigError as error:
         sys.exit(_fail(name, error, 2))
     application = Application(config=config, code_version=code_version(), dry_run=arguments.dry_run)
@@ -166,12 +169,20 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
                 record.versions_after = tables.versions()
                 record.write(storage, config.tables.root)
                 if config.tables.metastore != "none":
-                    names.register(tables, config.tables.database)
+                    _register(tables, config)
             except StorageError as error:
                 # What the run failed of, and was said already, mostly ends this too.
                 code = code or _fail(name, error, 1)
         spark.stop()
     return code
+
+
+def _register(tables: Tables, config: Config) -> None:
+    try:
+        # The embedded metastore lies beside its tables and moves with them; one of a team may know others.
+        names.register(tables, config.tables.database, move=config.tables.metastore == "embedded")
+    except TableError as error:
+        log.warning("the tables are written, but not registered: %s", error)
 
 
 def _fail(name: str, error: DflibError, code: int) -> int:
@@ -180,5 +191,5 @@ def _fail(name: str, error: DflibError, code: int) -> int:
 
 
 if __name__ == "__main__":
-    # Used by spark-submit.sh sql, which needs the same settings but runs no job.
+    # Used by spark-submit.sh sql, thrift and history, which need the same settings but run no job.
     main("sql", lambda job: Summary("nothing to do"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dflib import s3, uris
+from dflib.cluster import metastore
 from dflib.conf_files import env_chain
 from dflib.config import Config
 from dflib.errors import ConfigError
@@ -50,12 +51,14 @@ def read_properties(path: Path) -> dict[str, str]:
     return {key: value.strip() for key, value in pairs}
 
 
-def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
+def submit_arguments(config: Config, conf_dir: Path, env: str, makes_schema: bool = False) -> list[str]:
     """Arguments for spark-submit and spark-sql that follow from the configuration.
 
+    ``makes_schema`` as in :func:`dflib.cluster.metastore.settings`.
+
     Raises:
-        ConfigError: no properties file for the environment or those it extends; an embedded
-            metastore is asked for beside tables that are not on a local disk; or S3 is, and no region is known.
+        ConfigError: no properties file for the environment or those it extends; the metastore asked for can't be; or
+            S3 is asked for, and no region is known.
     """
     chain = env_chain(conf_dir, env)
     files = [conf_dir / "spark" / f"{name}.conf" for name in chain]
@@ -67,8 +70,14 @@ def submit_arguments(config: Config, conf_dir: Path, env: str) -> list[str]:
     if not read.get("spark.master", "local").startswith("local") and "spark.executor.extraClassPath" not in read:
         # Executors that have no folder of jars of their own get them from the driver.
         arguments += ["--jars", ",".join(sorted(map(str, Path(os.environ["DFLIB_JARS"]).glob("*.jar"))))]
-    on_s3 = s3.spark_conf(config.s3) if s3.named_in(config.model_dump()) else {}
-    for key, value in {**metastore_conf(config), **on_s3, **java_options(found, conf_dir)}.items():
+    settings = [
+        metastore.settings(config, makes_schema),
+        s3.spark_conf(config.s3) if s3.named_in(config.model_dump()) else {},
+        watch_conf(config),
+        thrift_conf(config),
+        java_options(found, conf_dir),
+    ]
+    for key, value in (pair for each in settings for pair in each.items()):
         arguments += ["--conf", f"{key}={value}"]
     return arguments
 
@@ -86,25 +95,46 @@ def java_options(properties: Path, conf_dir: Path) -> dict[str, str]:
     return {"spark.driver.extraJavaOptions": " ".join(filter(None, options))}
 
 
-def metastore_conf(config: Config) -> dict[str, str]:
-    """Spark settings of the metastore that the configuration asks for.
+def watch_conf(config: Config) -> dict[str, str]:
+    """Spark settings of the event log and of Spark's page with its Prometheus endpoints, where they are asked for."""
+    settings: dict[str, str] = {}
+    if config.watch.events is not None:
+        folder = uris.for_spark(config.watch.events)
+        settings |= {
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.dir": folder,
+            "spark.history.fs.logDirectory": folder,
+        }
+    if config.watch.port is not None:
+        settings |= {
+            "spark.ui.enabled": "true",
+            "spark.ui.port": str(config.watch.port),
+            "spark.ui.prometheus.enabled": "true",
+            "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
+            "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/prometheus",
+            "spark.metrics.namespace": "dflib",
+        }
+    return settings
 
-    Embedded: a Derby database ``<tables.root>/_metastore``, for one session at a time.
-    External: whatever the environment's Spark properties say.
+
+def make_event_folder(config: Config) -> None:
+    """Spark wants the folder of the event logs to be there; on S3 there are no folders.
+
+    Raises:
+        ConfigError: it can't be made.
     """
-    if config.tables.metastore != "embedded":
-        return {}
-    if not uris.is_local(config.tables.root):
-        raise ConfigError(
-            f"tables.metastore=embedded needs tables.root on a local disk, not {config.tables.root}; "
-            "set tables.metastore to external or none"
-        )
-    folder = uris.local_path(config.tables.root) / "_metastore"
-    return {
-        "spark.sql.catalogImplementation": "hive",
-        "spark.sql.warehouse.dir": f"{folder}/warehouse",
-        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/derby;create=true",
-    }
+    events = config.watch.events
+    if events is not None and uris.is_local(events):
+        try:
+            uris.local_path(events).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"watch.events={events}: the folder can't be made: {error.strerror}") from None
+
+
+def thrift_conf(config: Config) -> dict[str, str]:
+    """Spark settings that say where the Thrift server answers; of no effect without one."""
+    server = "spark.hadoop.hive.server2.thrift"
+    return {f"{server}.bind.host": config.sql.host, f"{server}.port": str(config.sql.port)}
 
 
 def is_local(spark: SparkSession) -> bool:

@@ -1,72 +1,128 @@
-"""Persistent names: the tables as ``<database>.<table>`` in the metastore, so that others can query them.
+"""Persistent names: the tables as ``<database>.<table>`` in the metastore, with views beside them.
 
-Jobs read and write by path; names come afterwards, and a failed registration is a warning.
+Jobs read and write by path; names come afterwards, for others to query.
 """
 
 import logging
+from dataclasses import dataclass
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from dflib import uris
+from dflib.errors import TableError
 from dflib.tables.schemas import TABLES
 from dflib.tables.store import Tables
+from dflib.tables.views import VIEWS, View, quoted
 
 log = logging.getLogger(__name__)
 
-RUN_COLUMNS = (
-    "run_id STRING, job STRING, config_digest STRING, code_version STRING, started_at TIMESTAMP, ended_at TIMESTAMP, "
-    "outcome STRING, error STRING, seconds DOUBLE, versions_before STRING, versions_after STRING, counts STRING, "
-    "config STRING"
-)
-"""Columns of the run records; what differs from job to job is JSON text."""
+RUNS = "runs"
+RUN_COLUMNS = {
+    "run_id": ("STRING", "time, job and process"),
+    "job": ("STRING", "name of the job"),
+    "config_digest": ("STRING", "hash of the whole configuration"),
+    "code_version": ("STRING", "of dflib, with the commit where it runs from a checkout"),
+    "started_at": ("TIMESTAMP", "when (UTC)"),
+    "ended_at": ("TIMESTAMP", "when (UTC); null: running, or killed"),
+    "outcome": ("STRING", "RUNNING (or killed), DONE or FAILED"),
+    "error": ("STRING", "why FAILED"),
+    "seconds": ("DOUBLE", "wall clock"),
+    "versions_before": ("STRING", "version of each table before, JSON"),
+    "versions_after": ("STRING", "version of each table after, JSON"),
+    "counts": ("STRING", "what the job counted, JSON"),
+    "config": ("STRING", "the whole configuration, JSON"),
+}
+"""Type and comment of each column of the run records; what differs from job to job is JSON text."""
 
 
-def register(tables: Tables, database: str) -> None:
-    """Gives every table that exists its name, the run records theirs (``runs``), and makes the view ``quarantine``.
+@dataclass(frozen=True)
+class Names:
+    """Names of tables (``runs`` among them) and of views that are in the database now."""
 
-    Names that stand for tables of another root are moved to this one, with a log line.
+    tables: tuple[str, ...]
+    views: tuple[str, ...]
+
+
+def register(tables: Tables, database: str, move: bool, renew: bool = False) -> Names:
+    """Gives every table that exists its name, the run records theirs (``runs``), and makes the views.
+
+    Args:
+        tables: what is to be named.
+        database: database of the metastore; made when it is not there.
+        move: whether names that stand for tables of another root are moved to this one, with a log line.
+        renew: whether views that are there are made again, for a version that has them otherwise.
+
+    Raises:
+        TableError: the metastore can't be reached or refuses; or names stand for tables of another root.
     """
-    spark = tables.spark
-    runs = uris.for_spark(uris.join(tables.root, "runs"))
     try:
-        spark.sql(f"CREATE DATABASE IF NOT EXISTS {database}")
-        present = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {database}").collect()}
-        # All names are made together with this one, so its place tells theirs.
-        if "runs" in present and (place := _place(spark, f"{database}.runs")) != runs:
-            log.warning(
-                "the names in database %s stood for tables beside %s and are moved to %s", database, place, runs
-            )
-            for name in present & {*TABLES, "runs", "quarantine"}:
-                spark.sql(f"DROP {'VIEW' if name == 'quarantine' else 'TABLE'} {database}.{name}")
-            present = set()
-        for name, table in TABLES.items():
-            if name not in present and tables.exists(table):
-                location = uris.for_spark(tables.uri(table))
-                spark.sql(f"CREATE TABLE {database}.{name} USING delta LOCATION '{_quoted(location)}'")
-        if "quarantine" not in present and tables.exists(TABLES["extractions"]):
-            spark.sql(
-                f"CREATE VIEW {database}.quarantine AS SELECT * FROM {database}.extractions WHERE outcome = 'FAILED'"
-            )
-        if "runs" in present and spark.table(f"{database}.runs").columns != _run_columns():
-            # Made by an earlier version. The records are files that stay where they are.
-            spark.sql(f"DROP TABLE {database}.runs")
-            present.remove("runs")
-        if "runs" not in present:
-            spark.sql(f"CREATE TABLE {database}.runs ({RUN_COLUMNS}) USING json LOCATION '{_quoted(runs)}'")
-    except PySparkException as error:
-        reason = str(error).strip().splitlines()[0]
-        log.warning("the tables are written, but their names in database %s are not registered: %s", database, reason)
+        return _register(tables, database, move, renew)
+    except (PySparkException, Py4JJavaError) as error:
+        java = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
+        reason = java.strip().splitlines()[0]
+        raise TableError(
+            f"database {database} of the metastore: {reason}; is it reached, and has 'spark-submit.sh register' been "
+            "run on it once?"
+        ) from None
 
 
-def _run_columns() -> list[str]:
-    return [column.split()[0] for column in RUN_COLUMNS.split(", ")]
+def possible(tables: Tables) -> Names:
+    """The names that :func:`register` would see to."""
+    present = {name for name, table in TABLES.items() if tables.exists(table)}
+    return Names((*sorted(present), RUNS), tuple(view.name for view in _possible_views(present)))
+
+
+def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
+    spark = tables.spark
+    runs = uris.for_spark(uris.join(tables.root, RUNS))
+    spark.sql(f"CREATE DATABASE IF NOT EXISTS {database}")
+    present = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {database}").collect()}
+    # All names are made together with this one, so its place tells theirs.
+    if RUNS in present and (place := _place(spark, f"{database}.{RUNS}")) != runs:
+        if not move:
+            raise TableError(
+                f"database {database} of the metastore names the tables beside {place}, not those of {tables.root}; "
+                "choose another name with tables.database, or run register to move the names here"
+            )
+        log.warning("the names in database %s stood for tables beside %s and are moved to %s", database, place, runs)
+        for name in present & {*TABLES, RUNS, *VIEWS}:
+            spark.sql(f"DROP {'VIEW' if name in VIEWS else 'TABLE'} {database}.{name}")
+        present = set()
+    for name, table in TABLES.items():
+        if name not in present and tables.exists(table):
+            location = uris.for_spark(tables.uri(table))
+            spark.sql(f"CREATE TABLE IF NOT EXISTS {database}.{name} USING delta LOCATION {quoted(location)}")
+            present.add(name)
+    if RUNS in present and not _is_as_now(spark, f"{database}.{RUNS}"):
+        # Made by an earlier version. The records are files that stay where they are.
+        spark.sql(f"DROP TABLE {database}.{RUNS}")
+        present.remove(RUNS)
+    if RUNS not in present:
+        columns = ", ".join(f"{name} {kind} COMMENT {quoted(text)}" for name, (kind, text) in RUN_COLUMNS.items())
+        spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {database}.{RUNS} ({columns}) USING json "
+            f"COMMENT 'One record a run of a job' LOCATION {quoted(runs)}"
+        )
+        present.add(RUNS)
+    for view in _possible_views(present):
+        if renew or view.name not in present:
+            spark.sql(view.statement(database, replace=renew))
+            present.add(view.name)
+    return Names(tuple(sorted(present & {*TABLES, RUNS})), tuple(name for name in VIEWS if name in present))
+
+
+def _possible_views(present: set[str]) -> list[View]:
+    """Those whose tables are there."""
+    return [view for view in VIEWS.values() if {table.name for table in view.tables} <= present]
+
+
+def _is_as_now(spark: SparkSession, runs: str) -> bool:
+    columns = [(field.name, field.metadata.get("comment")) for field in spark.table(runs).schema]
+    return columns == [(name, comment) for name, (_, comment) in RUN_COLUMNS.items()]
 
 
 def _place(spark: SparkSession, name: str) -> str:
     rows = spark.sql(f"DESCRIBE EXTENDED {name}").where("col_name = 'Location'").collect()
     return str(rows[0]["data_type"]) if rows else ""
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -1,0 +1,85 @@
+"""Spark settings of the metastore, which holds the names of the tables."""
+
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import pyspark
+
+from dflib import uris
+from dflib.config import Config
+from dflib.errors import ConfigError
+
+PASSWORD = "DFLIB_METASTORE_PASSWORD"
+"""Variable with the password of the PostgreSQL user.  Spark is told its name only: Hadoop puts the value in where it
+is read, so that it is in no command line, file, page, event log or run record.  (A ``.pgpass`` is of no use: Hive gives
+the driver a password in any case.)"""
+
+
+def settings(config: Config, makes_schema: bool = False) -> dict[str, str]:
+    """Spark settings of the metastore that the configuration asks for; none where the Spark properties say it.
+
+    Args:
+        config: the configuration; ``tables`` is used.
+        makes_schema: whether a PostgreSQL database that holds no metastore yet becomes one.
+
+    Raises:
+        ConfigError: an embedded metastore beside tables that are not on a local disk; or the password is missing.
+    """
+    hive = {"spark.sql.catalogImplementation": "hive"}
+    if config.tables.metastore == "embedded":
+        return hive | _embedded(config.tables.root)
+    if config.tables.metastore == "postgres":
+        assert config.tables.metastore_at is not None
+        return hive | _postgres(config.tables.metastore_at) | (_schema_maker() if makes_schema else {})
+    return {}
+
+
+def _embedded(root: str) -> dict[str, str]:
+    """A Derby database ``<tables.root>/_metastore``, for one session at a time."""
+    if not uris.is_local(root):
+        raise ConfigError(
+            f"tables.metastore=embedded needs tables.root on a local disk, not {root}; "
+            "set tables.metastore to postgres, external or none"
+        )
+    folder = uris.local_path(root) / "_metastore"
+    return {
+        "spark.sql.warehouse.dir": f"{folder}/warehouse",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/derby;create=true",
+    }
+
+
+def _postgres(place: str) -> dict[str, str]:
+    """A PostgreSQL database, for as many sessions as it has connections for."""
+    if PASSWORD not in os.environ:
+        raise ConfigError(
+            f"tables.metastore=postgres: put the password for {place} into the variable {PASSWORD} "
+            "(empty when the server asks for none)"
+        )
+    user, _, address = place.partition("@")
+    jdo = "spark.hadoop.javax.jdo.option.Connection"
+    return {
+        f"{jdo}URL": f"jdbc:postgresql://{address}",
+        f"{jdo}DriverName": "org.postgresql.Driver",
+        f"{jdo}UserName": user,
+        f"{jdo}Password": f"${{env.{PASSWORD}}}",
+        # Hive's own scripts would write the version that it looks for.
+        "spark.hadoop.hive.metastore.schema.verification": "false",
+    }
+
+
+def _schema_maker() -> dict[str, str]:
+    """Lets DataNucleus make all of the metastore's tables at the start; made one by one later, they deadlock."""
+    (jar,) = (Path(pyspark.__file__).parent / "jars").glob("hive-metastore-*.jar")
+    with zipfile.ZipFile(jar) as archive:
+        model = archive.read("package.jdo").decode()
+    classes = re.findall(r'<class name="(\w+)"', model)
+    nucleus = "spark.hadoop.datanucleus"
+    return {
+        f"{nucleus}.schema.autoCreateAll": "true",
+        f"{nucleus}.autoStartMechanism": "Classes",
+        f"{nucleus}.autoStartClassNames": ",".join(
+            f"org.apache.hadoop.hive.metastore.model.{name}" for name in classes
+        ),
+    }

@@ -1,0 +1,259 @@
+"""What people ask of the tables again and again, as views, each column with its comment.
+
+They count as report does: a video whose file has changed since its extraction is UNDETERMINED (as in
+:mod:`dflib.tables.current`), UNDETERMINED videos are left out of accuracies unless the name ends in ``_all``, and
+videos without a label are in none.  A number that is not defined is null.
+"""
+
+from dataclasses import dataclass
+
+from dflib.tables import current
+from dflib.tables.schemas import EXTRACTIONS, MODELS, VERDICTS, VIDEOS, Table
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: what it shows, the tables that must be there, its columns with their comments, and the query.
+
+    In the query ``{db}`` stands for the database.
+    """
+
+    name: str
+    comment: str
+    tables: tuple[Table, ...]
+    columns: dict[str, str]
+    query: str
+
+    def statement(self, database: str, replace: bool) -> str:
+        """The SQL that makes it; ``replace``: also where it is there already."""
+        columns = ", ".join(f"`{name}` COMMENT {quoted(comment)}" for name, comment in self.columns.items())
+        return (
+            f"CREATE {'OR REPLACE VIEW' if replace else 'VIEW IF NOT EXISTS'} {database}.{self.name} ({columns}) "
+            f"COMMENT {quoted(self.comment)} AS {self.query.format(db=database)}"
+        )
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of Spark SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _comments(table: Table, *names: str) -> dict[str, str]:
+    columns = {field.name: (field.metadata or {}).get(b"comment", b"").decode() for field in table.schema}
+    return {name: columns[name] for name in names or columns}
+
+
+_OF = _comments(VERDICTS, "model_id", "extractor", "rule")
+
+_COUNTS = {
+    "videos": "labelled videos; those below add up to it, UNDETERMINED ones included",
+    "true_fake": "fakes called FAKE (TP)",
+    "false_fake": "real videos called FAKE (FP)",
+    "true_real": "real videos called REAL (TN)",
+    "false_real": "fakes called REAL (FN)",
+    "undetermined": "UNDETERMINED",
+    "seen": "of videos: those that the model was trained on or chosen by (splits train and validation)",
+    "unlabelled": "videos without a label, in no other number",
+    "accuracy": "right ones of the decided",
+    "accuracy_all": "right ones of all, UNDETERMINED as wrong",
+    "accuracy_real": "of the decided real videos",
+    "accuracy_fake": "of the decided fakes",
+    "balanced_accuracy": "mean of accuracy_real and accuracy_fake",
+    "majority_baseline": "accuracy of always giving the more frequent answer",
+    "precision": "fakes among the decided videos called FAKE",
+}
+
+_COUNTING = """
+    count(label) AS videos,
+    count_if(correct AND label = 'FAKE') AS true_fake,
+    count_if(NOT correct AND label = 'REAL') AS false_fake,
+    count_if(correct AND label = 'REAL') AS true_real,
+    count_if(NOT correct AND label = 'FAKE') AS false_real,
+    count_if(label IS NOT NULL AND verdict = 'UNDETERMINED') AS undetermined,
+    count_if(label IS NOT NULL AND seen) AS seen,
+    count_if(label IS NULL) AS unlabelled"""
+
+_RATIOS = """
+    try_divide(true_fake + true_real, videos - undetermined) AS accuracy,
+    try_divide(true_fake + true_real, videos) AS accuracy_all,
+    try_divide(true_real, true_real + false_fake) AS accuracy_real,
+    try_divide(true_fake, true_fake + false_real) AS accuracy_fake,
+    (try_divide(true_real, true_real + false_fake) + try_divide(true_fake, true_fake + false_real)) / 2
+      AS balanced_accuracy,
+    try_divide(greatest(true_fake + false_real, true_real + false_fake), videos - undetermined) AS majority_baseline,
+    try_divide(true_fake, true_fake + false_fake) AS `precision`"""
+
+# As current.ledger has it.
+_CHANGED = f"""
+    e.video_id IS NOT NULL AND NOT (e.fingerprint <=> v.fingerprint)
+    AND NOT (startswith(e.extractor, '{current.CROPS}') AND NOT (v.packing <=> 'crops'))"""
+
+JUDGED = View(
+    "judged",
+    "Verdicts as a report of today would have them, with what there is to know of the video; the other views count it",
+    (VERDICTS, EXTRACTIONS, VIDEOS, MODELS),
+    {
+        **_comments(VERDICTS, "video_id"),
+        **_comments(VIDEOS, "dataset", "chunk", "source_group"),
+        **_comments(VERDICTS, "extractor", "model_id", "rule", "label", "split"),
+        "seen": "whether the model was trained on it or chosen by it",
+        **_comments(VERDICTS, "p_fake", "verdict"),
+        "reason": "why UNDETERMINED; CHANGED: the file is another one since it was extracted",
+        "correct": "whether the verdict is the label; null: UNDETERMINED or no label",
+        "error": "distance of p_fake from the label, 0 right to 1 wrong; null as in correct",
+        **_comments(VERDICTS, "faces_used", "frames_used", "judged_at"),
+    },
+    f"""
+  SELECT video_id, dataset, chunk, source_group, extractor, model_id, rule, label, split, seen, p_fake, verdict,
+    reason, CASE WHEN verdict <> 'UNDETERMINED' THEN verdict = label END AS correct,
+    abs(p_fake - CASE label WHEN 'FAKE' THEN 1 WHEN 'REAL' THEN 0 END) AS error,
+    faces_used, frames_used, judged_at
+  FROM (
+    SELECT video_id, dataset, chunk, source_group, extractor, model_id, rule, label, split, seen, judged_at,
+      CASE WHEN NOT changed THEN p_fake END AS p_fake,
+      if(changed, 'UNDETERMINED', verdict) AS verdict,
+      if(changed, 'CHANGED', reason) AS reason,
+      if(changed, 0, faces_used) AS faces_used,
+      if(changed, 0, frames_used) AS frames_used
+    FROM (
+      SELECT t.*, v.dataset, v.chunk, v.source_group, {_CHANGED} AS changed,
+        m.training_set IS NOT NULL AND coalesce(t.split, '') IN ('train', 'validation') AS seen
+      FROM {{db}}.verdicts t
+      LEFT JOIN {{db}}.extractions e ON e.video_id = t.video_id AND e.extractor = t.extractor
+      LEFT JOIN {{db}}.videos v ON v.video_id = t.video_id
+      LEFT JOIN {{db}}.models m ON m.model_id = t.model_id
+    )
+  )""",
+)
+
+ACCURACY_BY_CHUNK = View(
+    "accuracy_by_chunk",
+    "How right a model is on each chunk",
+    JUDGED.tables,
+    {**_OF, **_comments(VIDEOS, "chunk"), **_COUNTS},
+    f"""
+  SELECT model_id, extractor, rule, chunk, videos, true_fake, false_fake, true_real, false_real, undetermined, seen,
+    unlabelled, {_RATIOS}
+  FROM (
+    SELECT model_id, extractor, rule, chunk, {_COUNTING}
+    FROM {{db}}.judged GROUP BY model_id, extractor, rule, chunk
+  )""",
+)
+
+CONFUSION = View(
+    "confusion",
+    "What a model calls real videos and fakes, by split",
+    JUDGED.tables,
+    {**_OF, "split": "of the model's training set; none: in no split; all: all videos", **_COUNTS},
+    f"""
+  SELECT model_id, extractor, rule, split, videos, true_fake, false_fake, true_real, false_real, undetermined, seen,
+    unlabelled, {_RATIOS}
+  FROM (
+    SELECT model_id, extractor, rule, of_split AS split, {_COUNTING}
+    FROM (SELECT *, explode(array('all', coalesce(split, 'none'))) AS of_split FROM {{db}}.judged)
+    GROUP BY model_id, extractor, rule, of_split
+  )""",
+)
+
+MOST_WRONG = View(
+    "most_wrong",
+    "Wrong verdicts, the farthest off first",
+    JUDGED.tables,
+    {
+        **_OF,
+        "place": "1: the most wrong of this model, extractor and rule",
+        **_comments(VERDICTS, "video_id"),
+        **_comments(VIDEOS, "chunk"),
+        **_comments(VERDICTS, "split", "label", "verdict", "p_fake"),
+        "error": JUDGED.columns["error"],
+        **_comments(VERDICTS, "faces_used"),
+    },
+    """
+  SELECT model_id, extractor, rule,
+    row_number() OVER (PARTITION BY model_id, extractor, rule ORDER BY error DESC, video_id) AS place,
+    video_id, chunk, split, label, verdict, p_fake, error, faces_used
+  FROM {db}.judged WHERE NOT correct
+  ORDER BY model_id, extractor, rule, place""",
+)
+
+NEWEST_VERDICT = View(
+    "newest_verdict",
+    "One row a video: the verdict of the model that judged it last, by the rule mean where there is one",
+    JUDGED.tables,
+    JUDGED.columns,
+    f"""
+  SELECT {", ".join(JUDGED.columns)}
+  FROM (
+    SELECT *, row_number() OVER (
+      PARTITION BY video_id
+      ORDER BY last_judged DESC, model_id, extractor, startswith(rule, 'mean(') DESC, judged_at DESC, rule
+    ) AS place
+    FROM (
+      SELECT *, max(judged_at) OVER (PARTITION BY video_id, model_id, extractor) AS last_judged FROM {{db}}.judged
+    )
+  ) WHERE place = 1""",
+)
+
+MODEL_AGAINST_MODEL = View(
+    "model_against_model",
+    "Each two models (or a model on the faces of two extractors) by the same rule, on the videos that both decide",
+    JUDGED.tables,
+    {
+        "model_a": "as in models",
+        "extractor_a": "as in extractions",
+        "model_b": "as in models",
+        "extractor_b": "as in extractions",
+        "rule": _OF["rule"],
+        "slice": "all, or split=test: videos in the test split of both, the fair comparison",
+        "videos": "labelled videos that both decide; the four below add up to it",
+        "both_right": "videos",
+        "only_a_right": "videos",
+        "only_b_right": "videos",
+        "neither_right": "videos",
+        "undetermined": "labelled videos that one of them or both can not decide",
+        "accuracy_a": "of a on these videos",
+        "accuracy_b": "of b on these videos",
+        "mcnemar": (
+            "McNemar's statistic with continuity correction, max(|only_a - only_b| - 1, 0)^2 / (only_a + only_b): "
+            "above 3.84, two equally good models differ so much in fewer than 5 of 100 sets of independent videos"
+        ),
+    },
+    """
+  SELECT *, try_divide(both_right + only_a_right, videos) AS accuracy_a,
+    try_divide(both_right + only_b_right, videos) AS accuracy_b,
+    try_divide(
+      power(greatest(abs(only_a_right - only_b_right) - 1, 0), 2), only_a_right + only_b_right
+    ) AS mcnemar
+  FROM (
+    SELECT model_a, extractor_a, model_b, extractor_b, rule, slice, count_if(a IS NOT NULL AND b IS NOT NULL) AS videos,
+      count_if(a AND b) AS both_right, count_if(a AND NOT b) AS only_a_right,
+      count_if(b AND NOT a) AS only_b_right, count_if(NOT a AND NOT b) AS neither_right,
+      count_if(a IS NULL OR b IS NULL) AS undetermined
+    FROM (
+      SELECT a.model_id AS model_a, a.extractor AS extractor_a, b.model_id AS model_b, b.extractor AS extractor_b,
+        a.rule, a.correct AS a, b.correct AS b,
+        explode(if(a.split = 'test' AND b.split = 'test', array('all', 'split=test'), array('all'))) AS slice
+      FROM {db}.judged a JOIN {db}.judged b ON a.video_id = b.video_id AND a.rule = b.rule
+        AND struct(a.model_id, a.extractor) < struct(b.model_id, b.extractor)
+      WHERE a.label IS NOT NULL AND b.label IS NOT NULL
+    )
+    GROUP BY model_a, extractor_a, model_b, extractor_b, rule, slice
+  )""",
+)
+
+QUARANTINE = View(
+    "quarantine",
+    "Videos that could not be extracted, and why",
+    (EXTRACTIONS,),
+    _comments(EXTRACTIONS),
+    f"SELECT {', '.join(EXTRACTIONS.schema.names)} FROM {{db}}.extractions WHERE outcome = 'FAILED'",
+)
+
+VIEWS: dict[str, View] = {
+    view.name: view
+    for view in (
+        *(JUDGED, ACCURACY_BY_CHUNK, CONFUSION, MOST_WRONG, NEWEST_VERDICT, MODEL_AGAINST_MODEL),
+        QUARANTINE,
+    )
+}
+"""In an order in which they can be made."""
