@@ -6,7 +6,8 @@
 #   ./spark-submit.sh thrift [--env local] [--set sql.port=10000 …]        answers JDBC clients until it is stopped
 #   ./spark-submit.sh history --set watch.events=FOLDER                    shows the event logs of jobs
 #
-# Variables: DFLIB_PYTHON the interpreter (default .venv/bin/python), DFLIB_JARS the folder of the Delta jars
+# Variables: DFLIB_PYTHON the interpreter (default .venv/bin/python), DFLIB_EXECUTOR_PYTHON that of the executors where
+# it is another, such as ./environment/bin/python out of spark.archives, DFLIB_JARS the folder of the Delta jars
 # (default .jars/jars), DFLIB_BUILD where the packed code goes (default build), DFLIB_JAVA_OPTIONS more options for
 # the driver's JVM, DFLIB_METASTORE_PASSWORD the password of a PostgreSQL metastore.
 # Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
@@ -50,7 +51,7 @@ application=${settings[-1]}; unset 'settings[-1]'
 case $application in '{'*) ;; *) printf '%s\n' "${settings[@]}" "$application"; exit 0 ;; esac  # --help
 
 # What the driver needs; executors get the same through spark.executorEnv of the properties file or the shell.
-export SPARK_HOME PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
+export SPARK_HOME PYSPARK_PYTHON=${DFLIB_EXECUTOR_PYTHON:-$python} PYSPARK_DRIVER_PYTHON=$python
 SPARK_HOME=$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 export TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 export DFLIB_HOME=$home
