@@ -33,6 +33,8 @@ from dflib.training.launch import Epoch, Result, Spec
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
+TOO_FEW_SLOTS = "requires more slots than"
+"""In what Spark says of a barrier stage that can't start."""
 BACKBONE = "backbone.h5"
 """Name of the backbone's weights in the work folder."""
 
@@ -76,6 +78,11 @@ def run(
                 said = failure.told(error)
                 if said is not None and not isinstance(said, LostWorkerError):
                     raise said from None
+                if TOO_FEW_SLOTS in str(error):
+                    raise TrainingError(
+                        f"train.workers={train.workers} are to start at once, and the cluster has fewer slots: give "
+                        "the application more cores (and GPUs, where tasks ask for them), or lower train.workers"
+                    ) from None
                 if attempt == train.max_restarts:
                     raise TrainingError(
                         f"a worker was lost {attempt + 1} times (train.max_restarts={train.max_restarts}): "

@@ -1,9 +1,9 @@
 """Two workers train as one would, and go on when one of them is lost."""
 
+import contextlib
 import io
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,10 +13,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from dflib.config import Cluster
-from dflib.errors import CountError
+from dflib.errors import CountError, TrainingError
 from dflib.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import TASKS
@@ -80,7 +81,7 @@ def test_a_lost_worker_costs_an_epoch_and_not_the_training(tables: Tables, tmp_p
         state = Path(told.folder) / "state.json"
         while not killed.is_set():
             if state.is_file() and len(json.loads(state.read_text())["history"]) >= 2:
-                os.kill(children()[-1], signal.SIGKILL)
+                children()[-1].kill()
                 killed.set()
             time.sleep(0.05)
 
@@ -106,7 +107,18 @@ def train(told: Spec, tables: Tables) -> workers.Result:
     return workers.run(told, f"file://{told.folder}", tables, Storage(), CLUSTER, "run", Progress(io.StringIO()))
 
 
-def children() -> list[int]:
-    """Processes that train, oldest first."""
-    found = subprocess.run(["pgrep", "-f", "dflib.training.fit .*spec.json"], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
+def children() -> list[psutil.Process]:
+    """Processes below this one that train, oldest first."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "dflib.training.fit" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return sorted(found, key=lambda process: process.create_time())
+
+
+@pytest.mark.spark
+def test_more_workers_than_slots_are_refused(tables: Tables, tmp_path: Path) -> None:
+    told = spec(tmp_path, "train.batch=9", "train.workers=3")
+    with pytest.raises(TrainingError, match="=3 are to start at once, and the cluster has fewer slots"):
+        train(told, tables)
