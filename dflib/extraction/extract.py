@@ -40,6 +40,7 @@ class ExtractResult:
         total: videos that there are, ready-cut crops not counted.
         videos, waves, tasks, bytes: what was to be done.
         failed: videos that gave a FAILED row, by reason.
+        write_seconds: wall clock of what comes after the tasks of a wave: counting its rows and committing them.
         seconds: wall clock.
     """
 
@@ -58,6 +59,7 @@ class ExtractResult:
     faces: int = 0
     bytes_read: int = 0
     requests: int = 0
+    write_seconds: float = 0.0
     seconds: float = 0.0
 
     @property
@@ -136,7 +138,9 @@ def extract(
         with contextlib.ExitStack() as stack:
             with watched(tables.spark, progress, count, before):
                 staged = stack.enter_context(tables.stage(rows, "extract"))
+            written = time.monotonic()
             _write(tables, staged, count, result)
+            result.write_seconds += time.monotonic() - written
         before += count
     progress.finish()
     result.seconds = time.monotonic() - started
