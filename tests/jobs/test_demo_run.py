@@ -100,6 +100,20 @@ def test_a_second_run_changes_nothing_and_reads_no_video(demo_run: DemoRun) -> N
     assert demo_run.runs("extract")[-1]["counts"]["bytes_read"] == 0
 
 
+def test_status_and_plan_tell_of_it_and_change_nothing(demo_run: DemoRun) -> None:
+    before, ledger = demo_run.versions(), demo_run.table("extractions")
+    said = demo_run.submit("status").stdout
+    done = ledger.query("outcome == 'DONE'")
+    assert f"extracted  {len(done)} by {ledger['extractor'].iloc[0]}, {len(ledger) - len(done)} failed" in said
+    assert ", 0 to do" in said and "running" not in said and said.count("ended ") == 5
+    faces = len(demo_run.table("faces"))
+    assert f"scored     {faces:,} of {faces:,} faces by {demo_run.table('models')['model_id'].iloc[0]}" in said
+    said = demo_run.submit("plan", "plan.cores=8").stdout
+    assert f"learnt from {ledger['run_id'].iloc[0]}: {len(done)} videos" in said
+    assert "plan: 0.0 minutes for 0 videos" in said
+    assert demo_run.versions() == before
+
+
 def test_another_process_asks_by_name(demo_run: DemoRun) -> None:
     query = """
         SELECT chunk, count(*), avg(int(verdict = verdicts.label))
