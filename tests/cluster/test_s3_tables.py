@@ -19,7 +19,14 @@ pytestmark = pytest.mark.e2e
 
 KEY, SECRET = "TESTKEYTESTKEY", "not/so-Secret+inATest"
 JOBS = ("ingest", "extract", "train", "score", "report")
-TINY = ["train.epochs=2", "splits.validation=0.5", "splits.test=0", "train.view.size=64", "sampling.frames=even:4", "tables.metastore=none"]
+TINY = [
+    "train.epochs=2",
+    "splits.validation=0.5",
+    "splits.test=0",
+    "train.view.size=64",
+    "sampling.frames=even:4",
+    "tables.metastore=none",
+]
 
 
 @dataclass
