@@ -128,3 +128,21 @@ def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, tmp_pa
     assert len(records) == len(JOBS) + 4
     for text in (*said.values(), *logs, *records):
         assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "code"),
+    [(KEY, "wrong-and-Hidden", "SignatureDoesNotMatch"), ("NOSUCHKEY", "wrong-and-Hidden", "InvalidAccessKeyId")],
+)
+def test_wrong_credentials_are_told_in_one_line(
+    served: Served, tmp_path: Path, key: str, secret: str, code: str
+) -> None:
+    place = served.place(
+        tmp_path / "s3", AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY=secret, AWS_SESSION_TOKEN="token-and-Hidden"
+    )
+    done = place.submit("ingest", code=1)
+    said = [line for line in done.stderr.splitlines() if line.startswith("ingest: ")]
+    assert len(said) == 1 and said[0].startswith("ingest: s3://dfdc/out/tables/")
+    assert f"S3 refused ({code})" in said[0] and "check the AWS credentials" in said[0]
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    assert "Hidden" not in done.stderr
