@@ -19,7 +19,8 @@ SECONDS = 20
 
 PROCESS = """#!/bin/sh
 . {folder}/keys
-echo "$key $(tr '\\0' ' ' </proc/$PPID/cmdline | cut -c1-40)" >>{folder}/asked
+above=$(awk '/^PPid/ {{print $2}}' /proc/$PPID/status)
+echo "$key $(cat /proc/$PPID/comm) $(cat /proc/$above/comm)" >>{folder}/asked
 cat <<END
 {{"Version": 1, "AccessKeyId": "$key", "SecretAccessKey": "$secret", "SessionToken": "",
   "Expiration": "$(date -u -d '+{seconds} seconds' +%Y-%m-%dT%H:%M:%SZ)"}}
