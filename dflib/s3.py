@@ -48,6 +48,12 @@ def region(settings: S3) -> str:
     return found
 
 
+def attempts() -> int:
+    """Tries of one request: :data:`ATTEMPTS`, or what AWS's own variable for it says."""
+    told = os.environ.get("AWS_MAX_ATTEMPTS", "")
+    return int(told) if told.isdecimal() and int(told) > 0 else ATTEMPTS
+
+
 @functools.lru_cache(maxsize=8)
 def client(endpoint: str | None, region: str | None, path_style: bool, process: int) -> Any:
     """A boto3 client, one a process (``process`` keys it: a client must not cross a fork)."""
@@ -60,7 +66,7 @@ def client(endpoint: str | None, region: str | None, path_style: bool, process: 
         region_name=region or os.environ.get("AWS_REGION"),
         config=Config(
             s3={"addressing_style": "path" if path_style else "auto"},
-            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
+            retries={"total_max_attempts": attempts(), "mode": "standard"},
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             max_pool_connections=CONNECTIONS,
@@ -82,10 +88,10 @@ def spark_conf(settings: S3) -> dict[str, str]:
         "path.style.access": str(settings.path_style).lower(),
         "aws.credentials.provider": CREDENTIALS,
         # The SDK's own tries of a request, then S3A's of the operation.
-        "attempts.maximum": str(ATTEMPTS),
-        "retry.limit": str(ATTEMPTS),
+        "attempts.maximum": str(attempts()),
+        "retry.limit": str(attempts()),
         "retry.interval": "500ms",
-        "retry.throttle.limit": str(2 * ATTEMPTS),
+        "retry.throttle.limit": str(2 * attempts()),
         "retry.throttle.interval": "200ms",
         "connection.establish.timeout": f"{CONNECT_SECONDS}s",
         "connection.timeout": f"{READ_SECONDS}s",

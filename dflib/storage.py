@@ -281,15 +281,17 @@ class Storage:
         if uris.is_local(uri):
             shutil.rmtree(uris.local_path(uri), ignore_errors=True)
             return
-        for entry in list(self.list_files(uri)):
+        bucket, key = uris.bucket_and_key(uri)
+        for entry in reversed(list(self._list_prefix(bucket, key.rstrip("/") + "/", marks=True))):
             self.delete(entry.uri)
 
-    def _list_prefix(self, bucket: str, prefix: str) -> Iterator[Entry]:
+    def _list_prefix(self, bucket: str, prefix: str, marks: bool = False) -> Iterator[Entry]:
+        """Objects whose key begins so; with ``marks`` also the empty ones that the JVM makes for folders."""
         with self._explained(f"s3://{bucket}/{prefix}"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 self.counters.add()
                 for item in page.get("Contents", []):
-                    if not item["Key"].endswith("/"):
+                    if marks or not item["Key"].endswith("/"):
                         yield Entry(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"].strip('"'))
 
     @property
@@ -302,12 +304,13 @@ class Storage:
 
         bucket, key = uris.bucket_and_key(uri)
         with self._explained(uri):
-            for attempt in range(s3.ATTEMPTS):
+            attempts = s3.attempts()
+            for attempt in range(attempts):
                 answer = self._s3.get_object(Bucket=bucket, Key=key, **asked)
                 try:
                     return answer["Body"].read(), answer
                 except (HTTPClientError, IncompleteReadError) as error:
-                    if attempt == s3.ATTEMPTS - 1:
+                    if attempt == attempts - 1:
                         raise
                     log.info("%s: reading broke off, trying again: %s", uri, error)
                     time.sleep(min(0.1 * 2**attempt, 5))

@@ -1,5 +1,6 @@
 """Storage: the same behaviour on a local disk and on an S3 server."""
 
+import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from dflib import uris
+from dflib import s3, uris
 from dflib.errors import StorageError
 from dflib.storage import Storage
-from tests.s3_server import s3_server
+from tests.fault_proxy import Faults, fault_proxy
+from tests.s3_server import checking_server, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -109,4 +111,59 @@ def test_an_s3_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(StorageError, match=r"s3\.endpoint"):
-        Storage("http://127.0.0.1:9", "us-east-1", path_style=True).read("s3://b/k")
+        Storage("http://127.0.0.1:9", "us-east-1", path_style=True).read("s3://bucket/k")
+
+
+def test_conditional_writes() -> None:
+    with s3_server("conditions") as endpoint:
+        storage, uri = Storage(endpoint, "us-east-1", path_style=True), "s3://conditions/x"
+        assert storage.read_versioned(uri) is None
+        assert storage.write_if(uri, b"none there", '"0"') is None
+        first = storage.write_if(uri, b"one", None)
+        assert first is not None and storage.write_if(uri, b"two", None) is None
+        second = storage.write_if(uri, b"three", first)
+        assert second is not None and storage.write_if(uri, b"four", first) is None
+        found = storage.read_versioned(uri)
+        assert found is not None and (found.content, found.etag) == (b"three", second) and 0 <= found.age < 30
+        head = storage.read_versioned(uri, 2)
+        assert head is not None and head.content == b"th"
+        storage.delete(uri)
+        assert storage.read_versioned(uri) is None
+        with pytest.raises(StorageError, match="NoSuchBucket"):
+            storage.write_if("s3://nowhere/x", b"", None)
+
+
+def test_faults_of_the_server_are_outlived() -> None:
+    """Errors are answered before a request is heard, and answers break off in the middle."""
+    with s3_server("faults") as endpoint:
+        content = os.urandom(300_000)
+        Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/x", content)
+        faults = Faults(errors=0.05, cuts=0.3, seed=1)
+        with fault_proxy(endpoint, faults) as failing:
+            storage = Storage(failing, "us-east-1", path_style=True)
+            for offset in range(0, 300_000, 20_000):
+                assert storage.read_range("s3://faults/x", offset, 20_000) == content[offset : offset + 20_000]
+            assert storage.read("s3://faults/x") == content
+            storage.write("s3://faults/y", content)
+        assert faults.counts["cut"] >= 3 and faults.counts["500"] + faults.counts["503"] >= 1
+
+
+def test_an_answer_that_always_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with s3_server("faults") as endpoint, fault_proxy(endpoint, Faults(cuts=1)) as failing:
+        storage = Storage(failing, "us-east-1", path_style=True)
+        storage.write("s3://faults/x", b"0123456789")
+        with pytest.raises(StorageError, match="s3://faults/x"):
+            storage.read("s3://faults/x")
+
+
+def test_what_s3_refuses_is_told_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with checking_server(tmp_path, "known", "secret", "bucket") as server:
+        for key, secret in (("unknown", "hidden-1"), ("known", "hidden-2")):
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+            s3.client.cache_clear()
+            with pytest.raises(StorageError, match=r"^s3://bucket/x: S3 refused .*check the AWS credentials") as raised:
+                Storage(server.endpoint, "us-east-1", path_style=True).read("s3://bucket/x")
+            assert "hidden" not in str(raised.value) and "\n" not in str(raised.value)
+    s3.client.cache_clear()

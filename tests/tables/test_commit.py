@@ -1,0 +1,156 @@
+"""Tables on an S3 server: two writers lose nothing, and what others overwrite is noticed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from dflib import s3
+from dflib.config import S3
+from dflib.errors import TableError
+from dflib.storage import Storage
+from dflib.tables.schemas import SPLITS
+from dflib.tables.store import Tables
+from tests.s3_server import REGION, checking_server
+
+pytestmark = pytest.mark.spark
+
+HOME = Path(__file__).parent.parent.parent
+KEY, SECRET = "key", "secret"
+COMMITS = 4
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("weed")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ACCESS_KEY_ID", KEY)
+        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        with checking_server(folder, KEY, SECRET, "tables") as server:
+            yield server.endpoint
+
+
+def on_s3(spark: SparkSession, endpoint: str, folder: str, owner: str) -> Tables:
+    """Tables on the server. The session began without it, so Hadoop is told now."""
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    # The JVM's environment is that from before the server: system properties come first in its chain.
+    for name, value in (("aws.accessKeyId", KEY), ("aws.secretAccessKey", SECRET)):
+        spark.sparkContext._jvm.System.setProperty(name, value)  # type: ignore[union-attr]
+    for key, value in s3.spark_conf(S3(endpoint=endpoint, region=REGION, path_style=True)).items():
+        if key.startswith("spark.hadoop."):
+            hadoop.set(key.removeprefix("spark.hadoop."), value)
+    return Tables(spark, f"s3://tables/{folder}", Storage(endpoint, REGION, path_style=True), owner)
+
+
+def add(tables: Tables, *groups: str) -> int:
+    rows = [(group, "train", "original", datetime(2026, 1, 1, tzinfo=UTC)) for group in groups]
+    return tables.insert_new(SPLITS, tables.spark.createDataFrame(rows, SPLITS.spark_schema()))
+
+
+def groups(tables: Tables) -> list[str]:
+    options = {
+        "AWS_ENDPOINT_URL": str(tables.storage.endpoint),
+        "AWS_REGION": REGION,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+    }
+    return sorted(DeltaTable(tables.uri(SPLITS), storage_options=options).to_pandas()["source_group"])
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from dflib import s3
+from dflib.cluster.session import interactive
+from dflib.config import S3
+from tests.tables import test_commit as test
+endpoint, jars = sys.argv[1:3]
+conf = s3.spark_conf(S3(endpoint=endpoint, region="us-east-1", path_style=True))
+spark = interactive(test.HOME / "conf/spark/local.conf", Path(jars), {**conf, "spark.master": "local[1]",
+    "spark.driver.memory": "700m", "spark.sql.warehouse.dir": sys.argv[3], "spark.ui.enabled": "false"})
+tables = test.on_s3(spark, endpoint, "two", "other")
+test.add(tables, "other-first")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(test.COMMITS):
+    assert test.add(tables, f"other-{number}") == 1
+"""
+
+
+def test_no_commit_of_two_drivers_is_lost(spark: SparkSession, endpoint: str, tmp_path: Path) -> None:
+    jars = os.environ.get("DFLIB_JARS", str(HOME / ".jars" / "jars"))
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER, endpoint, jars, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+        text=True,
+    )
+    try:
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        tables = on_s3(spark, endpoint, "two", "mine")
+        other.stdin.write("go\n")
+        other.stdin.flush()
+        for number in range(COMMITS):
+            assert add(tables, f"mine-{number}") == 1
+        assert other.wait(120) == 0
+    finally:
+        other.kill()
+        other.wait()
+    expected = [f"{who}-{number}" for who in ("mine", "other") for number in range(COMMITS)]
+    assert groups(tables) == sorted([*expected, "other-first"])
+    assert tables.version(SPLITS) == 2 * COMMITS + 1
+
+
+def test_a_commit_that_another_overwrote_is_noticed(
+    spark: SparkSession, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other does not ask for the lease, as a writer that is not dflib."""
+    tables = on_s3(spark, endpoint, "overwritten", "run-1")
+    add(tables, "a")
+    version = tables.version(SPLITS)
+    assert version is not None
+    look = tables.committer._look
+
+    def overwritten_before(folder: str, before: int, token: str) -> None:
+        entry = f"{tables.uri(SPLITS)}/_delta_log/{before + 1:020d}.json"
+        ours = tables.storage.read(entry).decode()
+        assert token in ours.splitlines()[0]
+        tables.storage.write(entry, json.dumps({"commitInfo": {"operation": "WRITE"}}).encode())
+        look(folder, before, token)
+
+    monkeypatch.setattr(tables.committer, "_look", overwritten_before)
+    with pytest.raises(
+        TableError, match=rf"commit of run-1 is not in the log.* versions {version + 1} to {version + 1} "
+    ):
+        add(tables, "b")
+
+
+def test_the_lease_is_held_around_the_commit_only_and_names_its_run(spark: SparkSession, endpoint: str) -> None:
+    tables = on_s3(spark, endpoint, "lease", "run-7")
+    add(tables, "a")
+    lease = json.loads(tables.storage.read(f"{tables.root}/_leases/splits.json"))
+    assert lease["owner"] == "run-7" and lease["free"] is True
+    written = tables.storage.stat(f"{tables.root}/_leases/splits.json").etag
+    assert add(tables, "a") == 0
+    assert tables.storage.stat(f"{tables.root}/_leases/splits.json").etag == written
+    assert [entry.uri for entry in tables.storage.list_files(f"{tables.root}/_leases")] == [
+        f"{tables.root}/_leases/splits.json"
+    ]
+
+
+def test_staged_rows_leave_nothing_behind(spark: SparkSession, endpoint: str) -> None:
+    tables = on_s3(spark, endpoint, "staged", "run-1")
+    with tables.stage(spark.range(10), "ten") as staged:
+        assert staged.count() == 10
+    listed = tables.storage._list_prefix("tables", "staged/", marks=True)
+    assert [entry.uri for entry in listed if "ten" in entry.uri] == []
