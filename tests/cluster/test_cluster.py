@@ -48,7 +48,7 @@ def test_required_gpus_that_are_not_there_end_the_job(
     assert "nothing to do" in done.stdout
     other = ("cluster.gpu=required", "sampling.frames=even:3")
     failed = spread.submit("extract", *other, options=options, code=1)
-    assert "cluster.gpu=required, but TensorFlow sees no GPU at address" in failed.stderr
+    assert "cluster.gpu=required, but TensorFlow sees no GPU at address" in failed.stdout
     bare = cluster.options(*SMALL, "spark.executor.resource.gpu.amount=0")
     refused = spread.submit("extract", *other, options=bare, code=2)
-    assert "the executors have none" in refused.stderr and "conf/spark" in refused.stderr
+    assert "the executors have none" in refused.stdout and "conf/spark" in refused.stdout
