@@ -1,8 +1,8 @@
 """How S3 is reached: endpoint, region, path style, credentials, patience. Python and the JVM are told the same here.
 
 Credentials are never among it.  boto3 and the AWS SDK of the JVM each look for them along their own default chain
-(variables, profile, process of a profile, web identity, role of the container or machine), which are the same chain
-in the same order, and ask again before temporary ones run out.
+(variables, profile, process of a profile, web identity, role of the container or machine), and ask again before
+temporary ones run out.  The JVM's lacks SSO (``docs/s3.md``).
 """
 
 import functools
@@ -15,12 +15,15 @@ from dflib.config import S3
 from dflib.errors import ConfigError
 
 ATTEMPTS = 10
-"""Tries of one request before it counts as failed; with 5 % of all answers an error, 1 in 10^13 fails."""
+"""Tries of one request before it has failed: where 5 % of all answers are errors, one in 10^13 does."""
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 """Longest silence on an open connection.  S3 answers in well under a second; a minute is a lost connection."""
 CONNECTIONS = 64
 """Of one process: more than it has threads that read."""
+
+# What S3 calls a refusal; a HEAD has no body to say more than 403.
+DENIED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "403")
 
 CREDENTIALS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 
@@ -136,6 +139,3 @@ def explained(uri: str, error: Exception) -> str:
             "are), what they may do there, and s3.endpoint and s3.region"
         )
     return f"{place}: S3 answered {code}: {said.get('Message', '')}"
-
-
-DENIED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "403")

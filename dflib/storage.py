@@ -191,8 +191,12 @@ class Storage:
                 return None
             raise
         self.counters.add(len(content))
-        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        return Versioned(content, answer["ETag"], (now - answer["LastModified"]).total_seconds())
+        told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        if told is None:
+            raise StorageError(f"{uri}: the S3 server does not say what time it is (Date), so the object has no age")
+        return Versioned(
+            content, answer["ETag"], (parsedate_to_datetime(told) - answer["LastModified"]).total_seconds()
+        )
 
     def write_if(self, uri: str, content: bytes, etag: str | None) -> str | None:
         """Writes an object on S3 if it is still the one with this etag, or, without one, if there is none.

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LOG_STORE = "spark.delta.logStore.s3a.impl"
 """Where Delta is given a log store that locks by itself, such as S3DynamoDBLogStore, no lease is taken."""
+SINGLE = "S3SingleDriverLogStore"
+"""Delta's own choice for S3, which does not."""
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 HEAD_BYTES = 65536
 """Of a log entry: its first line says who committed it."""
@@ -53,7 +55,7 @@ class Committer:
         Raises:
             TableError: another writes for longer than one waits, the lease was lost, or the commit was overwritten.
         """
-        if uris.is_local(self._root) or self._spark.conf.get(LOG_STORE, None):
+        if uris.is_local(self._root) or not (self._spark.conf.get(LOG_STORE, None) or SINGLE).endswith(SINGLE):
             yield
             return
         leases = uris.join(self._root, "_leases")

@@ -43,6 +43,7 @@ class Patience:
     poll: float = 1
 
 
+LONGEST_TERM = 600.0
 CLOCK_SECONDS = 1.0
 """Grain of the age of an object on S3: a lease is taken over this much later than its holder gives it up."""
 
@@ -55,6 +56,7 @@ class Lease:
         storage: Storage,
         uri: str,
         owner: str,
+        token: str,
         patience: Patience,
         lost: Callable[[], None],
         etag: str,
@@ -62,7 +64,7 @@ class Lease:
     ) -> None:
         self._storage, self._uri, self._owner, self._patience = storage, uri, owner, patience
         self._lost, self._etag, self._sent = lost, etag, sent
-        self.token = ""
+        self.token = token
         self.problem: str | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"lease {uri}", daemon=True)
@@ -79,11 +81,12 @@ class Lease:
             sent = time.monotonic()
             try:
                 etag = _put(self._storage, self._uri, self._body(), self._etag, self.token)
+                if etag is None:
+                    self.problem = f"it is held by {holder(self._storage.read_versioned(self._uri))}"
             except StorageError as error:
                 log.warning("the lease %s could not be renewed: %s", self._uri, error)
                 continue
             if etag is None:
-                self.problem = f"it is held by {holder(_read(self._storage, self._uri))}"
                 self._lost()
                 return
             self._etag, self._sent = etag, sent
@@ -99,7 +102,7 @@ class Lease:
         try:
             # Marked free and not deleted: not every server deletes on a condition, and it might be another's by now.
             if _put(self._storage, self._uri, self._body(free=True), self._etag, self.token) is None:
-                self.problem = f"it is held by {holder(_read(self._storage, self._uri))}"
+                self.problem = f"it is held by {holder(self._storage.read_versioned(self._uri))}"
         except StorageError as error:
             log.warning("the lease %s stays until its term ends: %s", self._uri, error)
 
@@ -150,7 +153,7 @@ def holder(found: Versioned | None) -> str:
     told = _told(found)
     if found is None or told.get("free"):
         return "nobody any more"
-    until = datetime.now(UTC) + timedelta(seconds=float(told.get("term", 0)) - found.age)
+    until = datetime.now(UTC) + timedelta(seconds=_term(told) - found.age)
     return f"{told.get('owner')} on {told.get('host')} (process {told.get('process')}) until {until:%H:%M:%S} UTC"
 
 
@@ -158,7 +161,7 @@ def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], pati
     deadline = time.monotonic() + patience.wait
     token, told = uuid.uuid4().hex, False
     while True:
-        found = _read(storage, uri)
+        found = storage.read_versioned(uri)
         if _is_free(found):
             sent = time.monotonic()
             body = _body(owner, token, patience.term, free=False)
@@ -166,17 +169,15 @@ def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], pati
             if etag is not None:
                 if found is not None and not _told(found).get("free"):
                     log.warning("the lease %s was left by %s: taken over", uri, _told(found).get("owner"))
-                lease = Lease(storage, uri, owner, patience, lost, etag, sent)
-                lease.token = token
-                return lease
-        elif time.monotonic() > deadline:
+                return Lease(storage, uri, owner, token, patience, lost, etag, sent)
+        elif not told:
+            log.info("waiting for %s, held by %s", uri, holder(found))
+            told = True
+        if time.monotonic() > deadline:
             raise TableError(
                 f"{uri}: the table is being written by {holder(found)}, and still was after {patience.wait:.0f} s; "
                 "wait for that run to end, or stop it: its lease ends by itself"
             )
-        elif not told:
-            log.info("waiting for %s, held by %s", uri, holder(found))
-            told = True
         time.sleep(patience.poll * random.uniform(0.5, 1))
 
 
@@ -184,21 +185,25 @@ def _is_free(found: Versioned | None) -> bool:
     if found is None:
         return True
     told = _told(found)
-    return bool(told.get("free")) or found.age > float(told.get("term", Patience.term)) + CLOCK_SECONDS
-
-
-def _read(storage: Storage, uri: str) -> Versioned | None:
-    return storage.read_versioned(uri)
+    return bool(told.get("free")) or found.age > _term(told) + CLOCK_SECONDS
 
 
 def _put(storage: Storage, uri: str, body: bytes, etag: str | None, token: str) -> str | None:
-    """The new etag, or None when another wrote. A write of our own whose answer was lost counts as written."""
-    written = storage.write_if(uri, body, etag)
-    if written is None:
-        found = _read(storage, uri)
-        if found is not None and found.content == body and _told(found).get("token") == token:
+    """The new etag, or None when another wrote.
+
+    A write whose answer was lost counts, and one that the server put off (409) is made again: both are told by our
+    token in the object.
+    """
+    while True:
+        written = storage.write_if(uri, body, etag)
+        if written is not None:
+            return written
+        found = storage.read_versioned(uri)
+        if found is None or _told(found).get("token") != token:
+            return None
+        if found.content == body:
             return found.etag
-    return written
+        etag = found.etag
 
 
 def _body(owner: str, token: str, term: float, free: bool) -> bytes:
@@ -226,3 +231,9 @@ def _told(found: Versioned | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def _term(told: dict[str, Any]) -> float:
+    """The term that a lease names, within reason: nobody can keep one for ever by naming a long one."""
+    term = told.get("term")
+    return min(max(float(term), 0), LONGEST_TERM) if isinstance(term, int | float) else Patience.term

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,9 @@ from dflib import s3
 from dflib.config import S3
 from dflib.errors import TableError
 from dflib.storage import Storage
+from dflib.tables import lease
+from dflib.tables.commit import LOG_STORE
+from dflib.tables.lease import Patience
 from dflib.tables.schemas import SPLITS
 from dflib.tables.store import Tables
 from tests.s3_server import REGION, checking_server
@@ -28,24 +32,34 @@ COMMITS = 4
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of which the session, which began without it, is told now, and no longer afterwards."""
     folder = tmp_path_factory.mktemp("weed")
-    with pytest.MonkeyPatch.context() as environment:
+    hadoop, jvm = spark.sparkContext._jsc.hadoopConfiguration(), spark.sparkContext._jvm  # type: ignore[union-attr]
+    # The JVM's environment is that from before: its system properties come first in its chain.
+    properties = {"aws.accessKeyId": KEY, "aws.secretAccessKey": SECRET}
+    with pytest.MonkeyPatch.context() as environment, checking_server(folder, KEY, SECRET, "tables") as server:
         environment.setenv("AWS_ACCESS_KEY_ID", KEY)
         environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        with checking_server(folder, KEY, SECRET, "tables") as server:
-            yield server.endpoint
+        settings = s3.spark_conf(S3(endpoint=server.endpoint, region=REGION, path_style=True))
+        for name, value in properties.items():
+            jvm.System.setProperty(name, value)  # type: ignore[union-attr]
+        for key, value in settings.items():
+            if key.startswith("spark.hadoop."):
+                hadoop.set(key.removeprefix("spark.hadoop."), value)
+            else:
+                spark.conf.set(key, value)
+        yield server.endpoint
+        for name in properties:
+            jvm.System.clearProperty(name)  # type: ignore[union-attr]
+        for key in settings:
+            if key.startswith("spark.hadoop."):
+                hadoop.unset(key.removeprefix("spark.hadoop."))
+            else:
+                spark.conf.unset(key)
 
 
 def on_s3(spark: SparkSession, endpoint: str, folder: str, owner: str) -> Tables:
-    """Tables on the server. The session began without it, so Hadoop is told now."""
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
-    # The JVM's environment is that from before the server: system properties come first in its chain.
-    for name, value in (("aws.accessKeyId", KEY), ("aws.secretAccessKey", SECRET)):
-        spark.sparkContext._jvm.System.setProperty(name, value)  # type: ignore[union-attr]
-    for key, value in s3.spark_conf(S3(endpoint=endpoint, region=REGION, path_style=True)).items():
-        if key.startswith("spark.hadoop."):
-            hadoop.set(key.removeprefix("spark.hadoop."), value)
     return Tables(spark, f"s3://tables/{folder}", Storage(endpoint, REGION, path_style=True), owner)
 
 
@@ -148,9 +162,42 @@ def test_the_lease_is_held_around_the_commit_only_and_names_its_run(spark: Spark
     ]
 
 
-def test_staged_rows_leave_nothing_behind(spark: SparkSession, endpoint: str) -> None:
+def test_a_commit_whose_lease_was_taken_is_stopped(spark: SparkSession, endpoint: str) -> None:
+    tables = on_s3(spark, endpoint, "stopped", "run-1")
+    tables.create(SPLITS)
+    tables.committer.patience = Patience(term=2)
+
+    def slow(batches):  # type: ignore[no-untyped-def]
+        for batch in batches:
+            time.sleep(60)
+            yield batch
+
+    started = time.monotonic()
+    with pytest.raises(TableError, match=r"was stopped, since its lease was lost \(it is held by run-2 "):  # noqa: SIM117
+        with tables.committer.alone("splits", lambda: tables.version(SPLITS)):
+            other = lease._body("run-2", "another", 60, free=False)
+            tables.storage.write(f"{tables.root}/_leases/splits.json", other)
+            spark.range(0, 1, 1, 1).mapInArrow(slow, "id long").collect()
+    assert time.monotonic() - started < 40
+
+
+def test_with_a_log_store_that_locks_no_lease_is_taken(spark: SparkSession, endpoint: str) -> None:
+    tables = on_s3(spark, endpoint, "locked", "run-1")
+    for store, taken in (("io.delta.storage.S3DynamoDBLogStore", 0), ("io.delta.storage.S3SingleDriverLogStore", 1)):
+        spark.conf.set(LOG_STORE, store)
+        try:
+            with tables.committer.alone("splits", lambda: None):
+                pass
+        finally:
+            spark.conf.unset(LOG_STORE)
+        assert len(list(tables.storage.list_files(f"{tables.root}/_leases"))) == taken
+
+
+def test_staged_rows_are_committed_without_a_rename_and_leave_nothing(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "staged", "run-1")
     with tables.stage(spark.range(10), "ten") as staged:
         assert staged.count() == 10
+        (done,) = [entry.uri for entry in tables.storage.list_files(tables.root) if entry.uri.endswith("_SUCCESS")]
+        assert json.loads(tables.storage.read(done))["committer"] == "magic"
     listed = tables.storage._list_prefix("tables", "staged/", marks=True)
     assert [entry.uri for entry in listed if "ten" in entry.uri] == []
