@@ -24,6 +24,7 @@ from dflib import uris
 from dflib.errors import CountError, TableError
 from dflib.storage import Storage
 from dflib.tables.schemas import TABLES, Table
+from dflib.tables.sql import quoted
 
 log = logging.getLogger(__name__)
 
@@ -95,12 +96,9 @@ class Tables:
             .comment(table.comment)
             .property("delta.logRetentionDuration", "interval 365 days")
         )
-        for field, column in zip(table.schema, table.spark_schema(), strict=True):
+        for column in table.spark_schema():
             builder = builder.addColumn(
-                column.name,
-                column.dataType,
-                nullable=column.nullable,
-                comment=(field.metadata or {}).get(b"comment", b"").decode(),
+                column.name, column.dataType, nullable=column.nullable, comment=table.comments[column.name]
             )
         builder.execute()
 
@@ -110,7 +108,10 @@ class Tables:
         lacking = [column for column in table.spark_schema() if column.name not in present]
         if lacking:
             log.info("adding the columns %s to %s", ", ".join(column.name for column in lacking), path)
-            columns = ", ".join(f"`{column.name}` {column.dataType.simpleString()}" for column in lacking)
+            columns = ", ".join(
+                f"`{column.name}` {column.dataType.simpleString()} COMMENT {quoted(table.comments[column.name])}"
+                for column in lacking
+            )
             self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
 
     def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
