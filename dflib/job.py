@@ -155,7 +155,7 @@ def _run(name: str, run: Callable[[Job], Summary], config: Config, dry_run: bool
             record.seconds = round(time.monotonic() - started, 3)
             record.versions_after = tables.versions()
             record.write(storage, config.tables.root)
-            if config.tables.metastore != "none":
+            if config.tables.metastore != "none" and name != "register":
                 _register(tables, config)
         spark.stop()
     return code

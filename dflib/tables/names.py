@@ -61,12 +61,20 @@ def register(tables: Tables, database: str, move: bool, renew: bool = False) -> 
     try:
         return _register(tables, database, move, renew)
     except (PySparkException, Py4JJavaError) as error:
-        java = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
-        reason = java.strip().splitlines()[0]
         raise TableError(
-            f"database {database} of the metastore: {reason}; is it reached, and has 'spark-submit.sh register' been "
-            "run on it once?"
+            f"database {database} of the metastore: {_reason(error)}; when it is one of PostgreSQL, has "
+            "'spark-submit.sh register' been run on it once?"
         ) from None
+
+
+def _reason(error: BaseException) -> str:
+    """First line of what the innermost cause says."""
+    text = str(error)
+    if isinstance(error, Py4JJavaError):
+        text = str(error.java_exception.toString())
+    while (cause := getattr(error, "_cause", None)) is not None:
+        error, text = cause, str(cause)
+    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def possible(tables: Tables) -> Names:
