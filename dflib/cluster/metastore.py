@@ -66,6 +66,8 @@ def _postgres(place: str) -> dict[str, str]:
         f"{jdo}Password": f"${{env.{PASSWORD}}}",
         # Hive's own scripts would write the version that it looks for.
         "spark.hadoop.hive.metastore.schema.verification": "false",
+        # A job waits seconds and not a minute at its end for a database that is not there.
+        "spark.hadoop.hive.hmshandler.retry.attempts": "1",
     }
 
 

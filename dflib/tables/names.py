@@ -13,8 +13,9 @@ from pyspark.sql import SparkSession
 from dflib import uris
 from dflib.errors import TableError
 from dflib.tables.schemas import TABLES
+from dflib.tables.sql import quoted
 from dflib.tables.store import Tables
-from dflib.tables.views import VIEWS, View, quoted
+from dflib.tables.views import VIEWS, View
 
 log = logging.getLogger(__name__)
 
@@ -60,23 +61,33 @@ def register(tables: Tables, database: str, move: bool, renew: bool = False) -> 
     try:
         return _register(tables, database, move, renew)
     except (PySparkException, Py4JJavaError) as error:
-        java = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
-        reason = java.strip().splitlines()[0]
         raise TableError(
-            f"database {database} of the metastore: {reason}; is it reached, and has 'spark-submit.sh register' been "
-            "run on it once?"
+            f"database {database} of the metastore: {_reason(error)}; when it is one of PostgreSQL, has "
+            "'spark-submit.sh register' been run on it once?"
         ) from None
+
+
+def _reason(error: BaseException) -> str:
+    """First line of what the innermost cause says."""
+    text = str(error)
+    if isinstance(error, Py4JJavaError):
+        text = str(error.java_exception.toString())
+    while (cause := getattr(error, "_cause", None)) is not None:
+        error, text = cause, str(cause)
+    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def possible(tables: Tables) -> Names:
     """The names that :func:`register` would see to."""
     present = {name for name, table in TABLES.items() if tables.exists(table)}
-    return Names((*sorted(present), RUNS), tuple(view.name for view in _possible_views(present)))
+    return Names(tuple(sorted({*present, RUNS})), tuple(view.name for view in _possible_views(present)))
 
 
 def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
     spark = tables.spark
     runs = uris.for_spark(uris.join(tables.root, RUNS))
+    # Without it the metastore has the place of a Delta table and nothing else, so that JDBC clients list no columns.
+    spark.conf.set("spark.databricks.delta.catalog.update.enabled", "true")
     spark.sql(f"CREATE DATABASE IF NOT EXISTS {database}")
     present = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {database}").collect()}
     # All names are made together with this one, so its place tells theirs.
@@ -92,8 +103,10 @@ def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
         present = set()
     for name, table in TABLES.items():
         if name not in present and tables.exists(table):
-            location = uris.for_spark(tables.uri(table))
-            spark.sql(f"CREATE TABLE IF NOT EXISTS {database}.{name} USING delta LOCATION {quoted(location)}")
+            spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {database}.{name} USING delta COMMENT {quoted(table.comment)} "
+                f"LOCATION {quoted(uris.for_spark(tables.uri(table)))}"
+            )
             present.add(name)
     if RUNS in present and not _is_as_now(spark, f"{database}.{RUNS}"):
         # Made by an earlier version. The records are files that stay where they are.

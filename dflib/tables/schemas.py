@@ -26,6 +26,11 @@ class Table:
         """The same schema for Spark, nullability included."""
         return from_arrow_schema(self.schema)
 
+    @property
+    def comments(self) -> dict[str, str]:
+        """What each column holds."""
+        return {field.name: (field.metadata or {}).get(b"comment", b"").decode() for field in self.schema}
+
 
 def _column(name: str, kind: pa.DataType, comment: str, null: bool = True) -> pa.Field:
     return pa.field(name, kind, nullable=null, metadata={"comment": comment})

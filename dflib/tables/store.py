@@ -26,6 +26,7 @@ from dflib.errors import CountError, TableError
 from dflib.storage import Storage
 from dflib.tables.commit import Committer
 from dflib.tables.schemas import TABLES, Table
+from dflib.tables.sql import quoted
 
 log = logging.getLogger(__name__)
 
@@ -102,18 +103,16 @@ class Tables:
             .comment(table.comment)
             .property("delta.logRetentionDuration", "interval 365 days")
         )
-        for field, column in zip(table.schema, table.spark_schema(), strict=True):
+        for column in table.spark_schema():
             builder = builder.addColumn(
-                column.name,
-                column.dataType,
-                nullable=column.nullable,
-                comment=(field.metadata or {}).get(b"comment", b"").decode(),
+                column.name, column.dataType, nullable=column.nullable, comment=table.comments[column.name]
             )
         with self._alone(table, folder):
             builder.execute()
 
     def _add_columns(self, table: Table, folder: str | None) -> None:
         path = uris.for_spark(self.uri(table, folder))
+<<<<<<< HEAD
 
         def lacking() -> list[StructField]:
             present = set(self.spark.read.format("delta").load(path).columns)
@@ -126,6 +125,17 @@ class Tables:
                     log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
                     told = ", ".join(f"`{column.name}` {column.dataType.simpleString()}" for column in columns)
                     self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({told})")
+=======
+        present = set(self.spark.read.format("delta").load(path).columns)
+        lacking = [column for column in table.spark_schema() if column.name not in present]
+        if lacking:
+            log.info("adding the columns %s to %s", ", ".join(column.name for column in lacking), path)
+            columns = ", ".join(
+                f"`{column.name}` {column.dataType.simpleString()} COMMENT {quoted(table.comments[column.name])}"
+                for column in lacking
+            )
+            self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
+>>>>>>> sql
 
     def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Adds the rows whose key is not there yet, and returns how many. No rows, no new version.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dflib.tables import current
 from dflib.tables.schemas import EXTRACTIONS, MODELS, VERDICTS, VIDEOS, Table
+from dflib.tables.sql import quoted
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,8 @@ class View:
         )
 
 
-def quoted(text: str) -> str:
-    """A text as a literal of Spark SQL."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def _comments(table: Table, *names: str) -> dict[str, str]:
-    columns = {field.name: (field.metadata or {}).get(b"comment", b"").decode() for field in table.schema}
-    return {name: columns[name] for name in names or columns}
+    return {name: table.comments[name] for name in names}
 
 
 _OF = _comments(VERDICTS, "model_id", "extractor", "rule")
@@ -245,7 +240,7 @@ QUARANTINE = View(
     "quarantine",
     "Videos that could not be extracted, and why",
     (EXTRACTIONS,),
-    _comments(EXTRACTIONS),
+    EXTRACTIONS.comments,
     f"SELECT {', '.join(EXTRACTIONS.schema.names)} FROM {{db}}.extractions WHERE outcome = 'FAILED'",
 )
 

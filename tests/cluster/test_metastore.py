@@ -18,12 +18,13 @@ from typing import TypeVar
 import pytest
 
 from dflib.cluster.metastore import PASSWORD
+from dflib.tables.schemas import FACES
 from dflib.tables.views import VIEWS
 from tests.cluster.conftest import SPARK_HOME, free_port
 from tests.jobs.places import Place
 from tests.postgres_server import Postgres, postgres
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.cluster
 
 SMALL = ("--", "--conf", "spark.driver.memory=1g")
 TABLES = ("chunks", "videos", "extractions", "frames", "faces")
@@ -132,6 +133,11 @@ def test_sessions_and_a_jdbc_client_ask_while_extract_writes(team: Team) -> None
         assert "not registered" not in done.stderr + done.stdout
     named = team.server.ask('SELECT "TBL_NAME" FROM "TBLS" JOIN "DBS" USING ("DB_ID") WHERE "NAME" = \'deepfake\'')
     assert set(named) == {*TABLES, "tasks", "runs", "quarantine"}
+    # What JDBC clients are told of columns comes from the metastore and not from Delta.
+    kept = 'SELECT "PARAM_VALUE" FROM "TBLS" JOIN "TABLE_PARAMS" USING ("TBL_ID") WHERE "TBL_NAME" = \'faces\''
+    (schema,) = team.server.ask(f"{kept} AND \"PARAM_KEY\" = 'spark.sql.sources.schema'")
+    comments = {column["name"]: column["metadata"]["comment"] for column in json.loads(schema)["fields"]}
+    assert comments == FACES.comments
 
     port, page = free_port(), free_port()
     team.start("thrift", place.command("thrift", f"sql.port={port}", options=SMALL))

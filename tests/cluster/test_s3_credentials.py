@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from tests.s3_server import REGION, checking_server
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.cluster
 
 HOME = Path(__file__).parent.parent.parent
 SECONDS = 20

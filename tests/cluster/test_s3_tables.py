@@ -17,7 +17,7 @@ from tests.fault_proxy import Faults, fault_proxy
 from tests.jobs.places import Place
 from tests.s3_server import REGION, CheckingServer, checking_server
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.cluster
 
 KEY, SECRET = "TESTKEYTESTKEY", "not/so-Secret+inATest"
 ON_DISK = ("ingest", "extract", "import_model", "score", "report")

@@ -122,11 +122,20 @@ def test_another_process_asks_by_name(demo_run: DemoRun) -> None:
         SELECT video_id, p_fake FROM deepfake.verdicts
         WHERE rule LIKE 'mean%' AND label IS NOT NULL AND p_fake IS NOT NULL
         ORDER BY abs(p_fake - int(label = 'FAKE')) DESC, video_id LIMIT 10;
+        SELECT split, true_fake, false_fake, true_real, false_real, undetermined
+        FROM deepfake.confusion WHERE rule LIKE 'mean%';
     """
     answer = demo_run.submit("sql", options=("--", "-e", query)).stdout.strip().splitlines()
     rows = [line.split("\t") for line in answer]
     chunks = [row for row in rows if len(row) == 3]
     worst = [row for row in rows if len(row) == 2]
+    confusion = {row[0]: [int(count) for count in row[1:]] for row in rows if len(row) == 6}
+    counted = demo_run.table("metrics").query("level == 'video' and rule.str.startswith('mean')")
+    counted = counted.pivot(index="slice", columns="name", values="value")
+    counts = ["true_fake", "false_fake", "true_real", "false_real", "undetermined"]
+    assert {"all", "test"} <= set(confusion)
+    for split, found in confusion.items():
+        assert found == list(counted.loc["all" if split == "all" else f"split={split}", counts]), split
     verdicts = demo_run.table("verdicts").merge(demo_run.table("videos")[["video_id", "chunk"]], on="video_id")
     verdicts = verdicts[verdicts["rule"].str.startswith("mean") & verdicts["label"].notna()]
     for chunk, of_chunk in verdicts.groupby("chunk"):
