@@ -165,21 +165,14 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
         if recorded:
             record.ended_at = datetime.now(UTC).isoformat()
             record.seconds = round(time.monotonic() - started, 3)
-<<<<<<< HEAD
             try:
                 record.versions_after = tables.versions()
                 record.write(storage, config.tables.root)
-                if config.tables.metastore != "none":
+                if config.tables.metastore != "none" and name != "register":
                     _register(tables, config)
             except StorageError as error:
                 # What the run failed of, and was said already, mostly ends this too.
                 code = code or _fail(name, error, 1)
-=======
-            record.versions_after = tables.versions()
-            record.write(storage, config.tables.root)
-            if config.tables.metastore != "none" and name != "register":
-                _register(tables, config)
->>>>>>> sql
         spark.stop()
     return code
 

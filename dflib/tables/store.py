@@ -112,7 +112,6 @@ class Tables:
 
     def _add_columns(self, table: Table, folder: str | None) -> None:
         path = uris.for_spark(self.uri(table, folder))
-<<<<<<< HEAD
 
         def lacking() -> list[StructField]:
             present = set(self.spark.read.format("delta").load(path).columns)
@@ -123,19 +122,11 @@ class Tables:
                 columns = lacking()  # another may have added them while this one waited
                 if columns:
                     log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
-                    told = ", ".join(f"`{column.name}` {column.dataType.simpleString()}" for column in columns)
+                    told = ", ".join(
+                        f"`{one.name}` {one.dataType.simpleString()} COMMENT {quoted(table.comments[one.name])}"
+                        for one in columns
+                    )
                     self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({told})")
-=======
-        present = set(self.spark.read.format("delta").load(path).columns)
-        lacking = [column for column in table.spark_schema() if column.name not in present]
-        if lacking:
-            log.info("adding the columns %s to %s", ", ".join(column.name for column in lacking), path)
-            columns = ", ".join(
-                f"`{column.name}` {column.dataType.simpleString()} COMMENT {quoted(table.comments[column.name])}"
-                for column in lacking
-            )
-            self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
->>>>>>> sql
 
     def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Adds the rows whose key is not there yet, and returns how many. No rows, no new version.
