@@ -1,6 +1,7 @@
 """Everything on an S3 server that fails and stalls: all jobs end right, and no secret is said anywhere."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,12 +89,25 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [f"weights.path={path}", "weights.name=m", "weights.positive=fake", "weights.view.size=64"]
 
 
+def comparable(place: Place, name: str) -> pd.DataFrame:
+    """A table without where the zips lie, what only a training decides, and what differs between any two runs."""
+    table = place.table(name)
+    if "model_id" in table:
+        table = table[table["model_id"] == "m"]
+    if "problems" in table:
+        table["problems"] = table["problems"].map(lambda told: re.sub(r'"uri": "[^"]*/', '"uri": "', str(list(told))))
+    apart = ["uri", "chunk", "split", "detail", "run_id", "extracted_at", "ingested_at", "judged_at"]
+    apart += ["decode_seconds", "detect_seconds"]
+    return table.sort_values(list(TABLES[name].key)).reset_index(drop=True).drop(columns=apart, errors="ignore")
+
+
 def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, weights: list[str], tmp_path: Path) -> None:
     on_disk = Place(tmp_path / "disk", chunks=f"{demo_data}/chunks/*.zip", settings=TINY)
     on_disk.root.mkdir()
     events = tmp_path / "events"
     events.mkdir()
-    logged = ("--", "--conf", "spark.eventLog.enabled=true", "--conf", f"spark.eventLog.dir=file://{events}")
+    confs = ("enabled=true", "compress=false", f"dir=file://{events}")
+    logged = ("--", *(part for conf in confs for part in ("--conf", f"spark.eventLog.{conf}")))
     on_s3 = served.place(tmp_path / "s3")
     said = []
     for place, jobs, options in ((on_s3, ON_S3, logged), (on_disk, ON_DISK, ())):
@@ -105,17 +119,8 @@ def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, weight
 
     trained = set(on_s3.table("predictions")["model_id"]) - {"m"}
     assert len(trained) == 1
-    # Where the zips lie, what only a training decides, and what differs between any two runs.
-    apart = {"uri", "chunk", "split", "detail", "run_id", "extracted_at", "ingested_at", "judged_at", "decode_seconds"}
     for name in ("videos", "extractions", "frames", "faces", "predictions", "verdicts"):
-        tables = []
-        for place in (on_disk, on_s3):
-            table = place.table(name)
-            if "model_id" in table:
-                table = table[table["model_id"] == "m"]
-            table = table.sort_values(list(TABLES[name].key)).reset_index(drop=True)
-            tables.append(table.drop(columns=apart | {"detect_seconds"}, errors="ignore"))
-        one, other = tables
+        one, other = comparable(on_disk, name), comparable(on_s3, name)
         assert len(one) > 20, name
         pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=0, atol=1e-6)
 
@@ -129,7 +134,7 @@ def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, weight
     assert 0.03 < (counts["500"] + counts["503"]) / asked < 0.07 and counts["500"] and counts["503"]
     assert counts["stalled"] > 0.01 * asked
 
-    logs = [path.read_text() for path in events.iterdir()]
+    logs = [path.read_text() for path in events.rglob("events_*")]
     assert len(logs) == len(ON_S3) and all("fs.s3a.endpoint" in log for log in logs)
     records = [json.dumps(record) for job in sorted(set(ON_S3)) for record in on_s3.runs(job)]
     assert len(records) == len(ON_S3) + 4
@@ -138,18 +143,19 @@ def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, weight
 
 
 @pytest.mark.parametrize(
-    ("key", "secret", "code"),
-    [(KEY, "wrong-and-Hidden", "SignatureDoesNotMatch"), ("NOSUCHKEY", "wrong-and-Hidden", "InvalidAccessKeyId")],
+    ("variables", "code"),
+    [
+        ({"AWS_ACCESS_KEY_ID": KEY}, "SignatureDoesNotMatch"),
+        ({"AWS_ACCESS_KEY_ID": "NOSUCHKEY", "AWS_SESSION_TOKEN": "token-and-Hidden"}, "InvalidAccessKeyId"),
+    ],
 )
 def test_wrong_credentials_are_told_in_one_line(
-    served: Served, tmp_path: Path, key: str, secret: str, code: str
+    served: Served, tmp_path: Path, variables: dict[str, str], code: str
 ) -> None:
-    place = served.place(
-        tmp_path / "s3", AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY=secret, AWS_SESSION_TOKEN="token-and-Hidden"
-    )
+    place = served.place(tmp_path / "s3", **variables, AWS_SECRET_ACCESS_KEY="wrong-and-Hidden")
     done = place.submit("ingest", code=1)
-    said = [line for line in done.stderr.splitlines() if line.startswith("ingest: ")]
+    text = done.stdout + done.stderr
+    said = [line for line in text.splitlines() if "ingest" in line]
     assert len(said) == 1 and said[0].startswith("ingest: s3://dfdc/out/tables/")
     assert f"S3 refused ({code})" in said[0] and "check the AWS credentials" in said[0]
-    assert "Traceback" not in done.stderr and done.stdout == ""
-    assert "Hidden" not in done.stderr
+    assert "Traceback" not in text and "Hidden" not in text
