@@ -20,7 +20,7 @@ import pytest
 from dflib.cluster.metastore import PASSWORD
 from dflib.tables.schemas import FACES
 from dflib.tables.views import VIEWS
-from tests.cluster.conftest import SPARK_HOME, free_port
+from tests.cluster.standalone import SPARK_HOME, free_port
 from tests.jobs.places import Place
 from tests.postgres_server import Postgres, postgres
 

@@ -8,7 +8,8 @@ import pytest
 from tests.jobs.conftest import Bucket
 from tests.jobs.places import Place
 
-pytestmark = pytest.mark.e2e
+# With the other tests on servers; make test has no time for it.
+pytestmark = pytest.mark.cluster
 
 
 def test_s3_gives_what_disk_gives(bucket: Bucket, demo_data: Path, tmp_path: Path) -> None:
