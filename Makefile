@@ -34,10 +34,10 @@ test-fast: setup ## tests that start no Spark
 	$(PY) -m pytest -q -n 2 -m "not spark and not e2e and not cluster"
 
 test-spark: setup ## tests on a Spark session of their own
-	$(PY) -m pytest -q -n 2 --dist loadfile --durations=5 -m "spark and not e2e"
+	$(PY) -m pytest -q -n 2 --dist loadfile --durations=5 -m "spark and not e2e and not cluster"
 
 test-e2e: setup ## the real jobs through spark-submit.sh
-	$(PY) -m pytest -q -n 2 --dist loadgroup --durations=12 -m e2e
+	$(PY) -m pytest -q -n 2 --dist loadgroup --durations=12 -m "e2e and not cluster"
 
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster

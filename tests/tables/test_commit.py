@@ -99,6 +99,7 @@ for number in range(test.COMMITS):
 """
 
 
+@pytest.mark.cluster
 def test_no_commit_of_two_drivers_is_lost(spark: SparkSession, endpoint: str, tmp_path: Path) -> None:
     jars = os.environ.get("DFLIB_JARS", str(HOME / ".jars" / "jars"))
     other = subprocess.Popen(

@@ -72,7 +72,7 @@ def test_two_workers_take_the_steps_of_one(tmp_path: Path, how: str, tolerance: 
     assert one[-1] < one[0]
 
 
-@pytest.mark.spark
+@pytest.mark.cluster
 def test_a_lost_worker_costs_an_epoch_and_not_the_training(tables: Tables, tmp_path: Path) -> None:
     told = spec(tmp_path, "train.batch=8", "train.workers=2", "train.max_restarts=1", "train.epochs=8")
     killed = threading.Event()
