@@ -50,8 +50,7 @@ def make_chunk(path: Path, clips: Sequence[Path], videos: int, first: int) -> No
 
 def extract(place: Place, cluster: Cluster, executors: int) -> dict[str, float]:
     """Runs extract on so many executors; seconds of the run, of its stage, and videos."""
-    options = cluster.options(*EXECUTOR, f"spark.cores.max={executors}")
-    place.submit("extract", options=options)
+    place.submit("extract", options=cluster.options(*EXECUTOR, f"spark.cores.max={executors}"))
     record = place.runs("extract")[-1]
     tasks = place.table("tasks").query("run_id == @record['run_id']")
     ended = [begun.timestamp() + seconds for begun, seconds in zip(tasks["started_at"], tasks["seconds"], strict=True)]
@@ -87,17 +86,17 @@ def measure(clips: Sequence[Path], videos: int, folder: Path) -> dict[str, Any]:
     small, large = (f"{chunks}/dfdc_train_part_{number}.zip" for number in (0, 1))
     settings = ["tables.metastore=none", "sampling.frames=even:20"]
     with standalone(logs, {"a": "0", "b": "1"}) as cluster:
-        one = Place(folder / "one", env="standalone", settings=settings)
-        two = Place(folder / "two", env="standalone", settings=settings)
+        one, two = (Place(folder / name, env="standalone", settings=settings) for name in ("one", "two"))
+        options = cluster.options(*EXECUTOR, "spark.cores.max=1")
         for place in (one, two):
             place.root.mkdir()
-        one.submit("ingest", f"sources.chunks={small}")
+        one.submit("ingest", f"sources.chunks={small}", options=options)
         learnt = extract(one, cluster, 1)
-        one.submit("ingest", f"sources.chunks={large}")
-        said = one.submit("plan", "plan.cores=1").stdout
+        one.submit("ingest", f"sources.chunks={large}", options=options)
+        said = one.submit("plan", "plan.cores=1", options=options).stdout
         foretold = 60 * float(said.split("plan: ")[1].split(" minutes")[0].replace(",", ""))
         alone = extract(one, cluster, 1)
-        two.submit("ingest", f"sources.chunks={large}")
+        two.submit("ingest", f"sources.chunks={large}", options=options)
         both = extract(two, cluster, 2)
     decoders = {str(count): bare(clips, count, 6) for count in (1, 2)}
     assert alone["faces"] == both["faces"]
