@@ -48,17 +48,19 @@ settings=$("$python" "${check[@]}" --conf-dir "$home/conf" ${job_options[@]+"${j
 mapfile -t settings <<<"$settings"
 # Last comes what the driver is told: it needs no file of this machine.
 application=${settings[-1]}; unset 'settings[-1]'
-case $application in '{'*) ;; *) printf '%s\n' "${settings[@]}" "$application"; exit 0 ;; esac  # --help
+case $application in --application=*) ;; *) printf '%s\n' "${settings[@]}" "$application"; exit 0 ;; esac  # --help
 
 # What the driver needs; executors get the same through spark.executorEnv of the properties file or the shell.
-export SPARK_HOME PYSPARK_PYTHON=${DFLIB_EXECUTOR_PYTHON:-$python} PYSPARK_DRIVER_PYTHON=$python
+export SPARK_HOME PYSPARK_PYTHON=${DFLIB_EXECUTOR_PYTHON:-$python}
+# Where the driver runs here, and not somewhere on the cluster.
+case " ${settings[*]} " in *" --driver-class-path "*) export PYSPARK_DRIVER_PYTHON=$python ;; esac
 SPARK_HOME=$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 export TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 export DFLIB_HOME=$home
 # Spark puts pipes between the driver and the terminal; progress goes past them.
 if [ -t 2 ]; then export DFLIB_TERMINAL=/dev/tty; fi
 
-common=("${settings[@]}" --driver-class-path "$jars/*")
+common=("${settings[@]}")
 
 case $job in
   sql) exec "$SPARK_HOME/bin/spark-sql" "${common[@]}" -S ${spark_options[@]+"${spark_options[@]}"};;
@@ -74,4 +76,4 @@ case $job in
 esac
 package=$("$python" -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
 exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"} \
-  "$script" --application "$application"
+  "$script" "$application"

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration (nothing was started)
 """
 
 import argparse
+import base64
 import logging
 import sys
 import time
@@ -92,7 +93,7 @@ def main(
     log.setLevel(logging.INFO)
     arguments = _parser(name).parse_args()
     if arguments.application is not None:
-        sys.exit(_run(name, run, Application.model_validate_json(arguments.application), recorded))
+        sys.exit(_run(name, run, Application.model_validate_json(base64.b64decode(arguments.application)), recorded))
     try:
         config = conf_files.load(arguments.conf_dir, arguments.env, arguments.set)
         check(config)
@@ -101,7 +102,9 @@ def main(
     except ConfigError as error:
         sys.exit(_fail(name, error, 2))
     application = Application(config=config, code_version=code_version(), dry_run=arguments.dry_run)
-    print("\n".join([*submit, application.model_dump_json()]))
+    # Not as it is: YARN takes two closing braces for a mark of its own.
+    told = base64.b64encode(application.model_dump_json().encode()).decode()
+    print("\n".join([*submit, f"--application={told}"]))
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
@@ -150,6 +153,9 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
         if summary.text:
             print(summary.text)
         print(f"{name}{' (dry run)' if dry_run else ''}: {summary.line}", flush=True)
+    except KeyboardInterrupt:
+        record.outcome, record.error = "FAILED", "interrupted"
+        raise
     except DflibError as error:
         record.outcome, record.error = "FAILED", str(error)
         code = _fail(name, error, 2 if isinstance(error, ConfigError) else 1)

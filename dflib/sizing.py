@@ -6,17 +6,19 @@ The method.  The run's record and its rows of ``tasks`` and ``extractions`` part
   (TensorFlow, the networks).  Both are paid once, whatever there is to do.
 - work: ``stretch`` x (a + k x bytes) seconds a video in a task; a and k by least squares over the videos' decoding and
   detecting, stretch what tasks take by the clock beside that.  It is shared by the slots.
-- writing: from a wave's last task to the next wave's first, or to the end; in proportion to the videos.
+- writing: from a wave's last task to the next wave's first, or to the end; so much a wave.
 
 The last tasks of a wave leave slots idle: half a task's time a wave.  How many faces there are is taken to be as it
 was, and so is the machine: learn on the kind of machine that will do the rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from dflib import config, status
@@ -39,9 +41,10 @@ class Learnt:
         warm_up: of a worker.
         a, k: of decoding and detecting: a video, and a byte of it.
         stretch: of a task by the clock, for one of these.
-        writing: a video.
+        writing: a wave.
         faces: a video.
-        error: of half of its tasks, foretold from the other half, as a share; NaN with less than four.
+        error: of the seconds of half of its tasks, foretold from videos and tasks of the other half, as a share; NaN with
+            less than four tasks.
     """
 
     run_id: str
@@ -118,7 +121,7 @@ def size(tables: Tables, storage: Storage, settings: config.Config) -> Sizing:
     # A cluster that has more slots than there are tasks leaves the others idle.
     busy = max(1, min(slots, tasks // max(1, len(waves))))
     idle = len(waves) * work / max(1, tasks) / 2 if busy > 1 else 0.0
-    wall = fixed + work / busy + idle + learnt.writing * len(todo) if todo else 0.0
+    wall = fixed + work / busy + idle + learnt.writing * len(waves) if todo else 0.0
     core_hours, gpu_hours = wall / 3600 * wish.cores, wall / 3600 * wish.gpus
     cost = None
     if wish.core_hour is not None or wish.gpu_hour is not None:
@@ -151,21 +154,17 @@ def learn(tables: Tables, storage: Storage, root: str, extractor: str) -> Learnt
     rows = (
         ledger.where(F.col("run_id") == run_id)
         .join(sizes, "video_id")
+        .orderBy("video_id")
         .select("bytes", "decode_seconds", "detect_seconds", "faces")
         .collect()
     )
-    a, k = _line(
-        np.array([row["bytes"] for row in rows], float),
-        np.array([(row["decode_seconds"] or 0) + (row["detect_seconds"] or 0) for row in rows]),
-    )
+    a, k = _line(rows)
     workers = {(task["host"], task["worker"]) for task in tasks}
     first = _first_of_workers(tasks)
-    for task in tasks:
-        task["reckoned"] = a * task["videos"] + k * (task["bytes_read"] or 0)
     # Where each worker had one task only, warm-up can't be told from work, and counts as such.
     later = [task for number, task in enumerate(tasks) if number not in first] or tasks
-    stretch = _stretch(later)
-    more = [tasks[number]["seconds"] - stretch * tasks[number]["reckoned"] for number in first]
+    stretch = _stretch(later, a, k)
+    more = [tasks[number]["seconds"] - stretch * _reckoned(tasks[number], a, k) for number in first]
     start, writing = _outside(tasks, records[run_id])
     return Learnt(
         run_id=run_id,
@@ -177,14 +176,16 @@ def learn(tables: Tables, storage: Storage, root: str, extractor: str) -> Learnt
         a=a,
         k=k,
         stretch=stretch,
-        writing=writing / len(rows),
+        writing=writing / len({task["wave"] for task in tasks}),
         faces=sum(row["faces"] for row in rows) / len(rows),
-        error=_held_back(later),
+        error=_held_back(rows, later),
     )
 
 
-def _line(sizes: Any, seconds: Any) -> tuple[float, float]:
-    """Constant and slope, neither below 0: a slope that comes out negative means that bytes do not matter."""
+def _line(rows: Sequence[Row]) -> tuple[float, float]:
+    """Seconds a video and a byte, neither below 0: a slope that comes out negative means that bytes do not matter."""
+    sizes = np.array([row["bytes"] for row in rows], float)
+    seconds = np.array([(row["decode_seconds"] or 0) + (row["detect_seconds"] or 0) for row in rows])
     if len(sizes) < 3 or np.ptp(sizes) == 0:
         return float(seconds.mean()), 0.0
     k, a = np.polyfit(sizes, seconds, 1)
@@ -202,8 +203,12 @@ def _first_of_workers(tasks: list[dict[str, Any]]) -> set[int]:
     return set(first.values())
 
 
-def _stretch(tasks: list[dict[str, Any]]) -> float:
-    return float(sum(task["seconds"] for task in tasks) / sum(task["reckoned"] for task in tasks))
+def _reckoned(task: dict[str, Any], a: float, k: float) -> float:
+    return float(a * task["videos"] + k * (task["bytes_read"] or 0))
+
+
+def _stretch(tasks: list[dict[str, Any]], a: float, k: float) -> float:
+    return float(sum(task["seconds"] for task in tasks) / sum(_reckoned(task, a, k) for task in tasks))
 
 
 def _outside(tasks: list[dict[str, Any]], record: dict[str, Any]) -> tuple[float, float]:
@@ -220,12 +225,13 @@ def _outside(tasks: list[dict[str, Any]], record: dict[str, Any]) -> tuple[float
     return max(0.0, start), max(0.0, record["seconds"] - start - busy)
 
 
-def _held_back(tasks: list[dict[str, Any]]) -> float:
+def _held_back(rows: Sequence[Row], tasks: list[dict[str, Any]]) -> float:
     if len(tasks) < 4:
         return float("nan")
-    stretch, rest = _stretch(tasks[::2]), tasks[1::2]
+    a, k = _line(rows[::2])
+    rest = tasks[1::2]
     took = sum(task["seconds"] for task in rest)
-    return float(abs(stretch * sum(task["reckoned"] for task in rest) - took) / took)
+    return float(abs(_stretch(tasks[::2], a, k) * sum(_reckoned(task, a, k) for task in rest) - took) / took)
 
 
 def text(found: Sizing) -> str:
@@ -238,7 +244,7 @@ def text(found: Sizing) -> str:
             "workers",
             f"  start {learnt.start:.0f} s, warm-up {learnt.warm_up:.1f} s; a video {learnt.a:.3f} s and "
             f"{1e6 * learnt.k:.3f} s a MB, in a task {learnt.stretch:.2f} times that; writing "
-            f"{1000 * learnt.writing:.0f} ms a video",
+            f"{learnt.writing:.1f} s a wave",
             "  half of its tasks foretold from the other half: "
             + ("too few tasks to say" if np.isnan(learnt.error) else f"{learnt.error:.0%} off"),
             f"to extract: {found.videos:,} videos, {found.bytes / 1e9:,.2f} GB to read, some {found.faces:,} faces, "

@@ -103,7 +103,11 @@ def _so_far(tables: Tables, record: dict[str, Any], found: Extracting, now: date
     assert row is not None
     if not row["videos"]:
         return f"{since}; no wave of it is done yet"
-    seconds = max(1.0, (row["last"].astimezone(UTC) - started).total_seconds())
-    rate = row["videos"] / seconds
-    over = now + timedelta(seconds=found.to_do / rate)
-    return f"{since}; {row['videos']:,} videos, {rate:.1f} a second; over at about {over:%Y-%m-%d %H:%M} UTC"
+    last = row["last"].astimezone(UTC)
+    rate = row["videos"] / max(1.0, (last - started).total_seconds())
+    told = f"{since}; {row['videos']:,} videos, {rate:.1f} a second"
+    # What is to do was so at the last commit.
+    over = last + timedelta(seconds=found.to_do / rate)
+    if over < now:
+        return f"{told}; should have been over at {over:%Y-%m-%d %H:%M} UTC"
+    return f"{told}; over at about {over:%Y-%m-%d %H:%M} UTC"

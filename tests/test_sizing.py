@@ -73,13 +73,13 @@ def test_parts_of_a_run_and_what_follows(spark: SparkSession, tmp_path: Path) ->
     assert (learnt.videos, learnt.tasks, learnt.workers, learnt.faces) == (LEARNT_OF, 12, 2, 20)
     assert (learnt.a, learnt.k, learnt.stretch) == pytest.approx((A, K, STRETCH), rel=1e-6)
     assert (learnt.start, learnt.warm_up) == pytest.approx((START, WARM_UP), abs=1e-3)
-    assert learnt.writing * LEARNT_OF == pytest.approx(WRITING, abs=1e-3) and learnt.error < 1e-6
+    assert learnt.writing == pytest.approx(WRITING, abs=1e-3) and learnt.error < 1e-6
     rest = TOTAL - LEARNT_OF
     work = STRETCH * (A * rest + K * sum(sizes[LEARNT_OF:]))
     assert (found.videos, found.bytes, found.faces) == (rest, sum(sizes[LEARNT_OF:]), 20 * rest)
     assert found.work == pytest.approx(work, rel=1e-6) and found.fixed == pytest.approx(START + WARM_UP, abs=1e-3)
     idle = work / found.tasks / 2
-    wall = START + WARM_UP + work / SLOTS + idle + WRITING / LEARNT_OF * rest
+    wall = START + WARM_UP + work / SLOTS + idle + WRITING
     assert found.wall == pytest.approx(wall, rel=1e-5)
     assert found.core_hours == pytest.approx(2 * wall / 3600) and found.cost == pytest.approx(wall / 1000)
     assert "12 tasks of 2 workers" in sizing.text(found) and "cost" in sizing.text(found)

@@ -46,7 +46,7 @@ def test_what_runs_what_is_done_what_failed_and_when_it_is_over(spark: SparkSess
 
     text = status.text(tables, storage, config, now=BEGUN + timedelta(seconds=40))
     # 8 videos in the 20 s to the last commit, 22 to do: 55 s more.
-    over = BEGUN + timedelta(seconds=40 + 22 / (8 / 20))
+    over = BEGUN + timedelta(seconds=20 + 22 / (8 / 20))
     assert text.splitlines() == [
         "videos     30",
         f"extracted  7 by {extractor_id(config)}, 1 failed (NO_FRAMES 1), 22 to do",
@@ -54,3 +54,5 @@ def test_what_runs_what_is_done_what_failed_and_when_it_is_over(spark: SparkSess
         f"{over:%Y-%m-%d %H:%M} UTC",
         "ended      before: FAILED after 7 s: a: reason",
     ]
+    text = status.text(tables, storage, config, now=BEGUN + timedelta(days=9))
+    assert "0.4 a second; should have been over at 2026-01-02 03:01 UTC" in text

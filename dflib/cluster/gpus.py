@@ -11,7 +11,8 @@ from typing import Literal
 
 from pyspark import TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from dflib import config
 from dflib.cluster.session import is_local, task_cores
@@ -113,10 +114,13 @@ _own: Device | None = None
 """The device of this Python worker, which outlives its tasks."""
 
 
-def take(given: Ask) -> Device:
+def take(given: Ask, threads: int) -> Device:
     """The device of the task that calls this; makes it the only GPU that TensorFlow sees in this process.
 
     Must be called before anything imports TensorFlow.
+
+    Args:
+        threads: as many as TensorFlow may use at once: the cores of the task.
 
     Raises:
         ClusterError: the GPU is another one than this process already uses; or there is none and one is required.
@@ -137,8 +141,21 @@ def take(given: Ask) -> Device:
         if "tensorflow" in sys.modules and os.environ.get("CUDA_VISIBLE_DEVICES") != visible:
             raise ClusterError("TensorFlow was imported before the task's GPU was known; report this")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
-    _own = _found(given, address)
+    _own = _found(given, address, threads)
     return _own
+
+
+def fallen_back(tasks: DataFrame) -> None:
+    """Says once why tasks that were given a GPU ran on the CPU; nothing where they did not.
+
+    Args:
+        tasks: rows of the table ``tasks``.
+    """
+    asked = tasks.where(F.col("gpu").isNotNull() & F.col("note").isNotNull())
+    found = asked.agg(F.count(F.lit(1)).alias("tasks"), F.min("note").alias("note")).first()
+    assert found is not None
+    if found["tasks"]:
+        log.warning("%d tasks that had a GPU ran on the CPU: %s", found["tasks"], found["note"])
 
 
 def environment(ask: Ask) -> tuple[str | None, dict[str, str]]:
@@ -161,12 +178,12 @@ def _address() -> str | None:
     return found.addresses[0] if found and found.addresses else None
 
 
-def _found(given: Ask, address: str | None) -> Device:
+def _found(given: Ask, address: str | None, threads: int) -> Device:
     if given.source == "none":
         return Device(None, CPU, "no GPU asked for")
     from dflib.models.framework import tensorflow
 
-    tf = tensorflow(threads=None)
+    tf = tensorflow(threads)
     seen = tf.config.list_physical_devices("GPU")
     if not seen:
         where = "on this machine" if address is None else f"at address {address}"

@@ -67,9 +67,12 @@ def submit_arguments(config: Config, conf_dir: Path, env: str, makes_schema: boo
         raise ConfigError(f"--env {env}: none of {', '.join(map(str, files))} exists; write one of them")
     arguments = ["--properties-file", str(found)]
     read = read_properties(found)
+    jars = Path(os.environ.get("DFLIB_JARS", ".jars/jars"))
     if not read.get("spark.master", "local").startswith("local") and "spark.executor.extraClassPath" not in read:
         # Executors that have no folder of jars of their own get them from the driver.
-        arguments += ["--jars", ",".join(sorted(map(str, Path(os.environ["DFLIB_JARS"]).glob("*.jar"))))]
+        arguments += ["--jars", ",".join(sorted(map(str, jars.glob("*.jar"))))]
+    if read.get("spark.submit.deployMode") != "cluster":
+        arguments += ["--driver-class-path", f"{jars}/*"]
     settings = [
         metastore.settings(config, makes_schema),
         s3.spark_conf(config.s3) if s3.named_in(config.model_dump()) else {},

@@ -140,6 +140,8 @@ def extract(
                 staged = stack.enter_context(tables.stage(rows, "extract"))
             written = time.monotonic()
             _write(tables, staged, count, result)
+            if number == 0 and ask.source == "spark":
+                gpus.fallen_back(staged.where("task IS NOT NULL").select("task.*"))
             result.write_seconds += time.monotonic() - written
         before += count
     progress.finish()

@@ -73,7 +73,7 @@ def make_task(
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                rows = _rows(tasks[number], extractor, config, storage, origin, gpus.take(ask), threads)
+                rows = _rows(tasks[number], extractor, config, storage, origin, gpus.take(ask, threads), threads)
                 yield from _batches(rows, config.extract.batch_bytes)
 
     return run

@@ -41,5 +41,6 @@ def efficientnetb0(size: int, backbone_file: Path | None) -> Any:
     x = keras.layers.Dense(512, activation="relu")(backbone.output)
     x = keras.layers.Dropout(0.2)(x)
     x = keras.layers.Dense(128, activation="relu")(x)
-    x = keras.layers.Dense(1, activation="sigmoid")(x)
+    # Whatever the layers before it compute in.
+    x = keras.layers.Dense(1, activation="sigmoid", dtype="float32")(x)
     return keras.Model(backbone.input, x, name="efficientnetb0")

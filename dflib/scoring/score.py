@@ -141,7 +141,10 @@ def score(
         result, problems = _check(staged, before, time.monotonic() - started)
         good = staged.where("task IS NULL AND problem IS NULL").select(PREDICTIONS.schema.names)
         written = tables.insert_new(PREDICTIONS, good)
-        tables.insert_new(TASKS, staged.where("task IS NOT NULL").select("task.*"))
+        ran = staged.where("task IS NOT NULL").select("task.*")
+        tables.insert_new(TASKS, ran)
+        if ask.source == "spark":
+            gpus.fallen_back(ran)
     if problems:
         named = "; ".join(problems[:5])
         raise CountError(
@@ -183,7 +186,7 @@ def _scorer(
     model_id, uri, sha256, view = model.model_id, model.uri, model.sha256, model.view
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        task = TaskLog(origin, gpus.take(ask))
+        task = TaskLog(origin, gpus.take(ask, threads))
         return score_batches(batches, storage, model_id, uri, sha256, view, batch, threads, task)
 
     return run

@@ -67,18 +67,28 @@ class Lease:
         self.token = token
         self.problem: str | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name=f"lease {uri}", daemon=True)
+        self._threads = [
+            threading.Thread(target=work, name=f"lease {uri}", daemon=True) for work in (self._renew, self._watch)
+        ]
 
     def check(self) -> None:
         """Raises :class:`TableError` when the lease was lost, or its term ran out, before now."""
-        if self.problem is None and time.monotonic() - self._sent > self._patience.term:
+        if self.problem is None and _now() - self._sent > self._patience.term:
             self.problem = "its term ran out before it could be renewed"
         if self.problem is not None:
             raise TableError(f"{self._uri}: {self._owner} lost the lease: {self.problem}")
 
+    def _watch(self) -> None:
+        """Stops the work when the term runs out, also while a renewal hangs: then others may take the lease."""
+        while not self._over.wait(self._patience.term / 20):
+            if _now() - self._sent > self._patience.term:
+                self.problem = self.problem or "its term ran out before it could be renewed"
+                self._lost()
+                return
+
     def _renew(self) -> None:
-        while not self._over.wait(self._patience.term / 4):
-            sent = time.monotonic()
+        while self.problem is None and not self._over.wait(self._patience.term / 4):
+            sent = _now()
             try:
                 etag = _put(self._storage, self._uri, self._body(), self._etag, self.token)
                 if etag is None:
@@ -96,7 +106,8 @@ class Lease:
 
     def _release(self) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         if self.problem is not None:
             return
         try:
@@ -118,15 +129,18 @@ def held(
         lost: called from another thread when the lease is found to be another's; it should stop the work.
 
     Raises:
-        TableError: another held it for longer than one waits; names it, and until when.
+        TableError: another held it for longer than one waits (names it, and until when); or it was lost meanwhile.
         StorageError: S3 can't be reached or knows no conditional writes.
     """
     lease = _take(storage, uri, owner, lost, patience or Patience())
-    lease._thread.start()
+    for thread in lease._threads:
+        thread.start()
     try:
         yield lease
     finally:
         lease._release()
+    if lease.problem is not None:
+        lease.check()
 
 
 def refuse_unless_conditional(storage: Storage, uri: str) -> None:
@@ -163,7 +177,7 @@ def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], pati
     while True:
         found = storage.read_versioned(uri)
         if _is_free(found):
-            sent = time.monotonic()
+            sent = _now()
             body = _body(owner, token, patience.term, free=False)
             etag = _put(storage, uri, body, None if found is None else found.etag, token)
             if etag is not None:
@@ -179,6 +193,11 @@ def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], pati
                 "wait for that run to end, or stop it: its lease ends by itself"
             )
         time.sleep(patience.poll * random.uniform(0.5, 1))
+
+
+def _now() -> float:
+    """Seconds on a clock that goes on while the machine is suspended, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _is_free(found: Versioned | None) -> bool:

@@ -111,7 +111,7 @@ JUDGED = View(
       if(changed, 0, faces_used) AS faces_used,
       if(changed, 0, frames_used) AS frames_used
     FROM (
-      SELECT t.*, v.dataset, v.chunk, v.source_group, {_CHANGED} AS changed,
+      SELECT t.* EXCEPT (label), v.label, v.dataset, v.chunk, v.source_group, {_CHANGED} AS changed,
         m.training_set IS NOT NULL AND coalesce(t.split, '') IN ('train', 'validation') AS seen
       FROM {{db}}.verdicts t
       LEFT JOIN {{db}}.extractions e ON e.video_id = t.video_id AND e.extractor = t.extractor

@@ -4,14 +4,13 @@ from typing import Any
 
 
 def in_parts(model: Any, parts: int) -> Any:
-    """The same network, layers and weights shared, whose step takes its batch in some parts of it, one by one.
+    """The same network, layers and weights shared, whose step takes its batch in some parts of it, one after another.
 
-    The gradients are those of the whole batch: each part's count by its share of the rows.  What looks at a batch as a
-    whole (batch normalisation) looks at a part.
+    The gradients are those of the whole batch.  What looks at a batch as a whole (batch normalisation) looks at a part.
 
     Args:
         model: a functional ``tf_keras.Model``, not compiled; given back as it is for one part.
-        parts: 1 or more; a batch of fewer rows leaves some empty.
+        parts: 1 or more. Each batch on a device has to be a multiple of it.
     """
     if parts == 1:
         return model
@@ -21,20 +20,21 @@ def in_parts(model: Any, parts: int) -> Any:
     class InParts(tf_keras.Model):  # type: ignore[misc]
         def train_step(self, data: Any) -> Any:
             x, y, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
-            rows = tf.shape(x)[0]
-            size = -(-rows // parts)
+            tf.debugging.assert_equal(tf.shape(x)[0] % parts, 0, "a batch is no multiple of train.accumulate")
+            size = tf.shape(x)[0] // parts
             sums = [tf.zeros_like(variable) for variable in self.trainable_variables]
             for part in range(parts):
-                own = slice(part * size, tf.minimum((part + 1) * size, rows))
+                own = slice(part * size, (part + 1) * size)
                 wanted, weighed = y[own], None if weights is None else weights[own]
-                share = tf.cast(tf.shape(wanted)[0], tf.float32) / tf.cast(rows, tf.float32)
-                with tf.GradientTape() as tape:
-                    given = self(x[own], training=True)
-                    loss = share * self.compute_loss(x[own], wanted, given, weighed)
+                # Not before the part before it is done: only one of them needs memory.
+                with tf.control_dependencies(sums), tf.GradientTape() as tape:
+                    faces = tf.identity(x[own])
+                    given = self(faces, training=True)
+                    loss = self.compute_loss(faces, wanted, given, weighed) / parts
                     scaled = getattr(self.optimizer, "get_scaled_loss", lambda loss: loss)(loss)
                 gradients = tape.gradient(scaled, self.trainable_variables)
                 sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
-                self.compute_metrics(x[own], wanted, given, weighed)
+                self.compute_metrics(faces, wanted, given, weighed)
             sums = getattr(self.optimizer, "get_unscaled_gradients", lambda gradients: gradients)(sums)
             self.optimizer.apply_gradients(zip(sums, self.trainable_variables, strict=True))
             return self.get_metrics_result()

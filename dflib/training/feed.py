@@ -8,6 +8,7 @@ order of its row groups and, in a buffer, its rows.
 import io
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,6 @@ class Feed:
     """Batches of one split for ``fit``.
 
     Attributes:
-        unreadable: pictures left out of the last pass because they can't be decoded or cut.
         problem: the error that ended a pass; tf.data gives back no more than its text.
     """
 
@@ -65,8 +65,13 @@ class Feed:
         self._cached = part.rows // share[1] * view.size**2 * 3 <= cache_bytes
         self._passes = 0
         self._lock = threading.Lock()
-        self.unreadable = 0
+        self._unreadable: Counter[int] = Counter()
         self.problem: DflibError | None = None
+
+    @property
+    def unreadable(self) -> int:
+        """Pictures left out of a pass because they can't be decoded or cut."""
+        return max(self._unreadable.values(), default=0)
 
     def check(self) -> None:
         """Counts the rows that the footers of the files promise.
@@ -96,7 +101,6 @@ class Feed:
 
         seed, delivered = self._seed + self._passes, 0
         self._passes += 1
-        self.unreadable = 0
         # One worker: with more, the order of row groups would be that of their finishing. It reads ahead while
         # tf.data decodes, which is what takes the time.
         with make_batch_reader(
@@ -135,14 +139,15 @@ class Feed:
                 tf.TensorSpec([None, 10], tf.float64),
                 tf.TensorSpec([None], tf.int32),
                 tf.TensorSpec([None], tf.float32),
+                tf.TensorSpec([None], tf.int64),
             ),
         ).unbatch()
         place, of = self._share
         if of > 1:
             rows = rows.shard(of, place)
 
-        def cut(image: Any, box: Any, landmarks: Any, label: Any, weight: Any) -> Any:
-            picture, whole = tf.numpy_function(self._cut, [image, box, landmarks], [tf.uint8, tf.bool])
+        def cut(image: Any, box: Any, landmarks: Any, label: Any, weight: Any, number: Any) -> Any:
+            picture, whole = tf.numpy_function(self._cut, [image, box, landmarks, number], [tf.uint8, tf.bool])
             return tf.ensure_shape(picture, [size, size, 3]), label, weight, tf.ensure_shape(whole, [])
 
         found = rows.map(cut, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -182,15 +187,17 @@ class Feed:
         return batches.map(plain, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
     def _kept(self) -> Iterator[tuple[Any, ...]]:
+        import numpy as np
+
         try:
             for group in self.row_groups():
                 label, weight, image, box, landmarks = (group[name] for name in COLUMNS)
-                yield list(image), box, landmarks, label, weight
+                yield list(image), box, landmarks, label, weight, np.full(len(label), self._passes)
         except DflibError as error:
             self.problem = error
             raise
 
-    def _cut(self, image: bytes, box: Any, landmarks: Any) -> tuple[Any, Any]:
+    def _cut(self, image: bytes, box: Any, landmarks: Any, number: Any) -> tuple[Any, Any]:
         import numpy as np
 
         from dflib.models import view
@@ -200,7 +207,8 @@ class Feed:
         except ImageError as error:
             log.warning("a picture is left out of training: %s", error)
             with self._lock:
-                self.unreadable += 1
+                # By pass: the next one may have begun before this one's figure is asked for.
+                self._unreadable[int(number)] += 1
             return np.zeros((self._view.size, self._view.size, 3), np.uint8), np.bool_(False)
         except DflibError as error:
             self.problem = error

@@ -152,17 +152,24 @@ def fit(spec: Spec, say: Any) -> None:
             self.model.stop_training = state.finished(train)
 
     steps = judging = None
-    if spec.workers == 1:
+    if spec.workers == 1 and train.accumulate == 1:
         given, judged = feeds["train"].train(train.batch, train.augment), feeds["validation"].judge(train.batch)
     else:
         # Datasets of each worker's own, of as many steps on all of them: one that ended sooner would stop the others.
-        own = train.batch // strategy.num_replicas_in_sync
+        # Their batches are whole, and so are the parts of these.
+        replicas = strategy.num_replicas_in_sync
+        if train.batch % (replicas * train.accumulate):
+            raise TrainingError(
+                f"train.batch={train.batch} can't be shared by {replicas} devices of all workers in train.accumulate="
+                f"{train.accumulate} parts each; make it a multiple of {replicas * train.accumulate}"
+            )
+        own = train.batch // replicas
         steps = -(-spec.rows["train"] // train.batch)
         given = strategy.distribute_datasets_from_function(
             lambda context: feeds["train"].train(own, train.augment, repeat=True)
         )
         judged = strategy.distribute_datasets_from_function(lambda context: feeds["validation"].judge(own))
-        judging = -(-spec.rows["validation"] // (own * strategy.num_replicas_in_sync // spec.workers))
+        judging = -(-spec.rows["validation"] // (own * replicas // spec.workers))
     if not state.finished(train):
         try:
             model.fit(
@@ -185,11 +192,13 @@ def fit(spec: Spec, say: Any) -> None:
     model = networks.build(train.network, train.view.size, backbone)
     model.load_weights(folder / f"best-{state.best}.h5")
     saved.save(model, folder / "saved_model", train.view.size, positive="fake")
+    # Of the first worker all that were seen, also before a restart; of the others those of this start.
+    unreadable = state.unreadable if spec.worker == 0 else {split: feed.unreadable for split, feed in feeds.items()}
     result = {
         "history": [asdict(epoch) for epoch in state.history],
         "best": state.best,
         "parameters": int(model.count_params()),
-        "unreadable": state.unreadable,
+        "unreadable": unreadable,
         "devices": devices,
     }
     (folder / "result.json").write_text(json.dumps(result))

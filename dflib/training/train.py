@@ -24,11 +24,10 @@ from dflib.training.training_set import Chosen
 
 log = logging.getLogger(__name__)
 
-NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "workers", "max_restarts")
-"""Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash; how
-many workers share a batch changes the last bits only."""
+NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "max_restarts")
+"""Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash."""
 
-CAME_LATER = {"accumulate": 1, "precision": "float32"}
+CAME_LATER = {"accumulate": 1, "precision": "float32", "workers": 1}
 """Settings left out of the hash while they have the value that all had before they came: names stay as they were."""
 
 
@@ -65,9 +64,10 @@ def check(config: Config) -> None:
             f"splits.validation={shares.validation} and splits.test={shares.test}: validation must be above 0 (early "
             "stopping needs it) and both together below 1"
         )
-    if train.batch % train.workers:
+    if train.batch % (train.workers * train.accumulate):
         raise ConfigError(
-            f"train.batch={train.batch} can't be shared by train.workers={train.workers}; make it a multiple"
+            f"train.batch={train.batch} can't be shared by train.workers={train.workers} in "
+            f"train.accumulate={train.accumulate} parts each; make it a multiple of both together"
         )
     if train.backbone == "imagenet":
         raise ConfigError(

@@ -22,12 +22,13 @@ from pyspark.errors import PySparkException
 from dflib import config, uris
 from dflib.cluster import failure, gpus
 from dflib.cluster.task_log import Origin, TaskLog
-from dflib.errors import LostWorkerError, StorageError, TrainingError
+from dflib.errors import ConfigError, LostWorkerError, StorageError, TrainingError
 from dflib.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
 from dflib.training import launch
+from dflib.training.fit import State
 from dflib.training.launch import Epoch, Result, Spec
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,22 @@ def run(
         work: URI of the work folder, on storage that all machines reach.
 
     Raises:
+        ConfigError: GPUs are required and the master gives none out.
         TrainingError: workers were lost more than ``train.max_restarts`` times.
         DflibError: what a child raised on purpose.
     """
     train = spec.settings()
     spark = tables.spark
-    ask, profile = gpus.ask(spark, cluster)
+    # Each of them a GPU for itself: processes that share one can't train together.
+    ask, profile = gpus.ask(spark, cluster.model_copy(update={"tasks_per_gpu": 1, "gpu_task_mib": None}))
+    if ask.source == "machine":
+        if ask.required:
+            raise ConfigError(
+                "cluster.gpu=required with train.workers above 1 needs a cluster that gives GPUs out; on one machine "
+                "train.workers=1 uses all of its GPUs"
+            )
+        log.warning("several workers on one machine train on its CPU; train.workers=1 would use its GPUs, if any")
+        ask = replace(ask, source="none")
     steps = -(-spec.rows["train"] // train.batch)
     progress.start("training steps", steps * train.epochs)
     if spec.backbone is not None and not uris.is_local(work):
@@ -88,20 +99,23 @@ def run(
                         f"a worker was lost {attempt + 1} times (train.max_restarts={train.max_restarts}): "
                         f"{said or error}"
                     ) from None
-                log.warning("a worker was lost, going on at the last epoch: %s", str(said or error).splitlines()[0])
+                reason = str(said or error).splitlines()[0]
+                log.warning("a worker was lost, going on after epoch %d: %s", _epochs(storage, work), reason)
     progress.finish()
-    tables.insert_new(TASKS, spark.createDataFrame(ran, TASKS.spark_schema()))
+    tables.insert_new(TASKS, spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema()))
     with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
         (Path(name) / "result.json").write_bytes(storage.read(uris.join(work, "result.json")))
-        return launch.read_result(Path(name))
+        result = launch.read_result(Path(name))
+    # Each read its share of the training set, and all the whole of the validation set.
+    return replace(result, unreadable={**result.unreadable, "train": sum(unreadable for _, unreadable in ran)})
 
 
 def _task(
     spec: Spec, work: str, storage: Storage, ask: gpus.Ask, origin: Origin, workers: int
-) -> Callable[[Iterable[Any]], Iterator[dict[str, Any]]]:
-    """What a task of the barrier stage does; goes over the wire."""
+) -> Callable[[Iterable[Any]], Iterator[tuple[dict[str, Any], int]]]:
+    """What a task of the barrier stage does; goes over the wire. Gives its row, and the pictures it could not read."""
 
-    def run(partition: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    def run(partition: Iterable[Any]) -> Iterator[tuple[dict[str, Any], int]]:
         context = BarrierTaskContext.get()
         place = context.partitionId()
         address, visible = gpus.environment(ask)
@@ -110,8 +124,12 @@ def _task(
             host = context.getTaskInfos()[place].address.rpartition(":")[0]
             held.bind(("", 0))
             # All have what they begin from before the first of them writes anything.
-            peers = context.allGather(f"{host}:{held.getsockname()[1]}")
+            done = len(State.read(folder).history)
+            told = [json.loads(one) for one in context.allGather(json.dumps([f"{host}:{held.getsockname()[1]}", done]))]
             held.close()
+            peers, epochs = [address for address, _ in told], {begun for _, begun in told}
+            if len(epochs) > 1:
+                raise LostWorkerError(f"workers would begin at different epochs ({sorted(epochs)}) of {work}")
             environment = {
                 "TF_CONFIG": json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": place}}),
                 **visible,
@@ -129,7 +147,8 @@ def _task(
             launch.child(own, environment, lambda message: devices.extend(message.get("devices", ())))
             if remote is not None:
                 storage.upload_folder(folder, remote)
-        yield task.row(videos=0, faces=spec.rows["train"], device=", ".join(devices))
+            unreadable = launch.read_result(folder).unreadable["train"]
+        yield task.row(videos=0, faces=spec.rows["train"], device=", ".join(devices)), unreadable
 
     return run
 
@@ -142,9 +161,17 @@ def _folder(storage: Storage, work: str, first: bool) -> Iterator[tuple[Path, st
             yield place
         return
     with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
-        with contextlib.suppress(StorageError):  # there is nothing yet
+        if any(True for _ in storage.list_files(work)):
             storage.download_folder(work, Path(name))
         yield Path(name), None
+
+
+def _epochs(storage: Storage, work: str) -> int:
+    """Epochs that the first worker has written down."""
+    try:
+        return len(json.loads(storage.read(uris.join(work, "state.json")))["history"])
+    except StorageError:
+        return 0
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ addresses, required = sys.argv[1].split(","), sys.argv[2] == "required"
 for address in addresses:
     gpus._address = lambda: address or None
     try:
-        device = gpus.take(gpus.Ask("spark", required))
+        device = gpus.take(gpus.Ask("spark", required), 1)
         import os
         print(device.address, device.name, os.environ["CUDA_VISIBLE_DEVICES"], device.note)
     except ClusterError as error:

@@ -15,7 +15,7 @@ import pytest
 
 from dflib import uris
 from dflib.config import Train
-from dflib.errors import CountError
+from dflib.errors import CountError, TrainingError
 from dflib.models import saved
 from dflib.progress import Progress
 from dflib.storage import Storage
@@ -95,6 +95,25 @@ def test_mirrored_over_two_devices(tmp_path: Path) -> None:
     result = run(told)
     assert result.devices == ("CPU:0", "CPU:1") and len(result.history) == 4
     assert result.history[-1].loss < result.history[0].loss
+
+
+def test_in_parts_and_in_halves(tmp_path: Path) -> None:
+    told = spec(tmp_path, "train.epochs=6", "train.batch=8", "train.accumulate=2", "train.precision=mixed_bfloat16")
+    result = run(told)
+    assert [epoch.epoch for epoch in result.history] == list(range(1, 7))
+    assert result.best_epoch.val_accuracy > 0.9
+    # What is kept is of float32 and knows of no parts.
+    model = saved.load(Path(told.folder) / "saved_model", 1)
+    faces = np.zeros((2, 32, 32, 3), np.uint8)
+    faces[0, ..., 0] = faces[1, ..., 2] = 200
+    p_fake = model(faces)
+    assert p_fake.dtype == np.float32 and p_fake[0] > 0.5 > p_fake[1]
+
+
+def test_a_batch_that_can_not_be_shared_is_refused(tmp_path: Path) -> None:
+    told = replace(spec(tmp_path, "train.batch=8", "train.accumulate=4"), devices=["CPU:0", "CPU:1", "CPU:2"])
+    with pytest.raises(TrainingError, match="a multiple of 12"):
+        run(told)
 
 
 def test_errors_of_the_child_come_as_what_they_are(tmp_path: Path) -> None:
