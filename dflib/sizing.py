@@ -43,8 +43,8 @@ class Learnt:
         stretch: of a task by the clock, for one of these.
         writing: a wave.
         faces: a video.
-        error: of the seconds of half of its tasks, foretold from videos and tasks of the other half, as a share; NaN with
-            less than four tasks.
+        error: of the seconds of half of its tasks, foretold from videos and tasks of the other half, as a share; NaN
+            with less than four tasks.
     """
 
     run_id: str

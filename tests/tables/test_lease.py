@@ -109,12 +109,34 @@ def test_a_holder_that_works_longer_than_the_term_keeps_it_and_is_named(storage:
 
 def test_a_holder_that_lost_it_is_told_and_does_not_give_it_back(storage: Storage) -> None:
     stopped = threading.Event()
-    with lease.held(storage, LEASE, "run-1", stopped.set, Patience(term=1)) as taken:
+    lost = pytest.raises(TableError, match="run-1 lost the lease: it is held by run-2")
+    with lost, lease.held(storage, LEASE, "run-1", stopped.set, Patience(term=1)) as taken:
         storage.write(LEASE, lease._body("run-2", "another", 60, free=False))
         assert stopped.wait(5)
-        with pytest.raises(TableError, match="run-1 lost the lease: it is held by run-2"):
-            taken.check()
+        assert "run-2" in str(taken.problem)
     assert b"run-2" in storage.read(LEASE) and b'"free": false' in storage.read(LEASE)
+
+
+def test_one_found_lost_only_when_it_is_given_back_is_an_error_too(storage: Storage) -> None:
+    lost = pytest.raises(TableError, match="run-1 lost the lease: it is held by run-2")
+    with lost, lease.held(storage, LEASE, "run-1", nothing, Patience()):
+        storage.write(LEASE, lease._body("run-2", "another", 60, free=False))
+
+
+def test_a_holder_whose_renewal_hangs_is_stopped_when_its_term_ends(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, plain = threading.Event(), Storage.write_if
+    lost = pytest.raises(TableError, match="run-1 lost the lease: its term ran out before it could be renewed")
+    with lost, lease.held(storage, LEASE, "run-1", stopped.set, Patience(term=1)):
+
+        def hangs(self: Storage, uri: str, content: bytes, etag: str | None) -> str | None:
+            time.sleep(4)
+            return plain(self, uri, content, etag)
+
+        monkeypatch.setattr(Storage, "write_if", hangs)
+        started = time.monotonic()
+        assert stopped.wait(3) and time.monotonic() - started < 2
 
 
 def test_a_damaged_lease_is_free_when_it_is_old(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
