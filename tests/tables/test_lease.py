@@ -111,7 +111,7 @@ def test_a_holder_that_lost_it_is_told_and_does_not_give_it_back(storage: Storag
     stopped = threading.Event()
     lost = pytest.raises(TableError, match="run-1 lost the lease: it is held by run-2")
     with lost, lease.held(storage, LEASE, "run-1", stopped.set, Patience(term=1)) as taken:
-        storage.write(LEASE, lease._body("run-2", "another", 60, free=False))
+        storage.write(LEASE, lease._body("run-2", "another", 1, free=False))
         assert stopped.wait(5)
         assert "run-2" in str(taken.problem)
     assert b"run-2" in storage.read(LEASE) and b'"free": false' in storage.read(LEASE)
@@ -120,7 +120,7 @@ def test_a_holder_that_lost_it_is_told_and_does_not_give_it_back(storage: Storag
 def test_one_found_lost_only_when_it_is_given_back_is_an_error_too(storage: Storage) -> None:
     lost = pytest.raises(TableError, match="run-1 lost the lease: it is held by run-2")
     with lost, lease.held(storage, LEASE, "run-1", nothing, Patience()):
-        storage.write(LEASE, lease._body("run-2", "another", 60, free=False))
+        storage.write(LEASE, lease._body("run-2", "another", 1, free=False))
 
 
 def test_a_holder_whose_renewal_hangs_is_stopped_when_its_term_ends(
