@@ -8,13 +8,14 @@ from dflib.errors import ModelError
 NETWORKS = ("meso4", "efficientnetb0")
 
 
-def build(name: str, size: int, backbone_file: Path | None = None) -> Any:
+def build(name: str, size: int, backbone_file: Path | None = None, shared: bool = False) -> Any:
     """A new network with random weights (or a given backbone).
 
     Args:
         name: one of :data:`NETWORKS`.
         size: side of the square input in pixels.
         backbone_file: HDF5 weights of the backbone (efficientnetb0 only).
+        shared: as for :func:`dflib.models.meso.meso4`; efficientnetb0 normalises what each device has of a batch.
 
     Returns:
         A ``tf_keras.Model``, not compiled: uint8 or float RGB 0 to 255 ``[B, size, size, 3]`` to the sigmoid
@@ -33,5 +34,5 @@ def build(name: str, size: int, backbone_file: Path | None = None) -> Any:
     if name == "meso4":
         if backbone_file is not None:
             raise ModelError(f"network meso4 has no backbone, but {backbone_file} is given; leave train.backbone out")
-        return meso.meso4(size)
+        return meso.meso4(size, shared)
     return efficientnet.efficientnetb0(size, backbone_file)

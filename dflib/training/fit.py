@@ -106,7 +106,8 @@ def fit(spec: Spec, say: Any) -> None:
     backbone = Path(spec.backbone) if spec.backbone else None
     tf_keras.mixed_precision.set_global_policy(train.precision)
     with strategy.scope():
-        model = in_parts(networks.build(train.network, train.view.size, backbone), train.accumulate)
+        shared = strategy.num_replicas_in_sync > 1
+        model = in_parts(networks.build(train.network, train.view.size, backbone, shared), train.accumulate)
         model.compile(
             optimizer=tf_keras.optimizers.Adam(train.optimizer_rate),
             loss=train.loss,
