@@ -60,20 +60,18 @@ export DFLIB_HOME=$home
 # Spark puts pipes between the driver and the terminal; progress goes past them.
 if [ -t 2 ]; then export DFLIB_TERMINAL=/dev/tty; fi
 
-common=("${settings[@]}")
-
 case $job in
-  sql) exec "$SPARK_HOME/bin/spark-sql" "${common[@]}" -S ${spark_options[@]+"${spark_options[@]}"};;
+  sql) exec "$SPARK_HOME/bin/spark-sql" "${settings[@]}" -S ${spark_options[@]+"${spark_options[@]}"};;
   thrift)
-    exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" --name "dflib thrift" ${spark_options[@]+"${spark_options[@]}"} \
+    exec "$SPARK_HOME/bin/spark-submit" "${settings[@]}" --name "dflib thrift" ${spark_options[@]+"${spark_options[@]}"} \
       --class org.apache.spark.sql.hive.thriftserver.HiveThriftServer2 spark-internal;;
   history)
     [[ "${settings[*]}" == *spark.history.fs.logDirectory=* ]] || fail "history: name the folder: --set watch.events=FOLDER"
     # The pages ask for no password.
     export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
-    exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" ${spark_options[@]+"${spark_options[@]}"} \
+    exec "$SPARK_HOME/bin/spark-submit" "${settings[@]}" ${spark_options[@]+"${spark_options[@]}"} \
       --class org.apache.spark.deploy.history.HistoryServer spark-internal;;
 esac
 package=$("$python" -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
-exec "$SPARK_HOME/bin/spark-submit" "${common[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"} \
+exec "$SPARK_HOME/bin/spark-submit" "${settings[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"} \
   "$script" "$application"

@@ -68,7 +68,7 @@ def extract(place: Place, cluster: Cluster, executors: int) -> dict[str, float]:
 
 def bare(clips: Sequence[Path], processes: int, times: int) -> float:
     """Seconds in which some processes at once decode all clips some times, each all of them."""
-    command = [sys.executable, "-c", BARE, *map(str, clips)] + [str(clip) for clip in clips] * (times - 1)
+    command = [sys.executable, "-c", BARE, *[str(clip) for clip in clips] * times]
     started = time.monotonic()
     running = [subprocess.Popen(command) for _ in range(processes)]
     assert [one.wait() for one in running] == [0] * processes

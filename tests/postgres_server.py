@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.ports import free_ports
 
 USER, DATABASE = "deepfake", "metastore"
 
@@ -68,9 +69,7 @@ def postgres(password: str) -> Iterator[Postgres]:
         user = pwd.getpwnam(owner)
         for path in (folder, secret):
             os.chown(path, user.pw_uid, user.pw_gid)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     server = None
     try:
         subprocess.run(

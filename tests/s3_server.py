@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sysconfig
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+
+from tests.ports import free_ports
 
 REGION = "us-east-1"
 
@@ -68,7 +69,7 @@ class CheckingServer:
 def checking_server(folder: Path, key: str, secret: str, *buckets: str) -> Iterator[CheckingServer]:
     """A SeaweedFS server with these empty buckets, which knows one access key. It has ended after the block."""
     names = ("master", "volume", "filer", "s3")
-    ports = dict(zip((*names, *(f"{name}.grpc" for name in names), "metrics"), _free_ports(9), strict=True))
+    ports = dict(zip((*names, *(f"{name}.grpc" for name in names), "metrics"), free_ports(9), strict=True))
     identities = folder / "identities.json"
     _write_identities(identities, {key: secret})
     (folder / "data").mkdir(parents=True, exist_ok=True)
@@ -116,13 +117,3 @@ def _answers(endpoint: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

@@ -126,9 +126,7 @@ def take(given: Ask, threads: int) -> Device:
         ClusterError: the GPU is another one than this process already uses; or there is none and one is required.
     """
     global _own
-    address = _address() if given.source == "spark" else None
-    if given.source == "spark" and address is None:
-        raise ClusterError("Spark gave this task no GPU, although the executors have some; report this")
+    address = _given(given)
     if _own is not None:
         if _own.address != address:
             raise ClusterError(
@@ -166,10 +164,18 @@ def environment(ask: Ask) -> tuple[str | None, dict[str, str]]:
     """
     if ask.source == "machine":
         return None, {}
-    address = _address() if ask.source == "spark" else None
-    if ask.source == "spark" and address is None:
-        raise ClusterError("Spark gave this task no GPU, although the executors have some; report this")
+    address = _given(ask)
     return address, {"CUDA_VISIBLE_DEVICES": "-1" if address is None else address}
+
+
+def _given(ask: Ask) -> str | None:
+    """The GPU's address where Spark gives one to each task."""
+    if ask.source != "spark":
+        return None
+    address = _address()
+    if address is None:
+        raise ClusterError("Spark gave this task no GPU, although the executors have some; report this")
+    return address
 
 
 def _address() -> str | None:

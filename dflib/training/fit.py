@@ -19,7 +19,7 @@ from dflib.errors import ClusterError, DflibError, TrainingError
 from dflib.storage import Storage
 from dflib.training.accumulate import in_parts
 from dflib.training.feed import Feed, Part
-from dflib.training.launch import Epoch, Spec
+from dflib.training.launch import RESULT, Epoch, Spec
 
 EXAMPLES = 8
 """Pictures of each class kept for the training page."""
@@ -202,7 +202,7 @@ def fit(spec: Spec, say: Any) -> None:
         "unreadable": unreadable,
         "devices": devices,
     }
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / RESULT).write_text(json.dumps(result))
 
 
 def _strategy(spec: Spec) -> tuple[Any, list[str]]:

@@ -24,6 +24,9 @@ from dflib.storage import Storage
 
 log = logging.getLogger(__name__)
 
+RESULT = "result.json"
+"""Name of the result in the work folder."""
+
 LAST_LINES = 20
 """Lines of the child's log that an unexpected end is reported with."""
 
@@ -147,7 +150,7 @@ def run(spec: Spec, progress: Progress, environment: Mapping[str, str] | None = 
 
     child(spec, environment or {}, tell)
     progress.finish()
-    return read_result(Path(spec.folder))
+    return read_result((Path(spec.folder) / RESULT).read_bytes())
 
 
 def log_epoch(epoch: Epoch, train: Train) -> None:
@@ -213,9 +216,9 @@ def child(spec: Spec, environment: Mapping[str, str], tell: Callable[[dict[str, 
         )
 
 
-def read_result(folder: Path) -> Result:
-    """The result that a finished child left in its work folder."""
-    found = json.loads((folder / "result.json").read_text())
+def read_result(content: bytes) -> Result:
+    """The result that a finished child left as :data:`RESULT` in its work folder."""
+    found = json.loads(content)
     return Result(
         history=tuple(Epoch(**epoch) for epoch in found["history"]),
         best=found["best"],

@@ -100,12 +100,10 @@ def run(
                         f"{said or error}"
                     ) from None
                 reason = str(said or error).splitlines()[0]
-                log.warning("a worker was lost, going on after epoch %d: %s", _epochs(storage, work), reason)
+                log.warning("a worker was lost, going on after epoch %d: %s", len(_history(storage, work)), reason)
     progress.finish()
     tables.insert_new(TASKS, spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema()))
-    with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
-        (Path(name) / "result.json").write_bytes(storage.read(uris.join(work, "result.json")))
-        result = launch.read_result(Path(name))
+    result = launch.read_result(storage.read(uris.join(work, launch.RESULT)))
     # Each read its share of the training set, and all the whole of the validation set.
     return replace(result, unreadable={**result.unreadable, "train": sum(unreadable for _, unreadable in ran)})
 
@@ -147,7 +145,7 @@ def _task(
             launch.child(own, environment, lambda message: devices.extend(message.get("devices", ())))
             if remote is not None:
                 storage.upload_folder(folder, remote)
-            unreadable = launch.read_result(folder).unreadable["train"]
+            unreadable = launch.read_result((folder / launch.RESULT).read_bytes()).unreadable["train"]
         yield task.row(videos=0, faces=spec.rows["train"], device=", ".join(devices)), unreadable
 
     return run
@@ -166,12 +164,12 @@ def _folder(storage: Storage, work: str, first: bool) -> Iterator[tuple[Path, st
         yield Path(name), None
 
 
-def _epochs(storage: Storage, work: str) -> int:
-    """Epochs that the first worker has written down."""
+def _history(storage: Storage, work: str) -> list[Epoch]:
+    """Epochs that the first worker has written down; none before the end of the first."""
     try:
-        return len(json.loads(storage.read(uris.join(work, "state.json")))["history"])
-    except StorageError:
-        return 0
+        return [Epoch(**found) for found in json.loads(storage.read(uris.join(work, "state.json")))["history"]]
+    except (StorageError, ValueError):
+        return []
 
 
 @contextlib.contextmanager
@@ -182,13 +180,10 @@ def _watched(storage: Storage, work: str, train: config.Train, steps: int, progr
 
     def look() -> None:
         nonlocal told
-        with contextlib.suppress(StorageError, ValueError):
-            history = json.loads(storage.read(uris.join(work, "state.json")))["history"]
-            for found in history[told:]:
-                epoch = Epoch(**found)
-                progress.set(epoch.epoch * steps)
-                launch.log_epoch(epoch, train)
-            told = len(history)
+        for epoch in _history(storage, work)[told:]:
+            progress.set(epoch.epoch * steps)
+            launch.log_epoch(epoch, train)
+            told += 1
 
     def watch() -> None:
         while not over.wait(POLL_SECONDS):

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import psutil
 import pyspark
+
+from tests.ports import free_ports
 
 HOME = Path(__file__).parent.parent.parent
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -27,10 +28,6 @@ class Cluster:
     def options(self, *confs: str) -> tuple[str, ...]:
         """For spark-submit."""
         return ("--", "--master", self.url, *(part for conf in confs for part in ("--conf", conf)))
-
-    def executors(self) -> list[psutil.Process]:
-        """JVMs that run tasks."""
-        return _running("CoarseGrainedExecutorBackend")
 
     def python_workers(self) -> list[psutil.Process]:
         """Processes forked by the daemon of an executor, in which tasks run."""
@@ -56,7 +53,7 @@ def standalone(folder: Path, gpus: Mapping[str, str]) -> Iterator[Cluster]:
         folder: for logs and the workers' files.
         gpus: by a worker's name, addresses of GPUs that are only said to be there.
     """
-    port, page = free_port(), free_port()
+    port, page = free_ports(2)
     environment = {
         **os.environ,
         "SPARK_HOME": str(SPARK_HOME),
@@ -103,13 +100,6 @@ def standalone(folder: Path, gpus: Mapping[str, str]) -> Iterator[Cluster]:
             assert time.monotonic() < deadline, "\n".join(path.read_text() for path in folder.glob("*.log"))
             time.sleep(0.5)
         yield Cluster(url)
-
-
-def free_port() -> int:
-    """One that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _alive(page: int, workers: int) -> bool:

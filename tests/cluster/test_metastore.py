@@ -20,8 +20,9 @@ import pytest
 from dflib.cluster.metastore import PASSWORD
 from dflib.tables.schemas import FACES
 from dflib.tables.views import VIEWS
-from tests.cluster.standalone import SPARK_HOME, free_port
+from tests.cluster.standalone import SPARK_HOME
 from tests.jobs.places import Place
+from tests.ports import free_ports
 from tests.postgres_server import Postgres, postgres
 
 pytestmark = pytest.mark.cluster
@@ -139,7 +140,7 @@ def test_sessions_and_a_jdbc_client_ask_while_extract_writes(team: Team) -> None
     comments = {column["name"]: column["metadata"]["comment"] for column in json.loads(schema)["fields"]}
     assert comments == FACES.comments
 
-    port, page = free_port(), free_port()
+    port, page = free_ports(2)
     team.start("thrift", place.command("thrift", f"sql.port={port}", options=SMALL))
     for session in ("a", "b"):
         team.start(session, place.command("sql", options=SMALL))
@@ -187,7 +188,7 @@ def test_sessions_and_a_jdbc_client_ask_while_extract_writes(team: Team) -> None
     assert {column: comment for column, _, comment in described[1:]} == VIEWS["quarantine"].columns
     (_, secret) = team.beeline(port, "SET spark.hadoop.javax.jdo.option.ConnectionPassword")
 
-    history = free_port()
+    (history,) = free_ports(1)
     watched = place.command("history", *watch, options=("--", "--conf", f"spark.history.ui.port={history}"))
     team.start("history", watched)
     listed = team.until("history", lambda: get(history, "/api/v1/applications") or None)

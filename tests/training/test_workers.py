@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
 from dflib.training import workers
 from dflib.training.launch import Spec
+from tests.ports import free_ports
 from tests.training.test_fit import spec
 
 HOME = Path(__file__).parent.parent.parent
@@ -33,12 +33,7 @@ CLUSTER = Cluster(gpu="auto", tasks_per_gpu=1, gpu_task_mib=None)
 
 def steps(told: Spec, folder: Path, count: int, how: str) -> list[float]:
     """Losses of all steps, as the first of some workers sees them, without chance."""
-    sockets = [socket.socket() for _ in range(count)]
-    for held in sockets:
-        held.bind(("127.0.0.1", 0))
-    peers = [f"127.0.0.1:{held.getsockname()[1]}" for held in sockets]
-    for held in sockets:
-        held.close()
+    peers = [f"127.0.0.1:{port}" for port in free_ports(count)]
     children = []
     for place in range(count):
         work = folder / f"{count}-{place}"
