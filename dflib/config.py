@@ -319,7 +319,9 @@ class Train(Section):
     workers: Positive
     """Processes that train together, each a task of Spark; 1: one in the driver's place."""
     max_restarts: Annotated[int, Field(ge=0)]
-    """Times that a training of several workers begins anew, at its last epoch, when one of them is lost."""
+    """Times that a training of several workers begins anew, at the step saved last, when one of them is lost."""
+    save_steps: Annotated[int, Field(ge=0)]
+    """Steps between checkpoints within an epoch; 0: at the ends of epochs only."""
     epochs: Positive
     patience: Positive
     """Epochs without improvement of ``monitor`` after which training stops."""

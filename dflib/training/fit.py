@@ -1,7 +1,10 @@
 """Fits a network on a training set, in a process of its own: ``python -m dflib.training.fit SPEC.json``.
 
-The best weights and a checkpoint are kept after every epoch, so that a killed training goes on at the epoch that
-it had reached.  It speaks JSON lines on standard output: an epoch's figures, a step now and then, or an error.
+A checkpoint is kept after every epoch and every ``train.save_steps`` steps, so that a killed training goes on at the
+step that was saved last, with the batches and the figures of the epoch that it would have had.  (Keras'
+``BackupAndRestore`` keeps neither these figures nor the best weights, and with them the end by ``patience``: what it
+saved and what they say would be of different steps.)  It speaks JSON lines on standard output: an epoch's figures, a
+step now and then, or an error.
 """
 
 import json
@@ -10,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,10 +23,16 @@ from dflib.errors import ClusterError, DflibError, TrainingError
 from dflib.storage import Storage
 from dflib.training.accumulate import in_parts
 from dflib.training.feed import Feed, Part
-from dflib.training.launch import RESULT, Epoch, Spec
+from dflib.training.launch import RESULT, Epoch, Mirror, Spec
 
 EXAMPLES = 8
 """Pictures of each class kept for the training page."""
+
+STATE = "state.json"
+"""Name of the state in the work folder."""
+
+WORKER_SEEDS = 1_000_003
+"""Between the seeds of two workers: with one seed, all of them would drop the same activations out."""
 
 STEP_SECONDS = 5.0
 """Time between messages about steps."""
@@ -30,30 +40,50 @@ STEP_SECONDS = 5.0
 
 @dataclass
 class State:
-    """How far a training has come; written whole after every epoch."""
+    """How far a training has come; written whole with every checkpoint.
+
+    Attributes:
+        history: the epochs that are done.
+        step: steps done of the epoch after these.
+        seconds, sums: that they took, and what Keras has summed up for the epoch's figures.
+        best: number of the best epoch; 0 before the first.
+        unreadable: pictures left out of a pass, by split.
+    """
 
     history: list[Epoch] = field(default_factory=list)
+    step: int = 0
+    seconds: float = 0.0
+    sums: list[float] = field(default_factory=list)
     best: int = 0
     unreadable: dict[str, int] = field(default_factory=dict)
 
     @classmethod
+    def parse(cls, content: bytes) -> "State":
+        """What :meth:`write` wrote."""
+        found = json.loads(content)
+        return cls(**{**found, "history": [Epoch(**epoch) for epoch in found["history"]]})
+
+    @classmethod
     def read(cls, folder: Path) -> "State":
         """The state in a work folder; the beginning when there is none."""
-        path = folder / "state.json"
-        if not path.is_file():
-            return cls()
-        found = json.loads(path.read_text())
-        return cls([Epoch(**epoch) for epoch in found["history"]], found["best"], found["unreadable"])
+        path = folder / STATE
+        return cls.parse(path.read_bytes()) if path.is_file() else cls()
 
     def write(self, folder: Path) -> None:
-        """Replaces the state in one move: it is what makes an epoch's checkpoint count."""
-        temporary = folder / ".state.json"
+        """Replaces the state in one move: it is what makes a checkpoint count."""
+        temporary = folder / f".{STATE}"
         temporary.write_text(json.dumps(asdict(self)))
-        temporary.replace(folder / "state.json")
+        temporary.replace(folder / STATE)
+
+    @property
+    def checkpoint(self) -> str:
+        """Name of the checkpoint that belongs to it."""
+        return f"checkpoint-{len(self.history)}-{self.step}"
 
     def add(self, epoch: Epoch, monitor: str) -> bool:
         """Adds an epoch; whether it is the best so far."""
         self.history.append(epoch)
+        self.step, self.seconds, self.sums = 0, 0.0, []
         sign = 1 if monitor == "val_accuracy" else -1
         value = sign * getattr(epoch, monitor)
         if self.best == 0 or value > sign * getattr(self.history[self.best - 1], monitor):
@@ -91,18 +121,22 @@ def fit(spec: Spec, say: Any) -> None:
     train, folder = spec.settings(), Path(spec.folder)
     storage = Storage(**spec.storage)
     state = State.read(folder)
-    done = len(state.history)
-    # After a kill the seeds move on, or the first epochs' orders and warps would come again.
-    seed = train.seed + done
+    steps = spec.steps
+    begun = len(state.history) * steps + state.step
+    # Weights and dropout. After a kill it moves on, or what the first steps dropped out would be dropped out again.
+    seed = train.seed + begun + WORKER_SEEDS * spec.worker
     tf_keras.utils.set_random_seed(seed)
-    parts = {split: Part(spec.files[split], spec.rows[split]) for split in ("train", "validation")}
+    parts = {split: Part(spec.files[split]) for split in ("train", "validation")}
     # Each worker judges by all of the validation rows: the same figures, in the same number of steps.
     shares = {"train": (spec.worker, spec.workers), "validation": (0, 1)}
     feeds = {
-        split: Feed(part, train.view, storage, seed, train.cache_bytes, shares[split]) for split, part in parts.items()
+        split: Feed(part, train.view, storage, train.seed, train.cache_bytes, shares[split])
+        for split, part in parts.items()
     }
     for feed in feeds.values():
         feed.check()
+    if not feeds["train"].rows:
+        raise TrainingError(f"{parts['train'].rows} faces can't be shared by train.workers={spec.workers}: lower it")
     backbone = Path(spec.backbone) if spec.backbone else None
     tf_keras.mixed_precision.set_global_policy(train.precision)
     with strategy.scope():
@@ -117,77 +151,100 @@ def fit(spec: Spec, say: Any) -> None:
         # Of the model: for float16 it is one that scales the loss.
         model.optimizer.build(model.trainable_variables)
         checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
-        if done:
-            checkpoint.read(str(folder / f"checkpoint-{done}")).assert_existing_objects_matched()
+        if begun:
+            checkpoint.read(str(folder / state.checkpoint)).assert_existing_objects_matched()
     if not (folder / "examples.npz").is_file():
-        np.savez(folder / "examples.npz", **_examples(Feed(parts["train"], train.view, storage, seed, 0), train))
+        np.savez(folder / "examples.npz", **_examples(Feed(parts["train"], train.view, storage, train.seed, 0), train))
 
     class Keeper(tf_keras.callbacks.Callback):  # type: ignore[misc]
         """Keeps what a later run needs, and ends the training when it no longer improves."""
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.begun, self.earlier, self.sums = state.step, state.seconds, state.sums
             self.started = self.said = time.monotonic()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.sums:
+                # Keras begins each call of fit with empty sums, and makes them in its first step.
+                for variable, earlier in zip(self.variables(), self.sums, strict=True):
+                    variable.assign(variable.read_value() + earlier)
+                self.sums = []
+            step = self.begun + batch + 1
+            if train.save_steps and step % train.save_steps == 0 and step < steps:
+                state.step, state.seconds = step, self.seconds()
+                state.sums = [float(variable.read_value()) for variable in self.variables()]
+                self.save()
             if time.monotonic() - self.said >= STEP_SECONDS:
                 self.said = time.monotonic()
-                say({"epoch": len(state.history) + 1, "step": batch + 1})
+                say({"epoch": len(state.history) + 1, "step": step})
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            names = ("loss", "accuracy", "val_loss", "val_accuracy")
-            figures = {name: float(logs[name]) for name in names}
-            if not all(map(math.isfinite, figures.values())):
-                raise TrainingError(f"epoch {epoch + 1}: {figures}: not a number; lower train.optimizer_rate")
-            seconds = round(time.monotonic() - self.started, 3)
-            row = Epoch(epoch=epoch + 1, seconds=seconds, **figures)
-            better = state.add(row, train.monitor)
-            state.unreadable = {split: feed.unreadable for split, feed in feeds.items()}
-            checkpoint.write(str(folder / f"checkpoint-{row.epoch}"))
-            if better:
+            found = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+            if not all(map(math.isfinite, found.values())):
+                raise TrainingError(f"epoch {epoch + 1}: {found}: not a number; lower train.optimizer_rate")
+            row = Epoch(epoch=epoch + 1, seconds=round(self.seconds(), 3), **found)
+            if state.add(row, train.monitor):
                 model.save_weights(folder / f"best-{row.epoch}.h5")
-            state.write(folder)
-            _tidy(folder, state)
-            if spec.remote is not None:
-                storage.upload_folder(folder, spec.remote)
+            self.save()
             say(asdict(row))
             self.model.stop_training = state.finished(train)
 
-    steps = judging = None
-    if spec.workers == 1 and train.accumulate == 1:
-        given, judged = feeds["train"].train(train.batch, train.augment), feeds["validation"].judge(train.batch)
-    else:
-        # Datasets of each worker's own, of as many steps on all of them: one that ended sooner would stop the others.
-        # Their batches are whole, and so are the parts of these.
-        replicas = strategy.num_replicas_in_sync
-        if train.batch % (replicas * train.accumulate):
-            raise TrainingError(
-                f"train.batch={train.batch} can't be shared by {replicas} devices of all workers in train.accumulate="
-                f"{train.accumulate} parts each; make it a multiple of {replicas * train.accumulate}"
-            )
-        own = train.batch // replicas
-        steps = -(-spec.rows["train"] // train.batch)
-        given = strategy.distribute_datasets_from_function(
-            lambda context: feeds["train"].train(own, train.augment, repeat=True)
+        def variables(self) -> list[Any]:
+            return [variable for metric in self.model.metrics for variable in metric.variables]
+
+        def seconds(self) -> float:
+            """Of this epoch, those before a kill included."""
+            return self.earlier + time.monotonic() - self.started
+
+        def save(self) -> None:
+            for split, feed in feeds.items():
+                state.unreadable[split] = max(feed.unreadable, state.unreadable.get(split, 0))
+            checkpoint.write(str(folder / state.checkpoint))
+            state.write(folder)
+            _tidy(folder, state)
+            if mirror is not None:
+                mirror.send(last=STATE)
+
+    replicas = strategy.num_replicas_in_sync
+    alone = spec.workers == 1 and train.accumulate == 1
+    if not alone and train.batch % (replicas * train.accumulate):
+        raise TrainingError(
+            f"train.batch={train.batch} can't be shared by {replicas} devices of all workers in train.accumulate="
+            f"{train.accumulate} parts each; make it a multiple of {replicas * train.accumulate}"
         )
-        judged = strategy.distribute_datasets_from_function(lambda context: feeds["validation"].judge(own))
-        judging = -(-spec.rows["validation"] // (own * replicas // spec.workers))
-    if not state.finished(train):
-        try:
+    # Of a device; Keras shares a batch out itself where all devices are of one process.
+    own = train.batch if alone else train.batch // replicas
+
+    def data(make: Callable[[], Any]) -> Any:
+        """Datasets of each worker's own, of as many steps on all of them: one that ended sooner would stop all."""
+        # Their order, unlike dropout, is that of the training and not of this start of it.
+        tf.random.set_seed(train.seed)
+        made = make() if alone else strategy.distribute_datasets_from_function(lambda context: make())
+        tf.random.set_seed(seed)
+        return made
+
+    judged = data(lambda: feeds["validation"].judge(own))
+    judging = None if alone else -(-feeds["validation"].rows // (own * replicas // spec.workers))
+    mirror = None if spec.remote is None else Mirror(storage, folder, spec.remote)
+    try:
+        while not state.finished(train):
+            begin = (len(state.history) * steps + state.step) * (train.batch // spec.workers)
             model.fit(
-                given,
+                data(lambda begin=begin: feeds["train"].train(own, train.augment, begin)),  # type: ignore[misc]
                 validation_data=judged,
-                steps_per_epoch=steps,
+                # An epoch that was broken off comes to its end by itself.
+                steps_per_epoch=steps - state.step,
                 validation_steps=judging,
-                initial_epoch=done,
-                epochs=train.epochs,
+                initial_epoch=len(state.history),
+                epochs=len(state.history) + 1 if state.step else train.epochs,
                 callbacks=[Keeper()],
                 verbose=0,
             )
-        except tf.errors.OpError:
-            problem = next((feed.problem for feed in feeds.values() if feed.problem), None)
-            if problem is not None:
-                raise problem from None
-            raise
+    except tf.errors.OpError:
+        problem = next((feed.problem for feed in feeds.values() if feed.problem), None)
+        if problem is not None:
+            raise problem from None
+        raise
     # Outside the strategy and in float32: what is saved knows of neither.
     tf_keras.mixed_precision.set_global_policy("float32")
     model = networks.build(train.network, train.view.size, backbone)
@@ -253,7 +310,7 @@ def _examples(feed: Feed, train: Train) -> dict[str, Any]:
 
 def _tidy(folder: Path, state: State) -> None:
     """Deletes the checkpoints and weights that no later run will ask for."""
-    keep = (f"checkpoint-{len(state.history)}.", f"best-{state.best}.")
+    keep = (f"{state.checkpoint}.", f"best-{state.best}.")
     for path in folder.iterdir():
         if path.name.startswith(("checkpoint-", "best-")) and not path.name.startswith(keep):
             path.unlink()

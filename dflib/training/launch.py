@@ -1,7 +1,7 @@
 """Training runs in a child process, so that TensorFlow's state dies with it. This is the driver's side.
 
 The child gets one JSON file, tells its progress as JSON lines, and leaves its result in a work folder.  Run again
-after a kill, it goes on at the epoch that it had reached.
+after a kill, it goes on at the step that was saved last.
 """
 
 import json
@@ -37,8 +37,7 @@ class Spec:
 
     Attributes:
         train: the section ``train`` of the configuration, as JSON.
-        files: URIs of the Parquet files of each split, sorted.
-        rows: rows of each split.
+        files: rows of each split's Parquet files, by URI.
         folder: local folder of checkpoints and results.
         remote: URI that the folder is kept in step with, or None when it lies where it belongs.
         storage: how S3 is reached.
@@ -49,8 +48,7 @@ class Spec:
     """
 
     train: dict[str, Any]
-    files: dict[str, list[str]]
-    rows: dict[str, int]
+    files: dict[str, dict[str, int]]
     folder: str
     remote: str | None
     storage: dict[str, Any]
@@ -62,6 +60,11 @@ class Spec:
 
     def settings(self) -> Train:
         return Train.model_validate(self.train)
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch, each of ``train.batch`` faces; the last ones may be the first of the next pass."""
+        return -(-sum(self.files["train"].values()) // self.settings().batch)
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,38 @@ def workplace(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
         yield Path(name), uri
 
 
+@dataclass
+class Mirror:
+    """A copy of a local folder elsewhere, sent anew whenever the folder has changed."""
+
+    storage: Storage
+    folder: Path
+    uri: str
+    _sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def send(self, last: str) -> None:
+        """Sends files that are new or changed, ``last`` as the last of them, and then deletes what is here no more.
+
+        So the copy holds, at any moment, all that its file ``last`` speaks of.
+        """
+        if not self._sent:
+            start = self.uri.rstrip("/") + "/"
+            self._sent = {entry.uri.removeprefix(start): (0, 0) for entry in self.storage.list_files(self.uri)}
+        here = {}
+        for path in sorted(self.folder.rglob("*"), key=lambda path: path.name == last):
+            if path.is_file() and not path.name.startswith("."):
+                info = path.stat()
+                name = path.relative_to(self.folder).as_posix()
+                here[name] = (info.st_mtime_ns, info.st_size)
+                if self._sent.get(name) != here[name]:
+                    self.storage.write(uris.join(self.uri, name), path.read_bytes())
+        for name in self._sent.keys() - here.keys():
+            self.storage.delete(uris.join(self.uri, name))
+        self._sent = here
+
+
 def run(spec: Spec, progress: Progress, environment: Mapping[str, str] | None = None) -> Result:
-    """Trains in a child process, which goes on at the epoch that the work folder holds.
+    """Trains in a child process, which goes on at the step that the work folder holds.
 
     Where that training was finished, the child trains no more and leaves model and result again.
 
@@ -135,7 +168,7 @@ def run(spec: Spec, progress: Progress, environment: Mapping[str, str] | None = 
         DflibError: what the child raised on purpose.
     """
     train = spec.settings()
-    steps = -(-spec.rows["train"] // train.batch)
+    steps = spec.steps
     progress.start("training steps", steps * train.epochs)
 
     def tell(message: dict[str, Any]) -> None:

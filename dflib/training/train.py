@@ -24,7 +24,7 @@ from dflib.training.training_set import Chosen
 
 log = logging.getLogger(__name__)
 
-NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "max_restarts")
+NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "max_restarts", "save_steps")
 """Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash."""
 
 CAME_LATER = {"accumulate": 1, "precision": "float32", "workers": 1}
@@ -113,7 +113,7 @@ def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False
 def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress) -> Result:
     """Writes the set, fits the network, writes the page and registers the model; in that order.
 
-    A run that was killed goes on where it was: the set stands, the epochs done are in the work folder, and the
+    A run that was killed goes on where it was: the set stands, the steps done are in the work folder, and the
     row, written last, is what "done" means.
 
     Raises:
@@ -128,7 +128,6 @@ def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, run_
         spec = Spec(
             train=train.model_dump(),
             files=written.files,
-            rows=written.rows,
             folder=str(folder),
             remote=remote,
             storage=storage.__getstate__(),

@@ -62,13 +62,12 @@ class Chosen:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A written set, pinned: its version, and the files of each split in the order that everybody reads them."""
+    """A written set, pinned: its version, and the rows of each split's files by URI."""
 
     set_id: str
     uri: str
     version: int
-    files: dict[str, list[str]]
-    rows: dict[str, int]
+    files: dict[str, dict[str, int]]
 
 
 def whose(tables: Tables, wanted: str | None, configured: str) -> str:
@@ -182,8 +181,7 @@ def write(tables: Tables, chosen: Chosen, seed: int) -> TrainingSet:
         set_id=chosen.set_id,
         uri=tables.uri(TRAINING_SET, folder),
         version=version,
-        files={split: sorted(of_split) for split, of_split in found.items()},
-        rows={split: sum(of_split.values()) for split, of_split in found.items()},
+        files=dict(found),
     )
 
 

@@ -1,7 +1,8 @@
 """Training on several workers: a barrier stage of Spark in which each task starts a child that trains.
 
 The children find each other by TF_CONFIG and train as one (``MultiWorkerMirroredStrategy``).  The first of them keeps
-the checkpoints; when any is lost all end, and the driver starts the stage again, which goes on at the last epoch.
+the checkpoints; when any is lost all end, and the driver starts the stage again, which goes on at the step that was
+saved last.
 """
 
 import contextlib
@@ -28,8 +29,8 @@ from dflib.storage import Storage
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
 from dflib.training import launch
-from dflib.training.fit import State
-from dflib.training.launch import Epoch, Result, Spec
+from dflib.training.fit import STATE, State
+from dflib.training.launch import Result, Spec
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,7 @@ def run(
             )
         log.warning("several workers on one machine train on its CPU; train.workers=1 would use its GPUs, if any")
         ask = replace(ask, source="none")
-    steps = -(-spec.rows["train"] // train.batch)
-    progress.start("training steps", steps * train.epochs)
+    progress.start("training steps", spec.steps * train.epochs)
     if spec.backbone is not None and not uris.is_local(work):
         storage.write(uris.join(work, BACKBONE), Path(spec.backbone).read_bytes())
     for attempt in range(train.max_restarts + 1):
@@ -81,7 +81,7 @@ def run(
         if profile is not None:
             rows = rows.withResources(profile)
         task = _task(spec, work, storage, ask, Origin(run_id, "train", attempt), train.workers)
-        with _watched(storage, work, train, steps, progress):
+        with _watched(storage, work, spec, progress):
             try:
                 ran = rows.barrier().mapPartitions(task).collect()
                 break
@@ -99,8 +99,9 @@ def run(
                         f"a worker was lost {attempt + 1} times (train.max_restarts={train.max_restarts}): "
                         f"{said or error}"
                     ) from None
-                reason = str(said or error).splitlines()[0]
-                log.warning("a worker was lost, going on after epoch %d: %s", len(_history(storage, work)), reason)
+                state, reason = _state(storage, work), str(said or error).splitlines()[0]
+                at = f"step {state.step} of epoch {len(state.history) + 1}"
+                log.warning("a worker was lost, going on after %s: %s", at, reason)
     progress.finish()
     tables.insert_new(TASKS, spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema()))
     result = launch.read_result(storage.read(uris.join(work, launch.RESULT)))
@@ -122,17 +123,18 @@ def _task(
             host = context.getTaskInfos()[place].address.rpartition(":")[0]
             held.bind(("", 0))
             # All have what they begin from before the first of them writes anything.
-            done = len(State.read(folder).history)
-            told = [json.loads(one) for one in context.allGather(json.dumps([f"{host}:{held.getsockname()[1]}", done]))]
+            begun = State.read(folder).checkpoint
+            own = json.dumps([f"{host}:{held.getsockname()[1]}", begun])
+            told = [json.loads(one) for one in context.allGather(own)]
             held.close()
-            peers, epochs = [address for address, _ in told], {begun for _, begun in told}
-            if len(epochs) > 1:
-                raise LostWorkerError(f"workers would begin at different epochs ({sorted(epochs)}) of {work}")
+            peers, checkpoints = [address for address, _ in told], {one for _, one in told}
+            if len(checkpoints) > 1:
+                raise LostWorkerError(f"workers would begin at different checkpoints ({sorted(checkpoints)}) of {work}")
             environment = {
                 "TF_CONFIG": json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": place}}),
                 **visible,
             }
-            own = replace(
+            spec_here = replace(
                 spec,
                 folder=str(folder),
                 remote=remote,
@@ -142,11 +144,11 @@ def _task(
                 gpu_required=ask.required,
             )
             devices: list[str] = []
-            launch.child(own, environment, lambda message: devices.extend(message.get("devices", ())))
+            launch.child(spec_here, environment, lambda message: devices.extend(message.get("devices", ())))
             if remote is not None:
                 storage.upload_folder(folder, remote)
             unreadable = launch.read_result((folder / launch.RESULT).read_bytes()).unreadable["train"]
-        yield task.row(videos=0, faces=spec.rows["train"], device=", ".join(devices)), unreadable
+        yield task.row(videos=0, faces=sum(spec.files["train"].values()), device=", ".join(devices)), unreadable
 
     return run
 
@@ -164,26 +166,27 @@ def _folder(storage: Storage, work: str, first: bool) -> Iterator[tuple[Path, st
         yield Path(name), None
 
 
-def _history(storage: Storage, work: str) -> list[Epoch]:
-    """Epochs that the first worker has written down; none before the end of the first."""
+def _state(storage: Storage, work: str) -> State:
+    """How far the first worker has written down that it came."""
     try:
-        return [Epoch(**found) for found in json.loads(storage.read(uris.join(work, "state.json")))["history"]]
+        return State.parse(storage.read(uris.join(work, STATE)))
     except (StorageError, ValueError):
-        return []
+        return State()
 
 
 @contextlib.contextmanager
-def _watched(storage: Storage, work: str, train: config.Train, steps: int, progress: Progress) -> Iterator[None]:
-    """Tells of the epochs that the first worker writes down, while the block runs."""
+def _watched(storage: Storage, work: str, spec: Spec, progress: Progress) -> Iterator[None]:
+    """Tells of the epochs and steps that the first worker writes down, while the block runs."""
     over = threading.Event()
     told = 0
 
     def look() -> None:
         nonlocal told
-        for epoch in _history(storage, work)[told:]:
-            progress.set(epoch.epoch * steps)
-            launch.log_epoch(epoch, train)
+        state = _state(storage, work)
+        for epoch in state.history[told:]:
+            launch.log_epoch(epoch, spec.settings())
             told += 1
+        progress.set(len(state.history) * spec.steps + state.step)
 
     def watch() -> None:
         while not over.wait(POLL_SECONDS):

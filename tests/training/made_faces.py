@@ -119,8 +119,8 @@ def settings(root: Path, *overrides: str) -> Config:
 
 def parquet_set(
     folder: Path, split: str, rows: int, files: int = 1, row_group: int = 64, spoilt: int = 0, boxes: bool = True
-) -> list[str]:
-    """Parquet files of one split of a training set, as Spark would write them; gives their URIs back, sorted."""
+) -> dict[str, int]:
+    """Parquet files of one split of a training set, as Spark would write them; gives their URIs and rows back."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(rows)
     made: list[dict[str, Any]] = []
@@ -135,9 +135,9 @@ def parquet_set(
         row["image"] = b"no" if number < spoilt else picture(rng, bool(label))
         row |= {"box": [12.0, 12.0, 24.0, 24.0] if boxes else [float("nan")] * 4, "landmarks": [float("nan")] * 10}
         made.append(row)
-    named = []
+    named = {}
     for number in range(files):
         path = folder / f"{split}-{number}.snappy.parquet"
         pq.write_table(pa.Table.from_pylist(made[number::files], TRAINING_SET.schema), path, row_group_size=row_group)
-        named.append(f"file://{path}")
-    return sorted(named)
+        named[f"file://{path}"] = len(made[number::files])
+    return named

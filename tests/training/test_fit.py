@@ -41,7 +41,6 @@ def spec(folder: Path, *overrides: str) -> Spec:
     return Spec(
         train=settings(folder, *small, "train.network=meso4", *overrides).train.model_dump(),
         files={split: parquet_set(folder / "set", split, rows) for split, rows in (("train", 64), ("validation", 30))},
-        rows={"train": 64, "validation": 30},
         folder=str(work),
         remote=None,
         storage=Storage().__getstate__(),
@@ -118,15 +117,15 @@ def test_a_batch_that_can_not_be_shared_is_refused(tmp_path: Path) -> None:
 
 def test_errors_of_the_child_come_as_what_they_are(tmp_path: Path) -> None:
     told = spec(tmp_path)
-    with pytest.raises(CountError, match="footers promise 64 rows, the training set 65"):
-        run(replace(told, rows={"train": 65, "validation": 30}))
+    with pytest.raises(CountError, match="footer promises 64 rows, the training set 65"):
+        run(replace(told, files=told.files | {"train": dict.fromkeys(told.files["train"], 65)}))
 
 
 def test_set_and_checkpoints_on_s3(tmp_path: Path, s3: Storage) -> None:
     told = spec(tmp_path)
     files = {}
     for split, of_split in told.files.items():
-        files[split] = [f"s3://bucket/a set/{uris.name(file)}" for file in of_split]
+        files[split] = {f"s3://bucket/a set/{uris.name(file)}": rows for file, rows in of_split.items()}
         for file, remote in zip(of_split, files[split], strict=True):
             s3.write(remote, s3.read(file))
     work = "s3://bucket/models/_training/m"
