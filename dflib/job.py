@@ -49,7 +49,7 @@ class Summary:
 
     Attributes:
         line: the one summary line.
-        counts: the same as numbers, for the run record.
+        counts: the same as numbers, for the run record; ``retries`` are those of its tasks, the driver's are added.
         text: what is printed above the line, such as a table; may be empty.
     """
 
@@ -171,6 +171,8 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
         if recorded:
             record.ended_at = datetime.now(UTC).isoformat()
             record.seconds = round(time.monotonic() - started, 3)
+            retries = record.counts.get("retries", 0) + storage.counters.retries
+            record.counts = {**record.counts, "retries": retries}
             try:
                 record.versions_after = tables.versions()
                 record.write(storage, config.tables.root)

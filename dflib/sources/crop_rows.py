@@ -53,7 +53,9 @@ def write(
     if not due:
         return Written(0, None)
     with tables.stage(read_crops(tables.spark, storage, due, extractor), "crops") as staged:
-        came = staged.count()
+        read = staged.agg(F.count(F.lit(1)).alias("rows"), F.sum("retries").alias("retries")).first()
+        assert read is not None
+        came = read["rows"]
         if came != len(due):
             raise CountError(f"{chunk.source.uri}: {came} of {len(due)} crops came back from reading; nothing written")
         bad = staged.where("problem IS NOT NULL").select("video_id", "problem", "passing").orderBy("problem").collect()
@@ -62,6 +64,7 @@ def write(
         due = [crop for crop in due if crop.video_id not in again]
         faces = _write_rows(tables, staged, due, ledger, fingerprints, extractor, run_id) if due else 0
     chunk.requests += came
+    chunk.task_retries += read["retries"]
     chunk.bytes_read += sum(crop.entry.size for crop in due)
     passing = [row["problem"] for row in bad if row["passing"]]
     failed = f"{chunk.source.uri}: {len(passing)} crops, first {passing[0]}" if passing else None

@@ -1,6 +1,5 @@
 """Ingest: what there is, nothing decoded. New chunks become rows; known ones are not read again."""
 
-import copy
 import dataclasses
 import logging
 from collections import Counter
@@ -45,6 +44,7 @@ class IngestResult:
         originals_nowhere: originals named in ``videos`` that are no row there (a later chunk may bring them).
         chunk_bytes: size of the new chunks.
         requests, bytes_read: of storage, all of it.
+        retries: of storage, by tasks.
     """
 
     chunks_seen: int
@@ -62,6 +62,7 @@ class IngestResult:
     originals_nowhere: int
     requests: int
     bytes_read: int
+    retries: int
 
     def line(self) -> str:
         """The result in one line."""
@@ -118,7 +119,7 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
         StorageError: a place can't be listed.
     """
     check(sources)
-    counted = copy.copy(storage)
+    counted = storage.counting()
     found = discovery.find_chunks(counted, sources) if sources.chunks else []
     if sources.crops:
         found += discovery.find_crops(counted, sources, f"{sources.dataset} {extractor_of(sources)}")
@@ -204,7 +205,7 @@ def _gather(storage: Storage, new: list[Source], sources: Sources) -> _Gathered:
     gathered = _Gathered()
 
     def read(source: Source) -> tuple[Chunk, list[Crop]] | str:
-        own = copy.copy(storage)
+        own = storage.counting()
         crops: list[Crop] = []
         try:
             if source.kind == "zip":
@@ -303,6 +304,7 @@ def _result(
         originals_nowhere=_originals_nowhere(tables, laid if dry_run else Laid()),
         requests=counted.counters.requests + sum(chunk.requests for chunk in gathered.chunks),
         bytes_read=counted.counters.bytes_read + sum(chunk.bytes_read for chunk in gathered.chunks),
+        retries=sum(chunk.task_retries for chunk in gathered.chunks),
     )
 
 

@@ -35,6 +35,8 @@ def test_s3_gives_what_disk_gives(bucket: Bucket, demo_data: Path, tmp_path: Pat
     pd.testing.assert_frame_equal(*faces, rtol=1e-6)
 
     assert (on_s3.table("chunks")["requests"] <= 6).all()
+    assert (on_s3.table("tasks")["retries"] == 0).all()
+    assert [run["counts"]["retries"] for job in ("ingest", "extract") for run in on_s3.runs(job)] == [0, 0]
     ledger = on_s3.table("extractions").set_index("video_id")
     with_bytes = on_s3.table("videos").set_index("video_id")["length"].fillna(0)
     readable = ledger[ledger["bytes_read"] > 0]
