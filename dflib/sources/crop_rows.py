@@ -1,5 +1,6 @@
 """Ready-cut crops written: frames, faces and the ledger, as if extract had found them."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +9,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from dflib.cluster.watch import watched
 from dflib.errors import CountError
+from dflib.progress import Progress
 from dflib.sources.chunk import Chunk
 from dflib.sources.crops import Crop, read_crops
 from dflib.storage import Storage
@@ -32,6 +35,7 @@ def write(
     gone: list[str],
     extractor: str,
     run_id: str,
+    progress: Progress,
 ) -> Written:
     """Reads the crops of videos that are new or changed since the ledger's row, and writes them.
 
@@ -52,7 +56,11 @@ def write(
     due = [crop for crop in crops if ledger.get(crop.video_id) != fingerprints[crop.video_id]]
     if not due:
         return Written(0, None)
-    with tables.stage(read_crops(tables.spark, storage, due, extractor), "crops") as staged:
+    progress.start("crops", len(due))
+    with contextlib.ExitStack() as stack:
+        with watched(tables.spark, progress, len(due)):
+            staged = stack.enter_context(tables.stage(read_crops(tables.spark, storage, due, extractor), "crops"))
+        progress.finish()
         read = staged.agg(F.count(F.lit(1)).alias("rows"), F.sum("retries").alias("retries")).first()
         assert read is not None
         came = read["rows"]

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from dflib.config import Sources
 from dflib.errors import ConfigError, CountError, SourceError, StorageError
+from dflib.progress import Progress
 from dflib.sources import crop_rows, discovery, readers
 from dflib.sources.chunk import Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
@@ -106,7 +107,9 @@ def check(sources: Sources) -> None:
         )
 
 
-def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_run: bool) -> IngestResult:
+def ingest(
+    tables: Tables, storage: Storage, sources: Sources, run_id: str, progress: Progress, dry_run: bool
+) -> IngestResult:
     """Brings ``chunks``, ``videos`` and, from ready-cut crops, ``faces`` up to what the sources hold.
 
     Written in this order: faces, frames and ledger of crops, videos, and the chunks last, since a row there
@@ -126,7 +129,7 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
     _check_dataset(tables, found, sources.dataset)
     ingested = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]
-    gathered = _gather(storage, new, sources)
+    gathered = _gather(storage, new, sources, progress)
     for chunk in gathered.chunks:
         if chunk.source.etag in ingested.get(chunk.source.uri, []):
             # The time makes the row differ from the one there, so that it is the newest of its URI again.
@@ -139,7 +142,7 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
         for chunk, crops in gathered.crops:
             own = _own_crops(chunk, crops, final)
             gone = [row.video_id for row in known.values() if _lost_its_crops(row, final[row.video_id], chunk)]
-            written = crop_rows.write(tables, storage, chunk, own, gone, extractor_of(sources), run_id)
+            written = crop_rows.write(tables, storage, chunk, own, gone, extractor_of(sources), run_id, progress)
             faces_new += written.faces
             if written.failed:
                 gathered.failed.append(written.failed)
@@ -200,7 +203,7 @@ def _lost_its_crops(before: Video, after: Video, chunk: Chunk) -> bool:
     return crops_folder(before) == chunk.source.uri and after.packing is None
 
 
-def _gather(storage: Storage, new: list[Source], sources: Sources) -> _Gathered:
+def _gather(storage: Storage, new: list[Source], sources: Sources, progress: Progress) -> _Gathered:
     """Reads the new chunks, several at a time; the order is that of ``new``."""
     gathered = _Gathered()
 
@@ -220,14 +223,17 @@ def _gather(storage: Storage, new: list[Source], sources: Sources) -> _Gathered:
         chunk.requests, chunk.bytes_read = own.counters.requests, own.counters.bytes_read
         return chunk, crops
 
+    progress.start("chunks", len(new))
     with ThreadPoolExecutor(THREADS) as pool:
-        for answer in pool.map(read, new):
+        for done, answer in enumerate(pool.map(read, new), 1):
+            progress.set(done)
             if isinstance(answer, str):
                 gathered.failed.append(answer)
                 continue
             gathered.chunks.append(answer[0])
             if answer[0].source.kind == "crops":
                 gathered.crops.append(answer)
+    progress.finish()
     return gathered
 
 
