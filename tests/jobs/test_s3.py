@@ -1,4 +1,4 @@
-"""Chunks on an S3 server that fails now and then give the same rows as on disk, in few requests; all retries are told."""
+"""Chunks on an S3 server that fails now and then give the same rows as on disk, in few requests; retries are told."""
 
 from pathlib import Path
 
