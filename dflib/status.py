@@ -56,7 +56,7 @@ def text(tables: Tables, storage: Storage, config: Config, now: datetime | None 
     lines += [f"scored     {one.scored:,} of {one.faces:,} faces by {one.model_id}" for one in scoring(tables)]
     for record in records:
         if record["outcome"] == "RUNNING":
-            lines.append(f"running    {record['run_id']}: {_so_far(record, now)}")
+            lines.append(f"running    {record['run_id']}: {text_of_run(record, now)}")
     ended = [record for record in records if record["outcome"] != "RUNNING"]
     for record in ended[-LAST:]:
         error = f": {record['error'].splitlines()[0]}" if record.get("error") else ""
@@ -95,7 +95,8 @@ def runs(storage: Storage, root: str) -> list[dict[str, Any]]:
     return [json.loads(storage.read(uri)) for uri in sorted(entries)]
 
 
-def _so_far(record: dict[str, Any], now: datetime) -> str:
+def text_of_run(record: dict[str, Any], now: datetime) -> str:
+    """What the record of a run that has not ended says of it."""
     started = datetime.fromisoformat(record["started_at"])
     seen = datetime.fromisoformat(record.get("seen_at") or record["started_at"])
     told, over = [f"since {started:%Y-%m-%d %H:%M:%S} UTC"], None

@@ -89,7 +89,7 @@ def seen(what: str, done: float, total: int, rate: float | None) -> dict[str, An
 def test_a_run_is_told_as_far_as_it_is_known(told: dict[str, Any], said: str) -> None:
     now = BEGUN + timedelta(minutes=4 if not told else 14)
     record = {"started_at": BEGUN.isoformat(), **told}
-    assert status._so_far(record, now) == f"since 2026-01-02 03:00:00 UTC{said}"
+    assert status.text_of_run(record, now) == f"since 2026-01-02 03:00:00 UTC{said}"
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_a_run_is_told_as_far_as_it_is_known(told: dict[str, Any], said: str) ->
 )
 def test_no_time_is_foretold_for_a_run_that_gives_no_sign_of_life(told: dict[str, Any], said: str) -> None:
     record = {"started_at": BEGUN.isoformat(), **told}
-    assert status._so_far(record, BEGUN + timedelta(minutes=16)) == f"since 2026-01-02 03:00:00 UTC{said}"
+    assert status.text_of_run(record, BEGUN + timedelta(minutes=16)) == f"since 2026-01-02 03:00:00 UTC{said}"
