@@ -31,7 +31,7 @@ class Standing:
     Attributes:
         what: is counted, such as "videos".
         done, total: of it.
-        rate: of it a second; None while none is known.
+        rate: of it a second; None while none is known, and when the phase is over.
     """
 
     what: str
@@ -60,11 +60,12 @@ class Progress:
         self._done = 0.0
         self._started = self._said = 0.0
         self._first: tuple[float, float] | None = None
+        self._over = False
 
     def start(self, what: str, total: int) -> None:
         """Begins counting ``total`` of ``what`` (such as "videos")."""
         with self._lock:
-            self._what, self._total, self._done, self._first = what, total, 0.0, None
+            self._what, self._total, self._done, self._first, self._over = what, total, 0.0, None, False
             self._started = self._said = self._clock()
 
     def set(self, done: float) -> None:
@@ -89,14 +90,17 @@ class Progress:
             if self._first is not None and self._done > self._first[1]:
                 since, before = self._first
             done, seconds = self._done - before, now - since
-            return Standing(self._what, self._done, self._total, done / seconds if done > 0 and seconds > 0 else None)
+            known = done > 0 and seconds > 0 and not self._over
+            return Standing(self._what, self._done, self._total, done / seconds if known else None)
 
     def finish(self) -> None:
-        """Ends the count; a bar is closed with its last state."""
+        """Ends the count, also of what stopped early; a bar is closed with its last state."""
         if self._bar:
             self._say()
             self._stream.write("\n")
             self._stream.flush()
+        with self._lock:
+            self._over = True
 
     def _say(self) -> None:
         self._said = self._clock()

@@ -51,6 +51,7 @@ def test_how_far_it_is_and_how_fast() -> None:
     now = 154.0
     assert progress.standing == Standing("faces", 50, 400, 1.0), "nothing more for long: slower"
     progress.finish()
+    assert progress.standing == Standing("faces", 50, 400, None), "no more will come"
     progress.start("reports", 2)
     assert progress.standing == Standing("reports", 0, 2, None), "each phase for itself"
 
