@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration (nothing was started)
 
 import argparse
 import base64
+import contextlib
 import logging
 import sys
 import time
@@ -22,7 +23,7 @@ from dflib.cluster import failure, session
 from dflib.config import Config, Section
 from dflib.errors import ConfigError, DflibError, StorageError, TableError
 from dflib.progress import Progress, terminal
-from dflib.runs import Run, code_version, new_run_id
+from dflib.runs import Run, code_version, kept_alive, new_run_id
 from dflib.storage import Storage
 from dflib.tables import names
 from dflib.tables.store import Tables
@@ -49,7 +50,7 @@ class Summary:
 
     Attributes:
         line: the one summary line.
-        counts: the same as numbers, for the run record.
+        counts: the same as numbers, for the run record; ``retries`` are those of its tasks, the driver's are added.
         text: what is printed above the line, such as a table; may be empty.
     """
 
@@ -142,11 +143,14 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
     code = 1
     try:
         record.versions_before = tables.versions()
-        if recorded:
-            # So that others see that it runs; the record is replaced at its end.
-            record.outcome = "RUNNING"
-            record.write(storage, config.tables.root)
-        summary = run(Job(record.run_id, config, spark, storage, tables, Progress(terminal()), dry_run))
+        progress = Progress(terminal())
+        with contextlib.ExitStack() as while_it_runs:
+            if recorded:
+                # So that others see that it runs; the record is replaced at its end.
+                record.outcome = "RUNNING"
+                record.write(storage, config.tables.root)
+                while_it_runs.enter_context(kept_alive(record, progress, storage, config.tables.root))
+            summary = run(Job(record.run_id, config, spark, storage, tables, progress, dry_run))
         record.counts = summary.counts
         record.outcome = "DONE"
         code = 0
@@ -171,6 +175,8 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
         if recorded:
             record.ended_at = datetime.now(UTC).isoformat()
             record.seconds = round(time.monotonic() - started, 3)
+            retries = record.counts.get("retries", 0) + storage.counters.retries
+            record.counts = {**record.counts, "retries": retries}
             try:
                 record.versions_after = tables.versions()
                 record.write(storage, config.tables.root)

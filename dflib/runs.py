@@ -1,23 +1,34 @@
-"""One JSON object a run: who it was, what it was told, what it did. No commit contention."""
+"""One JSON object a run: who it was, what it was told, how far it is, what it did. No commit contention."""
 
+import contextlib
 import json
+import logging
 import os
 import subprocess
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dflib
 from dflib import uris
+from dflib.progress import Progress
 from dflib.storage import Storage
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 15.0
+"""Between two signs of life: a small request each, and often enough for who watches."""
 
 
 @dataclass
 class Run:
-    """The record of one run of a job; written when it begins, and again when it ends, whichever way.
+    """The record of one run of a job; written when it begins, while it runs, and when it ends, whichever way.
 
-    ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING.
+    ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING.  ``seen_at`` and ``progress`` (a
+    :class:`dflib.progress.Standing`) are those of a run that has not ended.
     """
 
     run_id: str
@@ -25,6 +36,8 @@ class Run:
     config_digest: str
     code_version: str
     started_at: str
+    seen_at: str | None = None
+    progress: dict[str, Any] | None = None
     ended_at: str | None = None
     outcome: str | None = None
     error: str | None = None
@@ -42,6 +55,44 @@ class Run:
         uri = uris.join(tables_root, "runs", f"{self.run_id}.json")
         storage.write(uri, json.dumps(_masked(vars(self)), default=str).encode())
         return uri
+
+
+@contextlib.contextmanager
+def kept_alive(
+    record: Run, progress: Progress, storage: Storage, tables_root: str, over: threading.Event | None = None
+) -> Iterator[None]:
+    """Writes the record anew every :data:`EVERY_SECONDS` of the block: that the run was alive then, and how far.
+
+    After the block nothing is written any more.  A record that can't be written is warned of, once, and no error.
+
+    Args:
+        record: as it is when the block begins.
+        over: what says that the block has ended.
+    """
+    ended = over or threading.Event()
+    now = replace(record)
+
+    def tell() -> None:
+        warned = False
+        while not ended.wait(EVERY_SECONDS):
+            try:
+                now.seen_at = datetime.now(UTC).isoformat()
+                standing = progress.standing
+                now.progress = asdict(standing) if standing else None
+                now.write(storage, tables_root)
+            except Exception as error:  # whatever it is, a job does not end of it
+                if not warned:
+                    log.warning("status can't tell how far this run is: %s", error)
+                warned = True
+
+    thread = threading.Thread(target=tell, name="record", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        # However long the last write takes: it must not come after what is written when the run has ended.
+        thread.join()
 
 
 def _masked(value: Any) -> Any:

@@ -7,6 +7,9 @@ temporary ones run out.  The JVM's lacks SSO (``docs/s3.md``).
 
 import functools
 import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,7 +66,7 @@ def client(endpoint: str | None, region: str | None, path_style: bool, process: 
     import boto3
     from botocore.config import Config
 
-    return boto3.session.Session().client(
+    made = boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint,
         region_name=region or os.environ.get("AWS_REGION"),
@@ -75,6 +78,33 @@ def client(endpoint: str | None, region: str | None, path_style: bool, process: 
             max_pool_connections=CONNECTIONS,
         ),
     )
+    made.meta.events.register("needs-retry.s3", _tried)
+    return made
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def retries(count: Callable[[], None]) -> Iterator[None]:
+    """Calls ``count`` for each try beyond the first of a request that this thread makes by :func:`client` meanwhile.
+
+    Asked of boto3's own event, since an answer tells its retries and a connection that was never made has no answer.
+    One client serves all who count in a process, and works in the thread of the one who asks: so the thread says who.
+    """
+    before = getattr(_thread, "count", None)
+    _thread.count = count
+    try:
+        yield
+    finally:
+        _thread.count = before
+
+
+def _tried(attempts: int, **_: Any) -> None:
+    """What boto3 calls after each try, before it decides about another; ``attempts``: so many by now."""
+    count = getattr(_thread, "count", None)
+    if attempts > 1 and count is not None:
+        count()
 
 
 def spark_conf(settings: S3) -> dict[str, str]:

@@ -18,6 +18,8 @@ from dflib.tables.store import Tables
 
 LAST = 5
 """Runs that ended, as many as are told."""
+SILENT = timedelta(minutes=5)
+"""Since the last sign of life: twenty were due by then, and a request that is tried again and again takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def text(tables: Tables, storage: Storage, config: Config, now: datetime | None 
     lines += [f"scored     {one.scored:,} of {one.faces:,} faces by {one.model_id}" for one in scoring(tables)]
     for record in records:
         if record["outcome"] == "RUNNING":
-            lines.append(f"running    {record['run_id']}: {_so_far(tables, record, found, now)}")
+            lines.append(f"running    {record['run_id']}: {text_of_run(record, now)}")
     ended = [record for record in records if record["outcome"] != "RUNNING"]
     for record in ended[-LAST:]:
         error = f": {record['error'].splitlines()[0]}" if record.get("error") else ""
@@ -93,21 +95,25 @@ def runs(storage: Storage, root: str) -> list[dict[str, Any]]:
     return [json.loads(storage.read(uri)) for uri in sorted(entries)]
 
 
-def _so_far(tables: Tables, record: dict[str, Any], found: Extracting, now: datetime) -> str:
+def text_of_run(record: dict[str, Any], now: datetime) -> str:
+    """What the record of a run that has not ended says of it."""
     started = datetime.fromisoformat(record["started_at"])
-    since = f"since {started:%Y-%m-%d %H:%M:%S} UTC (or it was killed)"
-    if record["job"] != "extract":
-        return since
-    own = tables.read(EXTRACTIONS).where(F.col("run_id") == record["run_id"])
-    row = own.agg(F.count(F.lit(1)).alias("videos"), F.max("extracted_at").alias("last")).first()
-    assert row is not None
-    if not row["videos"]:
-        return f"{since}; no wave of it is done yet"
-    last = row["last"].astimezone(UTC)
-    rate = row["videos"] / max(1.0, (last - started).total_seconds())
-    told = f"{since}; {row['videos']:,} videos, {rate:.1f} a second"
-    # What is to do was so at the last commit.
-    over = last + timedelta(seconds=found.to_do / rate)
-    if over < now:
-        return f"{told}; should have been over at {over:%Y-%m-%d %H:%M} UTC"
-    return f"{told}; over at about {over:%Y-%m-%d %H:%M} UTC"
+    seen = datetime.fromisoformat(record.get("seen_at") or record["started_at"])
+    told, over = [f"since {started:%Y-%m-%d %H:%M:%S} UTC"], None
+    if progress := record.get("progress"):
+        rate = progress["rate"]
+        told.append(f"{progress['done']:,.0f} of {progress['total']:,} {progress['what']}")
+        # What is done has no end to come, and what has not begun has no rate.
+        if rate and progress["done"] < progress["total"]:
+            told[-1] += f", {_figure(rate)} a second"
+            over = seen + timedelta(seconds=(progress["total"] - progress["done"]) / rate)
+    if now - seen > SILENT:
+        told.append(f"no sign of life since {seen:%Y-%m-%d %H:%M:%S} UTC, probably killed")
+    elif over is not None:
+        told.append(f"over at about {over:%Y-%m-%d %H:%M} UTC")
+    return "; ".join(told)
+
+
+def _figure(rate: float) -> str:
+    """Few figures of large and of small rates."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"

@@ -1,8 +1,8 @@
 """Bytes behind URIs: local files and S3, read by range, written whole.
 
 How S3 is reached stands in :mod:`dflib.s3`.  A :class:`Storage` is small and can be pickled: executors
-get it in the closure of a task and make their own client.  It counts its requests and bytes, so that a job
-can say what it read.
+get it in the closure of a task and make their own client.  It counts its requests, bytes and retries, so that a job
+can say what it read, and how often in vain.
 """
 
 import fnmatch
@@ -48,16 +48,36 @@ class Versioned:
 
 @dataclass
 class Counters:
-    """Requests and bytes read since the Storage was made; one a Storage, safe between threads."""
+    """What a Storage did since it was made; one a Storage, safe between threads.
+
+    Attributes:
+        requests: that were answered, each once, however often it was tried.
+        bytes_read: of their answers.
+        retries: tries beyond the first of each request, answered or not in the end: boto3's, and those of answers
+            that broke off.
+        whole: is told everything that these are told.
+    """
 
     requests: int = 0
     bytes_read: int = 0
+    retries: int = 0
+    whole: "Counters | None" = None
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     def add(self, bytes_read: int = 0) -> None:
+        """One request was answered."""
         with self._lock:
             self.requests += 1
             self.bytes_read += bytes_read
+        if self.whole is not None:
+            self.whole.add(bytes_read)
+
+    def retried(self) -> None:
+        """A request was tried once more."""
+        with self._lock:
+            self.retries += 1
+        if self.whole is not None:
+            self.whole.retried()
 
 
 class Storage:
@@ -70,8 +90,10 @@ class Storage:
         self.counters = Counters()
 
     def counting(self) -> "Storage":
-        """The same with counters of its own; connections belong to the process."""
-        return Storage(self.endpoint, self.region, self.path_style)
+        """The same with counters of its own, as a part of this one's; connections belong to the process."""
+        part = Storage(self.endpoint, self.region, self.path_style)
+        part.counters.whole = self.counters
+        return part
 
     def __getstate__(self) -> dict[str, Any]:
         return {"endpoint": self.endpoint, "region": self.region, "path_style": self.path_style}
@@ -291,12 +313,17 @@ class Storage:
 
     def _list_prefix(self, bucket: str, prefix: str, marks: bool = False) -> Iterator[Entry]:
         """Objects whose key begins so; with ``marks`` also the empty ones that the JVM makes for folders."""
-        with self._explained(f"s3://{bucket}/{prefix}"):
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                self.counters.add()
-                for item in page.get("Contents", []):
-                    if marks or not item["Key"].endswith("/"):
-                        yield Entry(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"].strip('"'))
+        pages = iter(self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix))
+        while True:
+            # Around each request alone: what the reader of these entries asks in between is not this one's.
+            with self._explained(f"s3://{bucket}/{prefix}"):
+                page = next(pages, None)
+            if page is None:
+                return
+            self.counters.add()
+            for item in page.get("Contents", []):
+                if marks or not item["Key"].endswith("/"):
+                    yield Entry(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"].strip('"'))
 
     @property
     def _s3(self) -> Any:
@@ -318,14 +345,17 @@ class Storage:
                         raise
                     log.info("%s: reading broke off, trying again: %s", uri, error)
                     time.sleep(min(0.1 * 2**attempt, 5))
+                    self.counters.retried()
         raise AssertionError("the loop returns or raises")
 
     @contextmanager
     def _explained(self, uri: str) -> Iterator[None]:
+        """Around what boto3 is asked: its retries are counted, its errors are a StorageError."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            yield
+            with s3.retries(self.counters.retried):
+                yield
         except (ClientError, BotoCoreError) as error:
             raise StorageError(s3.explained(uri, error)) from error
 

@@ -8,7 +8,7 @@ from dflib.sources.ingest import check, ingest
 
 
 def run(job: Job) -> Summary:
-    result = ingest(job.tables, job.storage, job.config.sources, job.run_id, job.dry_run)
+    result = ingest(job.tables, job.storage, job.config.sources, job.run_id, job.progress, job.dry_run)
     return Summary(result.line(), dataclasses.asdict(result))
 
 

@@ -9,7 +9,7 @@ def run(job: Job) -> Summary:
     result = score(job.tables, job.storage, config.score, config.cluster, job.run_id, job.progress, job.dry_run)
     counts = {"faces": result.pending, "videos": result.videos, "predictions": result.written}
     counts |= {"not_current": result.not_current, "without_landmarks": result.without_landmarks}
-    counts |= {"tasks": result.tasks, "loads": result.loads}
+    counts |= {"tasks": result.tasks, "loads": result.loads, "retries": result.retries}
     line = _line(result, job.dry_run)
     if result.not_current:
         line += f"; {result.not_current:,} faces left out (file changed or extraction cut short: run extract)"

@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -146,6 +147,61 @@ def test_faults_of_the_server_are_outlived() -> None:
             assert storage.read("s3://faults/x") == content
             storage.write("s3://faults/y", content)
         assert faults.counts["cut"] >= 3 and faults.counts["500"] + faults.counts["503"] >= 1
+
+
+def test_retries_are_as_many_as_errors_and_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every kind of request, in several threads that share a client, each with counters of its own."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with s3_server("faults") as endpoint:
+        sound = Storage(endpoint, "us-east-1", path_style=True)
+        for number in range(5):
+            sound.write(f"s3://faults/there/{number}", b"0123456789" * 100)
+        faults = Faults(errors=0.2, cuts=0.2, seed=3)
+        with fault_proxy(endpoint, faults) as failing:
+            whole = Storage(failing, "us-east-1", path_style=True)
+
+            def ask(number: int) -> Storage:
+                storage = whole.counting()
+                for entry in storage.list_files("s3://faults/there"):
+                    # Between the entries of a list another one asks.
+                    assert whole.read_range(entry.uri, 5, 200) == (b"0123456789" * 100)[5:205]
+                    storage.stat(entry.uri)
+                uri = f"s3://faults/mine/{number}"
+                etag = storage.write_if(uri, b"one" * 50, None)
+                versioned = storage.read_versioned(uri, 100)
+                assert versioned is not None and versioned.etag == etag
+                storage.write(uri, b"two" * 50)
+                assert storage.read(uri) == b"two" * 50
+                storage.delete(uri)
+                return storage
+
+            with ThreadPoolExecutor(4) as pool:
+                parts = list(pool.map(ask, range(8)))
+            assert sound.counters.retries == 0
+            own = sum(part.counters.retries for part in parts)
+            given = faults.counts["500"] + faults.counts["503"] + faults.counts["cut"]
+            assert whole.counters.retries == given > 40
+            assert 0 < own < given and all(part.counters.retries for part in parts)
+            # Requests are counted once, whatever they took.
+            assert whole.counters.requests == 8 * (1 + 5 + 5 + 1 + 1 + 1)
+
+
+def test_tries_of_a_request_that_fails_in_the_end_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answered with errors, broken off, and never answered."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with s3_server("faults") as endpoint:
+        Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/x", b"0123456789")
+        for faults in (Faults(errors=1), Faults(cuts=1)):
+            with fault_proxy(endpoint, faults) as failing:
+                storage = Storage(failing, "us-east-1", path_style=True)
+                with pytest.raises(StorageError):
+                    storage.read("s3://faults/x")
+                given = faults.counts["500"] + faults.counts["503"] + faults.counts["cut"]
+                assert storage.counters.retries == given - 1 == s3.ATTEMPTS - 1
+        nobody = Storage("http://127.0.0.1:9", "us-east-1", path_style=True)
+        with pytest.raises(StorageError):
+            nobody.stat("s3://faults/x")
+        assert nobody.counters.retries == s3.ATTEMPTS - 1
 
 
 def test_an_answer_that_always_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,8 @@ class ExtractResult:
         total: videos that there are, ready-cut crops not counted.
         videos, waves, tasks, bytes: what was to be done.
         failed: videos that gave a FAILED row, by reason.
+        bytes_read, requests: of storage, for the videos.
+        retries: of storage, by the tasks.
         write_seconds: wall clock of what comes after the tasks of a wave: counting its rows and committing them.
         seconds: wall clock.
     """
@@ -59,6 +61,7 @@ class ExtractResult:
     faces: int = 0
     bytes_read: int = 0
     requests: int = 0
+    retries: int = 0
     write_seconds: float = 0.0
     seconds: float = 0.0
 
@@ -195,13 +198,14 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
         CountError: videos in are not ledger rows out, or frames or faces are not as many as these promise.
     """
     ledger = [row["extraction"] for row in staged.where("extraction IS NOT NULL").select("extraction").collect()]
+    ran = staged.where("task IS NOT NULL").select("task.*")
     promised = (videos, sum(row["frames"] for row in ledger), sum(row["faces"] for row in ledger))
     there = staged.agg(F.count("frame.frame_index"), F.count("face.face_index")).collect()[0]
     _same("staged", promised, (len(ledger), there[0], there[1]))
     frames = tables.insert_new(FRAMES, staged.where("frame IS NOT NULL").select("frame.*"))
     faces = tables.insert_new(FACES, staged.where("face IS NOT NULL").select("face.*"))
     _same("written", promised, (videos, frames, faces))
-    tables.insert_new(TASKS, staged.where("task IS NOT NULL").select("task.*"))
+    tables.insert_new(TASKS, ran)
     tables.upsert(EXTRACTIONS, staged.where("extraction IS NOT NULL").select("extraction.*"))
 
     done = [row for row in ledger if row["outcome"] == "DONE"]
@@ -213,6 +217,7 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
     result.faces += faces
     result.bytes_read += sum(row["bytes_read"] for row in ledger)
     result.requests += sum(row["requests"] for row in ledger)
+    result.retries += sum(row["retries"] for row in ran.select("retries").collect())
 
 
 def _same(what: str, promised: tuple[int, int, int], there: tuple[int, int, int]) -> None:

@@ -90,6 +90,7 @@ def _rows(
 ) -> Iterator[tuple[str, Row]]:
     """Rows of the videos in their order, each with the name of the struct that it belongs to; last that of the task."""
     task, faces = TaskLog(origin, device), 0
+    storage = storage.counting()
     sums: dict[str, float | None] = {"bytes_read": 0, "requests": 0, "decode_seconds": 0.0, "detect_seconds": 0.0}
     turn = threading.Lock() if threads > 1 else None
 
@@ -120,7 +121,7 @@ def _rows(
             # Of a failed video no seconds are known; nor is detecting, to a task of several cores.
             more = ledger.get(name, 0)
             sums[name] = None if before is None or more is None else before + more
-    yield "task", task.row(len(videos), faces, **sums)
+    yield "task", task.row(len(videos), faces, retries=storage.counters.retries, **sums)
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:

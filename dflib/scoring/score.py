@@ -62,6 +62,7 @@ class ScoreResult:
         tasks: tasks that scored them.
         workers: Python workers that those ran in.
         loads: times that a worker loaded the model.
+        retries: of storage, by the tasks.
         mean: mean p_fake of the rows added; None when there are none.
         seconds: wall clock of the scoring.
     """
@@ -76,6 +77,7 @@ class ScoreResult:
     tasks: int = 0
     workers: int = 0
     loads: int = 0
+    retries: int = 0
     mean: float | None = None
     seconds: float = 0.0
 
@@ -216,6 +218,7 @@ def score_batches(
     rows: list[dict[str, Any]] = []
     model: Any = None
     loaded = False
+    storage = storage.counting()
     videos: set[str] = set()
     scored = 0
 
@@ -250,7 +253,8 @@ def score_batches(
                 filled = 0
     if rows:
         yield flush()
-    yield pa.RecordBatch.from_pylist([{"task": task.row(len(videos), scored, loaded=loaded)}], schema=_SCORED)
+    row = task.row(len(videos), scored, loaded=loaded, retries=storage.counters.retries)
+    yield pa.RecordBatch.from_pylist([{"task": row}], schema=_SCORED)
 
 
 def in_crop(face: dict[str, Any]) -> tuple[list[float] | None, list[float] | None]:
@@ -288,15 +292,13 @@ def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[Scor
         F.count_if(~F.col("model_id").eqNullSafe(before.model_id)).alias("foreign"),
         F.avg(p_fake).alias("mean"),
     ).first()
-    tasks = (
-        ran.where("faces > 0")
-        .agg(
-            F.count(F.lit(1)).alias("tasks"),
-            F.countDistinct("host", "worker").alias("workers"),
-            F.count_if(F.col("loaded")).alias("loads"),
-        )
-        .first()
-    )
+    busy = F.col("faces") > 0
+    tasks = ran.agg(
+        F.count_if(busy).alias("tasks"),
+        F.countDistinct(F.when(busy, F.struct("host", "worker"))).alias("workers"),
+        F.count_if(F.col("loaded")).alias("loads"),
+        F.coalesce(F.sum("retries"), F.lit(0)).alias("retries"),
+    ).first()
     assert found is not None and tasks is not None
     if found["rows"] != before.pending:
         raise CountError(
@@ -320,6 +322,7 @@ def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[Scor
         tasks=tasks["tasks"],
         workers=tasks["workers"],
         loads=tasks["loads"],
+        retries=tasks["retries"],
         mean=found["mean"],
         seconds=seconds,
     )

@@ -78,7 +78,10 @@ class Video:
 
 @dataclass
 class Chunk:
-    """What was read of a source: rows in the order of file names, and ``CODE: text`` of what gave none."""
+    """What was read of a source: rows in the order of file names, and ``CODE: text`` of what gave none.
+
+    ``task_retries``: of storage, by the tasks that read its crops.
+    """
 
     source: Source
     members: int
@@ -86,6 +89,7 @@ class Chunk:
     problems: list[str] = field(default_factory=list)
     requests: int = 0
     bytes_read: int = 0
+    task_retries: int = 0
 
     def listed_problems(self) -> list[str]:
         """The problems for the table: at most :data:`MAX_LISTED` of one code, then how many more there are."""

@@ -1,5 +1,6 @@
 """Ready-cut crops written: frames, faces and the ledger, as if extract had found them."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +9,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from dflib.cluster.watch import watched
 from dflib.errors import CountError
+from dflib.progress import Progress
 from dflib.sources.chunk import Chunk
 from dflib.sources.crops import Crop, read_crops
 from dflib.storage import Storage
@@ -32,6 +35,7 @@ def write(
     gone: list[str],
     extractor: str,
     run_id: str,
+    progress: Progress,
 ) -> Written:
     """Reads the crops of videos that are new or changed since the ledger's row, and writes them.
 
@@ -52,8 +56,14 @@ def write(
     due = [crop for crop in crops if ledger.get(crop.video_id) != fingerprints[crop.video_id]]
     if not due:
         return Written(0, None)
-    with tables.stage(read_crops(tables.spark, storage, due, extractor), "crops") as staged:
-        came = staged.count()
+    progress.start("crops", len(due))
+    with contextlib.ExitStack() as stack:
+        with watched(tables.spark, progress, len(due)):
+            staged = stack.enter_context(tables.stage(read_crops(tables.spark, storage, due, extractor), "crops"))
+        progress.finish()
+        read = staged.agg(F.count(F.lit(1)).alias("rows"), F.sum("retries").alias("retries")).first()
+        assert read is not None
+        came = read["rows"]
         if came != len(due):
             raise CountError(f"{chunk.source.uri}: {came} of {len(due)} crops came back from reading; nothing written")
         bad = staged.where("problem IS NOT NULL").select("video_id", "problem", "passing").orderBy("problem").collect()
@@ -62,6 +72,7 @@ def write(
         due = [crop for crop in due if crop.video_id not in again]
         faces = _write_rows(tables, staged, due, ledger, fingerprints, extractor, run_id) if due else 0
     chunk.requests += came
+    chunk.task_retries += read["retries"]
     chunk.bytes_read += sum(crop.entry.size for crop in due)
     passing = [row["problem"] for row in bad if row["passing"]]
     failed = f"{chunk.source.uri}: {len(passing)} crops, first {passing[0]}" if passing else None

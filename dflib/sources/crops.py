@@ -36,9 +36,10 @@ LISTING = pa.schema(
 """What a task is given: one row a crop to read."""
 READ = pa.schema(
     [field.with_nullable(True) for field in FACES.schema]
-    + [pa.field("problem", pa.string()), pa.field("passing", pa.bool_())]
+    + [pa.field("problem", pa.string()), pa.field("passing", pa.bool_()), pa.field("retries", pa.int64())]
 )
-"""What it gives back: a row of ``faces``, or a problem (``passing``: of storage, so worth another try)."""
+"""What it gives back: a row of ``faces``, or a problem (``passing``: of storage, so worth another try); and how often
+storage was asked again."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ def _reader(storage: Storage, extractor: str) -> Callable[[Iterable[pa.RecordBat
         held = 0
         for batch in batches:
             for listed in batch.to_pylist():
-                rows.append(_face(storage, extractor, listed))
+                own = storage.counting()
+                rows.append(_face(own, extractor, listed) | {"retries": own.counters.retries})
                 held += len(rows[-1].get("image") or b"")
                 if held >= BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, READ)

@@ -1,6 +1,5 @@
 """Ingest: what there is, nothing decoded. New chunks become rows; known ones are not read again."""
 
-import copy
 import dataclasses
 import logging
 from collections import Counter
@@ -16,6 +15,7 @@ from pyspark.sql import functions as F
 
 from dflib.config import Sources
 from dflib.errors import ConfigError, CountError, SourceError, StorageError
+from dflib.progress import Progress
 from dflib.sources import crop_rows, discovery, readers
 from dflib.sources.chunk import Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
@@ -45,6 +45,7 @@ class IngestResult:
         originals_nowhere: originals named in ``videos`` that are no row there (a later chunk may bring them).
         chunk_bytes: size of the new chunks.
         requests, bytes_read: of storage, all of it.
+        retries: of storage, by tasks.
     """
 
     chunks_seen: int
@@ -62,6 +63,7 @@ class IngestResult:
     originals_nowhere: int
     requests: int
     bytes_read: int
+    retries: int
 
     def line(self) -> str:
         """The result in one line."""
@@ -105,7 +107,9 @@ def check(sources: Sources) -> None:
         )
 
 
-def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_run: bool) -> IngestResult:
+def ingest(
+    tables: Tables, storage: Storage, sources: Sources, run_id: str, progress: Progress, dry_run: bool
+) -> IngestResult:
     """Brings ``chunks``, ``videos`` and, from ready-cut crops, ``faces`` up to what the sources hold.
 
     Written in this order: faces, frames and ledger of crops, videos, and the chunks last, since a row there
@@ -118,14 +122,14 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
         StorageError: a place can't be listed.
     """
     check(sources)
-    counted = copy.copy(storage)
+    counted = storage.counting()
     found = discovery.find_chunks(counted, sources) if sources.chunks else []
     if sources.crops:
         found += discovery.find_crops(counted, sources, f"{sources.dataset} {extractor_of(sources)}")
     _check_dataset(tables, found, sources.dataset)
     ingested = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]
-    gathered = _gather(storage, new, sources)
+    gathered = _gather(storage, new, sources, progress)
     for chunk in gathered.chunks:
         if chunk.source.etag in ingested.get(chunk.source.uri, []):
             # The time makes the row differ from the one there, so that it is the newest of its URI again.
@@ -138,7 +142,7 @@ def ingest(tables: Tables, storage: Storage, sources: Sources, run_id: str, dry_
         for chunk, crops in gathered.crops:
             own = _own_crops(chunk, crops, final)
             gone = [row.video_id for row in known.values() if _lost_its_crops(row, final[row.video_id], chunk)]
-            written = crop_rows.write(tables, storage, chunk, own, gone, extractor_of(sources), run_id)
+            written = crop_rows.write(tables, storage, chunk, own, gone, extractor_of(sources), run_id, progress)
             faces_new += written.faces
             if written.failed:
                 gathered.failed.append(written.failed)
@@ -199,12 +203,12 @@ def _lost_its_crops(before: Video, after: Video, chunk: Chunk) -> bool:
     return crops_folder(before) == chunk.source.uri and after.packing is None
 
 
-def _gather(storage: Storage, new: list[Source], sources: Sources) -> _Gathered:
+def _gather(storage: Storage, new: list[Source], sources: Sources, progress: Progress) -> _Gathered:
     """Reads the new chunks, several at a time; the order is that of ``new``."""
     gathered = _Gathered()
 
     def read(source: Source) -> tuple[Chunk, list[Crop]] | str:
-        own = copy.copy(storage)
+        own = storage.counting()
         crops: list[Crop] = []
         try:
             if source.kind == "zip":
@@ -219,14 +223,17 @@ def _gather(storage: Storage, new: list[Source], sources: Sources) -> _Gathered:
         chunk.requests, chunk.bytes_read = own.counters.requests, own.counters.bytes_read
         return chunk, crops
 
+    progress.start("chunks", len(new))
     with ThreadPoolExecutor(THREADS) as pool:
-        for answer in pool.map(read, new):
+        for done, answer in enumerate(pool.map(read, new), 1):
+            progress.set(done)
             if isinstance(answer, str):
                 gathered.failed.append(answer)
                 continue
             gathered.chunks.append(answer[0])
             if answer[0].source.kind == "crops":
                 gathered.crops.append(answer)
+    progress.finish()
     return gathered
 
 
@@ -303,6 +310,7 @@ def _result(
         originals_nowhere=_originals_nowhere(tables, laid if dry_run else Laid()),
         requests=counted.counters.requests + sum(chunk.requests for chunk in gathered.chunks),
         bytes_read=counted.counters.bytes_read + sum(chunk.bytes_read for chunk in gathered.chunks),
+        retries=sum(chunk.task_retries for chunk in gathered.chunks),
     )
 
 

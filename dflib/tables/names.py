@@ -26,6 +26,8 @@ RUN_COLUMNS = {
     "config_digest": ("STRING", "hash of the whole configuration"),
     "code_version": ("STRING", "of dflib, with the commit where it runs from a checkout"),
     "started_at": ("TIMESTAMP", "when (UTC)"),
+    "seen_at": ("TIMESTAMP", "last sign of life of a run that has not ended (UTC)"),
+    "progress": ("STRING", "how far a run is that has not ended, JSON"),
     "ended_at": ("TIMESTAMP", "when (UTC); null: running, or killed"),
     "outcome": ("STRING", "RUNNING (or killed), DONE or FAILED"),
     "error": ("STRING", "why FAILED"),

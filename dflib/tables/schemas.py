@@ -337,6 +337,11 @@ TASKS = Table(
             _column("faces", pa.int64(), "faces found, trained on or scored", null=False),
             _column("bytes_read", pa.int64(), "extract: bytes of videos read from storage"),
             _column("requests", pa.int64(), "extract: storage requests"),
+            _column(
+                "retries",
+                pa.int64(),
+                "extract, score: tries of storage requests beyond the first; Python's, not those of the JVM (S3A)",
+            ),
             _column("decode_seconds", pa.float64(), "extract: CPU seconds of demuxing and decoding"),
             _column("detect_seconds", pa.float64(), "extract: CPU seconds of detecting and cropping"),
             _column("loaded", pa.bool_(), "score: the model was loaded by this task, not kept by its worker"),

@@ -134,6 +134,12 @@ def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, weight
     assert 0.03 < (counts["500"] + counts["503"]) / asked < 0.07 and counts["500"] and counts["503"]
     assert counts["stalled"] > 0.01 * asked
 
+    # The proxy counts those of the JVM too.
+    told = {job: sum(record["counts"]["retries"] for record in on_s3.runs(job)) for job in ON_S3}
+    of_tasks = on_s3.table("tasks").groupby("job")["retries"].sum()
+    assert 0 < sum(told.values()) < counts["500"] + counts["503"] + counts["cut"]
+    assert all(of_tasks[job] <= told[job] for job in ("extract", "score"))
+
     logs = [path.read_text() for path in events.rglob("events_*")]
     assert len(logs) == len(ON_S3) and all("fs.s3a.endpoint" in log for log in logs)
     records = [json.dumps(record) for job in sorted(set(ON_S3)) for record in on_s3.runs(job)]

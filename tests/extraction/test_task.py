@@ -16,6 +16,8 @@ from dflib.extraction.plan import Planned
 from dflib.extraction.task import in_order, make_task
 from dflib.storage import Storage
 from tests.extraction.conftest import Rgb, numbered, with_portrait
+from tests.fault_proxy import Faults, fault_proxy
+from tests.s3_server import REGION, s3_server
 
 VOLATILE = ("extracted_at", "decode_seconds", "detect_seconds")
 
@@ -70,6 +72,7 @@ def test_several_cores_give_the_rows_of_one(tmp_path: Path, config: Config, port
         *given, last = pa.Table.from_batches(batches).to_pylist()
         assert (last["task"]["videos"], last["task"]["device"]) == (5, "CPU:0")
         assert last["task"]["bytes_read"] == sum(row["extraction"]["bytes_read"] for row in given if row["extraction"])
+        assert last["task"]["retries"] == 0, "no disk is asked twice"
         assert last["task"]["faces"] == sum(row["face"] is not None for row in given)
         for row in given:
             for name in VOLATILE:
@@ -83,3 +86,24 @@ def test_several_cores_give_the_rows_of_one(tmp_path: Path, config: Config, port
     assert [row["outcome"] for row in ledger] == ["DONE", "FAILED", "DONE", "DONE", "FAILED"]
     assert [row["bytes_read"] for row in ledger[:4]] == [len(content) for content in contents]
     assert sum(row["face"] is not None for row in one) >= 6
+
+
+def test_the_row_of_a_task_counts_its_retries(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as the server failed, of videos read side by side."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with s3_server("videos") as endpoint:
+        content = b"no video at all" * 20
+        videos = []
+        for number in range(30):
+            uri = f"s3://videos/{number}.mp4"
+            Storage(endpoint, REGION, path_style=True).write(uri, content)
+            videos.append(Planned(f"t/{number}", uri, None, None, "file", None, len(content), "x"))
+        faults = Faults(errors=0.2, cuts=0.2, seed=2)
+        with fault_proxy(endpoint, faults) as failing:
+            storage = Storage(failing, REGION, path_style=True)
+            task = make_task([videos], "x", config, storage, Origin("run", "extract"), Ask("machine", False), 2)
+            batches = list(task(iter([pa.RecordBatch.from_pydict({"id": [0]})])))
+    *ledger, last = pa.Table.from_batches(batches).to_pylist()
+    given = faults.counts["500"] + faults.counts["503"] + faults.counts["cut"]
+    assert last["task"]["retries"] == given > 5
+    assert last["task"]["requests"] == 30 and {row["extraction"]["reason"] for row in ledger} == {"UNREADABLE"}

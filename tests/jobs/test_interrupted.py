@@ -5,11 +5,14 @@ import shutil
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from dflib import status
+from dflib.runs import EVERY_SECONDS
 from tests.jobs.places import Place
 
 pytestmark = pytest.mark.e2e
@@ -46,6 +49,13 @@ def test_the_rerun_reads_only_what_was_not_committed(demo_data: Path, tmp_path: 
     time.sleep(1.0)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    (record,) = killed.runs("extract")
+    lived = (datetime.now(UTC) - datetime.fromisoformat(record["started_at"])).total_seconds()
+    assert record["outcome"] == "RUNNING"
+    # Where all goes so fast that no sign of life was due, there is none; the session begins before the first.
+    assert lived < EVERY_SECONDS + 20 or record["progress"]["what"] == "videos"
+    told = status.text_of_run(record, datetime.now(UTC) + timedelta(minutes=6))
+    assert told.endswith("probably killed") and (record["progress"] is None or " videos" in told)
     done = set(killed.table("extractions")["video_id"])
     videos = set(whole.table("videos")["video_id"])
     assert done < videos, "nothing was left to do: make the waves smaller"

@@ -1,10 +1,11 @@
-"""Chunks on an S3 server give the same rows as on disk, in few requests."""
+"""Chunks on an S3 server that fails now and then give the same rows as on disk, in few requests; retries are told."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.fault_proxy import Faults, fault_proxy
 from tests.jobs.conftest import Bucket
 from tests.jobs.places import Place
 
@@ -16,15 +17,17 @@ def test_s3_gives_what_disk_gives(bucket: Bucket, demo_data: Path, tmp_path: Pat
     for path in sorted((demo_data / "chunks").glob("*.zip")):
         bucket.upload(path)
     on_disk = Place(tmp_path / "disk", chunks=f"{demo_data}/chunks/*.zip", settings=["tables.metastore=none"])
-    on_s3 = Place(
-        tmp_path / "s3",
-        chunks="s3://dfdc/chunks/*.zip",
-        settings=["tables.metastore=none", *bucket.settings],
-    )
-    for place in (on_disk, on_s3):
-        place.root.mkdir()
-        place.submit("ingest")
-        place.submit("extract")
+    faults = Faults(errors=0.1, cuts=0.1, seed=4)
+    with fault_proxy(bucket.endpoint, faults) as failing:
+        on_s3 = Place(
+            tmp_path / "s3",
+            chunks="s3://dfdc/chunks/*.zip",
+            settings=["tables.metastore=none", *Bucket(failing).settings],
+        )
+        for place in (on_disk, on_s3):
+            place.root.mkdir()
+            place.submit("ingest")
+            place.submit("extract")
 
     columns = ["video_id", "chunk", "member", "offset", "length", "packing", "crc32", "size", "label", "original"]
     videos = [
@@ -35,6 +38,10 @@ def test_s3_gives_what_disk_gives(bucket: Bucket, demo_data: Path, tmp_path: Pat
     pd.testing.assert_frame_equal(*faces, rtol=1e-6)
 
     assert (on_s3.table("chunks")["requests"] <= 6).all()
+    given = faults.counts["500"] + faults.counts["503"] + faults.counts["cut"]
+    ingest, extract = (on_s3.runs(job)[-1]["counts"]["retries"] for job in ("ingest", "extract"))
+    assert ingest + extract == given > 0 and on_s3.table("tasks")["retries"].sum() == extract > 0
+    assert [on_disk.runs(job)[-1]["counts"]["retries"] for job in ("ingest", "extract")] == [0, 0]
     ledger = on_s3.table("extractions").set_index("video_id")
     with_bytes = on_s3.table("videos").set_index("video_id")["length"].fillna(0)
     readable = ledger[ledger["bytes_read"] > 0]

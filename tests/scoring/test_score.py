@@ -242,7 +242,7 @@ def test_what_comes_out_is_checked(
     spark: SparkSession, model_id: str, scores: list[float], error: type[Exception], message: str
 ) -> None:
     rows = [(f"f{number}", model_id, p_fake, None, None) for number, p_fake in enumerate(scores)]
-    task = "task struct<faces: bigint, host: string, worker: bigint, loaded: boolean>"
+    task = "task struct<faces: bigint, host: string, worker: bigint, loaded: boolean, retries: bigint>"
     names = f"face_id string, model_id string, p_fake double, problem string, {task}"
     with pytest.raises(error, match=message):
         scoring._check(spark.createDataFrame(rows, names), scoring.ScoreResult("m", 2, 2, 1), 0.0)

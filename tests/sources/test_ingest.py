@@ -1,5 +1,6 @@
 """Ingest against real tables: what there is becomes rows, once."""
 
+import io
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from dflib.config import Sources
 from dflib.errors import ConfigError, SourceError
+from dflib.progress import Progress
 from dflib.sources.ingest import IngestResult, check, ingest
 from dflib.storage import Storage
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS, Table
@@ -34,7 +36,7 @@ def sources(**changes: Any) -> Sources:
 
 
 def run(tables: Tables, dry_run: bool = False, **changes: Any) -> IngestResult:
-    return ingest(tables, Storage(), sources(**changes), "run-1", dry_run)
+    return ingest(tables, Storage(), sources(**changes), "run-1", Progress(io.StringIO()), dry_run)
 
 
 def rows(tables: Tables, table: Any = VIDEOS) -> dict[str, Any]:
