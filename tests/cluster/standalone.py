@@ -46,12 +46,13 @@ def _running(mark: str) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def standalone(folder: Path, gpus: Mapping[str, str]) -> Iterator[Cluster]:
+def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """A cluster whose processes have all ended after the block.
 
     Args:
         folder: for logs and the workers' files.
         gpus: by a worker's name, addresses of GPUs that are only said to be there.
+        variables: of its machines, and with that of executors.
     """
     port, page = free_ports(2)
     environment = {
@@ -64,6 +65,7 @@ def standalone(folder: Path, gpus: Mapping[str, str]) -> Iterator[Cluster]:
     # What a cluster's machines do not have: the checkout, and the variables of the one who submits.
     for name in ("PYTHONPATH", "DFLIB_HOME", "DFLIB_JARS"):
         environment.pop(name, None)
+    environment |= variables or {}
     with contextlib.ExitStack() as stack:
 
         def start(name: str, *command: str, **more: str) -> None:

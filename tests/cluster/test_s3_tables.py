@@ -1,4 +1,4 @@
-"""Everything on an S3 server that fails and stalls: all jobs end right, and no secret is said anywhere."""
+"""Everything on an S3 server that fails and stalls, from a cluster: all jobs end right, and no secret is said."""
 
 import json
 import re
@@ -14,6 +14,8 @@ import pytest
 from dflib.models import networks
 from dflib.storage import Storage
 from dflib.tables.schemas import TABLES
+from tests.cluster.conftest import SMALL
+from tests.cluster.standalone import Cluster, standalone
 from tests.fault_proxy import Faults, fault_proxy
 from tests.jobs.places import Place
 from tests.s3_server import REGION, CheckingServer, checking_server
@@ -32,6 +34,7 @@ TINY = [
     "sampling.frames=even:4",
     "tables.metastore=none",
 ]
+TOGETHER = ("train.workers=2", "train.save_steps=2")
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Served:
         return Place(
             root,
             chunks="s3://dfdc/chunks/*.zip",
+            env="standalone",
             settings=[*TINY, *settings],
             variables={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, **variables},
             base="s3://dfdc/out",
@@ -101,24 +105,39 @@ def comparable(place: Place, name: str) -> pd.DataFrame:
     return table.sort_values(list(TABLES[name].key)).reset_index(drop=True).drop(columns=apart, errors="ignore")
 
 
-def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, weights: list[str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster whose machines have credentials of their own: those of the driver do not travel."""
+    variables = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    with standalone(tmp_path_factory.mktemp("machines"), {"a": "0", "b": "1"}, variables) as found:
+        yield found
+
+
+def test_all_jobs_end_right_under_faults(
+    served: Served, machines: Cluster, demo_data: Path, weights: list[str], tmp_path: Path
+) -> None:
     on_disk = Place(tmp_path / "disk", chunks=f"{demo_data}/chunks/*.zip", settings=TINY)
     on_disk.root.mkdir()
     events = tmp_path / "events"
     events.mkdir()
-    confs = ("enabled=true", "compress=false", f"dir=file://{events}")
-    logged = ("--", *(part for conf in confs for part in ("--conf", f"spark.eventLog.{conf}")))
+    logged = [f"spark.eventLog.{conf}" for conf in ("enabled=true", "compress=false", f"dir=file://{events}")]
+    small = [conf for conf in SMALL if not conf.startswith("spark.cores.max")]
+    spread = machines.options(*small, "spark.cores.max=2", *logged)
     on_s3 = served.place(tmp_path / "s3")
     said = []
-    for place, jobs, options in ((on_s3, ON_S3, logged), (on_disk, ON_DISK, ())):
+    for place, jobs, options in ((on_s3, ON_S3, spread), (on_disk, ON_DISK, ())):
         for job in jobs:
             started = time.monotonic()
-            done = place.submit(job, *(weights if job == "import_model" else ()), options=options)
+            more = {"import_model": weights, "train": TOGETHER if place is on_s3 else ()}.get(job, ())
+            done = place.submit(job, *more, options=options)
             said.append(done.stdout + done.stderr)
             print(job, "on", place.at(), round(time.monotonic() - started), "s", dict(served.faults.counts), flush=True)
 
     trained = set(on_s3.table("predictions")["model_id"]) - {"m"}
     assert len(trained) == 1
+    tasks = on_s3.table("tasks")
+    for job in ("extract", "train", "score"):
+        assert set(tasks.query("job == @job")["gpu"]) == {"0", "1"}, job
     for name in ("videos", "extractions", "frames", "faces", "predictions", "verdicts"):
         one, other = comparable(on_disk, name), comparable(on_s3, name)
         assert len(one) > 20, name
@@ -126,7 +145,7 @@ def test_all_jobs_end_right_under_faults(served: Served, demo_data: Path, weight
 
     before = on_s3.versions()
     for job in ("ingest", "extract", "score", "report"):
-        said.append(on_s3.submit(job).stdout)
+        said.append(on_s3.submit(job, options=machines.options(*small, "spark.cores.max=2")).stdout)
     assert on_s3.versions() == before
 
     counts = served.faults.counts
@@ -159,6 +178,7 @@ def test_wrong_credentials_are_told_in_one_line(
     served: Served, tmp_path: Path, variables: dict[str, str], code: str
 ) -> None:
     place = served.place(tmp_path / "s3", **variables, AWS_SECRET_ACCESS_KEY="wrong-and-Hidden")
+    place.env = "demo"
     done = place.submit("ingest", code=1)
     text = done.stdout + done.stderr
     said = [line for line in text.splitlines() if "ingest" in line]
