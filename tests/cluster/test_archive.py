@@ -31,7 +31,7 @@ def test_tables_are_those_of_one_machine(
 ) -> None:
     place = copied(tmp_path / "place")
     place.variables["DFLIB_EXECUTOR_PYTHON"] = "./environment/bin/python"
-    one = cluster.options(*SMALL, "spark.cores.max=2", "spark.executor.cores=2")
+    one = cluster.options(*SMALL, "spark.cores.max=1")
     for job in ("extract", "score"):
         with watched(cluster.folder) as pythons:
             place.submit(job, options=(*one, "--archives", f"{environment}#environment"))

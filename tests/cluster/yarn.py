@@ -21,6 +21,7 @@ PACKAGES = (
     "org.bouncycastle:bcpkix-jdk18on:1.80",
     "javax.xml.bind:jaxb-api:2.3.1",
     "com.sun.xml.bind:jaxb-impl:2.3.1",
+    "com.sun.xml.bind:jaxb-core:2.3.0.1",
 )
 OF_SPARK = ("hadoop-client-api", "hadoop-client-runtime", "log4j", "slf4j-api", "jcl-over-slf4j", "snappy-java")
 """Jars of Spark that the two servers use."""
@@ -129,6 +130,7 @@ def yarn(folder: Path, gpus: str) -> Iterator[Yarn]:
     jars = [str(path) for name in OF_SPARK for path in (SPARK_HOME / "jars").glob(f"{name}*.jar")]
     classes = os.pathsep.join([str(conf), f"{JARS}/jars/*", *jars])
     package = "org.apache.hadoop.yarn.server"
+    started: list[subprocess.Popen[bytes]] = []
     with contextlib.ExitStack() as stack:
         for name in ("resourcemanager.ResourceManager", "nodemanager.NodeManager"):
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
@@ -146,11 +148,13 @@ def yarn(folder: Path, gpus: str) -> Iterator[Yarn]:
                 stderr=subprocess.STDOUT,
                 cwd=folder,
             )
+            started.append(process)
             stack.callback(process.wait)
             stack.callback(process.terminate)
         deadline = time.monotonic() + 120
         while not _alive(ports[4]):
-            assert time.monotonic() < deadline, "\n".join(path.read_text()[-8000:] for path in folder.glob("*.log"))
+            failed = time.monotonic() > deadline or any(each.poll() is not None for each in started)
+            assert not failed, "\n".join(path.read_text()[-8000:] for path in folder.glob("*.log"))
             time.sleep(0.5)
         yield Yarn(folder, conf)
 
@@ -163,6 +167,8 @@ def _write(path: Path, settings: Mapping[str, str]) -> None:
 def _alive(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/ws/v1/cluster/metrics", timeout=5) as answer:
-            return bool(json.load(answer)["clusterMetrics"]["activeNodes"] == 1)
-    except OSError:
+            told = json.load(answer)
+            # With or without the outer name, as the JAXB at hand has it.
+            return bool(told.get("clusterMetrics", told).get("activeNodes") == 1)
+    except (OSError, ValueError):
         return False
