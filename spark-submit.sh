@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs one dflib job: checks the configuration first, then starts Spark.
 #
-#   ./spark-submit.sh JOB [--env local] [--set section.key=value …] [--dry-run] [-- spark-submit options]
+#   ./spark-submit.sh JOB [--env local] [--set section.key=value …] [--dry-run] [--deploy-mode client|cluster]
+#                     [-- spark-submit options]
 #   ./spark-submit.sh sql [--env local] [--set …] [-- -e "SELECT …"]       asks the tables by name
 #   ./spark-submit.sh thrift [--env local] [--set sql.port=10000 …]        answers JDBC clients until it is stopped
 #   ./spark-submit.sh history --set watch.events=FOLDER                    shows the event logs of jobs
@@ -43,7 +44,14 @@ if [ -f "$archive" ] && [ -z "${DFLIB_JAVA_OPTIONS:-}" ]; then
 fi
 
 export DFLIB_JARS=$jars PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
-if is_tool; then check=(-m dflib.job); else check=("$script"); fi
+# Where the driver runs decides about more than Spark's option does, so it may stand on either side of --.
+for ((i = 0; i < ${#spark_options[@]}; i++)); do
+  case ${spark_options[i]} in
+    --deploy-mode) job_options+=(--deploy-mode "${spark_options[i + 1]:-}");;
+    --deploy-mode=* | spark.submit.deployMode=*) job_options+=(--deploy-mode "${spark_options[i]#*=}");;
+  esac
+done
+if is_tool; then check=(-m dflib.job); job_options+=(--deploy-mode client); else check=("$script"); fi
 settings=$("$python" "${check[@]}" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
 mapfile -t settings <<<"$settings"
 # Last comes what the driver is told: it needs no file of this machine.
@@ -52,8 +60,8 @@ case $application in --application=*) ;; *) printf '%s\n' "${settings[@]}" "$app
 
 # What the driver needs; executors get the same through spark.executorEnv of the properties file or the shell.
 export SPARK_HOME PYSPARK_PYTHON=${DFLIB_EXECUTOR_PYTHON:-$python}
-# Where the driver runs here, and not somewhere on the cluster.
-case " ${settings[*]} " in *" --driver-class-path "*) export PYSPARK_DRIVER_PYTHON=$python ;; esac
+on_cluster() { [[ " ${settings[*]} " == *" --deploy-mode cluster "* ]]; }
+on_cluster || export PYSPARK_DRIVER_PYTHON=$python
 SPARK_HOME=$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 export TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 export DFLIB_HOME=$home
@@ -73,5 +81,15 @@ case $job in
       --class org.apache.spark.deploy.history.HistoryServer spark-internal;;
 esac
 package=$("$python" -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
-exec "$SPARK_HOME/bin/spark-submit" "${settings[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"} \
-  "$script" "$application"
+command=("$SPARK_HOME/bin/spark-submit" "${settings[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"}
+  "$script" "$application")
+on_cluster || exec "${command[@]}"
+# Of a driver on the cluster spark-submit ends with 1, whatever it ended with, and tells that in words only (YARN).
+log=$(mktemp); trap 'rm -f "$log"' EXIT
+code=0
+{ "${command[@]}" 2>&1 >&3 | tee "$log" >&2; } 3>&1 || code=$?
+told=$(grep -oE 'User application exited with status [0-9]+' "$log" | tail -n 1) || true
+[ "$code" = 0 ] || [ -z "$told" ] || code=${told##* }
+id=$(grep -oE 'application_[0-9]+_[0-9]+' "$log" | tail -n 1) || true
+[ -z "$id" ] || echo "spark-submit.sh: ended with $code; what the driver said: yarn logs -applicationId $id" >&2
+exit "$code"

@@ -98,7 +98,9 @@ def main(
     try:
         config = conf_files.load(arguments.conf_dir, arguments.env, arguments.set)
         check(config)
-        submit = session.submit_arguments(config, arguments.conf_dir, arguments.env, makes_schema)
+        submit = session.submit_arguments(
+            config, arguments.conf_dir, arguments.env, makes_schema, arguments.deploy_mode
+        )
         session.make_event_folder(config)
     except ConfigError as error:
         sys.exit(_fail(name, error, 2))
@@ -120,6 +122,11 @@ def _parser(name: str) -> argparse.ArgumentParser:
         help="lays values over the configuration; several may follow, and it may be given again",
     )
     parser.add_argument("--dry-run", action="store_true", help="says what would be done and does nothing")
+    parser.add_argument(
+        "--deploy-mode",
+        choices=["client", "cluster"],
+        help="where the driver runs: here, or on the cluster; otherwise as conf/spark says",
+    )
     parser.add_argument("--conf-dir", type=Path, default=Path(__file__).parent.parent / "conf", help=argparse.SUPPRESS)
     parser.add_argument("--application", help=argparse.SUPPRESS)
     return parser

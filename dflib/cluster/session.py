@@ -51,10 +51,13 @@ def read_properties(path: Path) -> dict[str, str]:
     return {key: value.strip() for key, value in pairs}
 
 
-def submit_arguments(config: Config, conf_dir: Path, env: str, makes_schema: bool = False) -> list[str]:
+def submit_arguments(
+    config: Config, conf_dir: Path, env: str, makes_schema: bool = False, deploy_mode: str | None = None
+) -> list[str]:
     """Arguments for spark-submit and spark-sql that follow from the configuration.
 
-    ``makes_schema`` as in :func:`dflib.cluster.metastore.settings`.
+    ``makes_schema`` as in :func:`dflib.cluster.metastore.settings`; ``deploy_mode`` is where the driver runs, here
+    (``client``) or on the ``cluster``: what the properties file says, unless it is given.
 
     Raises:
         ConfigError: no properties file for the environment or those it extends; the metastore asked for can't be; or
@@ -65,32 +68,36 @@ def submit_arguments(config: Config, conf_dir: Path, env: str, makes_schema: boo
     found = next((path for path in files if path.is_file()), None)
     if found is None:
         raise ConfigError(f"--env {env}: none of {', '.join(map(str, files))} exists; write one of them")
-    arguments = ["--properties-file", str(found)]
     read = read_properties(found)
+    mode = deploy_mode or read.get("spark.submit.deployMode", "client")
+    arguments = ["--properties-file", str(found), "--deploy-mode", mode]
     jars = Path(os.environ.get("DFLIB_JARS", ".jars/jars"))
     if not read.get("spark.master", "local").startswith("local") and "spark.executor.extraClassPath" not in read:
         # Executors that have no folder of jars of their own get them from the driver.
         arguments += ["--jars", ",".join(sorted(map(str, jars.glob("*.jar"))))]
-    if read.get("spark.submit.deployMode") != "cluster":
+    if mode != "cluster":
         arguments += ["--driver-class-path", f"{jars}/*"]
+    if read.get("spark.executor.resource.gpu.discoveryScript") == "./gpus.sh":
+        # YARN lays it into the folder of each container.
+        arguments += ["--conf", f"spark.yarn.dist.files=file://{conf_dir.resolve()}/spark/gpus.sh"]
     settings = [
         metastore.settings(config, makes_schema),
         s3.spark_conf(config.s3) if s3.named_in(config.model_dump()) else {},
         watch_conf(config),
         thrift_conf(config),
-        java_options(found, conf_dir),
+        java_options(found, conf_dir, here=mode != "cluster"),
     ]
     for key, value in (pair for each in settings for pair in each.items()):
         arguments += ["--conf", f"{key}={value}"]
     return arguments
 
 
-def java_options(properties: Path, conf_dir: Path) -> dict[str, str]:
-    """The driver's Java options: those of the properties file and of DFLIB_JAVA_OPTIONS, and quiet logs."""
+def java_options(properties: Path, conf_dir: Path, here: bool = True) -> dict[str, str]:
+    """The driver's Java options: of the properties file and, where it runs ``here``, DFLIB_JAVA_OPTIONS; quiet logs."""
     read = read_properties(properties)
     options = [read.get("spark.driver.extraJavaOptions", ""), "-Dderby.stream.error.file=/dev/null"]
-    if read.get("spark.submit.deployMode") != "cluster":
-        # Files of this machine: the driver runs here.
+    if here:
+        # Files of this machine.
         options += [
             os.environ.get("DFLIB_JAVA_OPTIONS", ""),
             f"-Dlog4j2.configurationFile=file:{conf_dir}/log4j2.properties",

@@ -1,6 +1,8 @@
 """A real cluster of two workers with two GPUs each, that are only said to be there, and what the jobs leave."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import h5py
 import pytest
 
 from dflib.models import networks
-from tests.cluster.standalone import Cluster, standalone
+from tests.cluster.standalone import HOME, Cluster, standalone
 from tests.jobs.places import Place
 
 SMALL = (
@@ -28,6 +30,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """All of it has ended after the tests."""
     with standalone(tmp_path_factory.mktemp("cluster"), {"a": "0 1", "b": "2 3"}) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of Python and its packages, by the command of ``make environment.tar.gz``."""
+    target = tmp_path_factory.mktemp("environment") / "environment.tar.gz"
+    subprocess.run([sys.executable, "-m", "dflib.cluster.environment", str(target)], check=True, cwd=HOME)
+    return target
 
 
 @pytest.fixture(scope="session")

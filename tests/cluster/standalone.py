@@ -21,9 +21,10 @@ SPARK_HOME = Path(pyspark.__file__).parent
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster; its processes are children of this one."""
+    """A running cluster; its processes are children of this one, and the workers' files lie in a folder."""
 
     url: str
+    folder: Path
 
     def options(self, *confs: str) -> tuple[str, ...]:
         """For spark-submit."""
@@ -101,7 +102,7 @@ def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, st
         while not _alive(page, len(gpus)):
             assert time.monotonic() < deadline, "\n".join(path.read_text() for path in folder.glob("*.log"))
             time.sleep(0.5)
-        yield Cluster(url)
+        yield Cluster(url, folder)
 
 
 def _alive(page: int, workers: int) -> bool:

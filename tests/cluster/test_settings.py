@@ -72,3 +72,14 @@ def test_watching_is_off_until_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be made"):
         session.make_event_folder(conf_files.load(CONF, "local", (f"watch.events={tmp_path}/file/events",)))
+
+
+def test_a_driver_on_the_cluster_is_told_no_file_of_this_machine() -> None:
+    config = conf_files.load(CONF, "yarn")
+    here, there = (session.submit_arguments(config, CONF, "yarn", deploy_mode=mode) for mode in ("client", "cluster"))
+    assert here == session.submit_arguments(config, CONF, "yarn")
+    assert "--driver-class-path" in here and "log4j2.configurationFile" in str(here)
+    assert there[there.index("--deploy-mode") + 1] == "cluster"
+    assert "--driver-class-path" not in there and "log4j2.configurationFile" not in str(there)
+    # What is uploaded: executors and the driver find it beside them.
+    assert f"spark.yarn.dist.files=file://{CONF}/spark/gpus.sh" in there and "--jars" in there

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.e2e
         (["extract", "--set", "sampling.frame=even:3"], "did you mean sampling.frames"),
         (["extract", "--env", "nosuch"], "known environments: "),
         (["extract", "--nosuch"], "unrecognized arguments: --nosuch"),
+        (["extract", "--", "--deploy-mode", "nowhere"], "invalid choice: 'nowhere'"),
+        (["extract", "--", "--conf", "spark.submit.deployMode=nowhere"], "invalid choice: 'nowhere'"),
         (["ingest"], "sources.chunks"),
         (["import_model"], "weights.path"),
         (["import_model", "--set", "weights.path=/w.h5", "weights.name=a/b", "weights.positive=real"], "weights.name="),

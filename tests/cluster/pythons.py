@@ -1,0 +1,33 @@
+"""Which Python runs what, seen from outside while a job runs."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+
+@contextlib.contextmanager
+def watched(below: Path) -> Iterator[dict[Path, str]]:
+    """The Pythons that run below a folder, seen in the block: each executable, and the PYTHONPATH of its process.
+
+    A process belongs to those whose working folder lies there, which is so of what executors and YARN start.
+    """
+    seen: dict[Path, str] = {}
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.3):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "python" in process.name() and Path(process.cwd()).is_relative_to(below):
+                        seen[Path(process.exe())] = process.environ().get("PYTHONPATH", "")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
