@@ -33,7 +33,12 @@ def run(job: Job) -> Summary:
         return Summary(f"{line}; would be trained", counts, _table(plan))
     result = train.carry_out(plan, job.tables, job.storage, job.config, job.run_id, job.progress)
     best = result.best_epoch
-    counts |= {"epochs": len(result.history), "seconds": result.seconds, "best_epoch": best.epoch}
+    counts |= {
+        "retries": result.retries,
+        "epochs": len(result.history),
+        "seconds": result.seconds,
+        "best_epoch": best.epoch,
+    }
     counts |= {"val_loss": best.val_loss, "val_accuracy": best.val_accuracy, "unreadable": result.unreadable}
     line += (
         f", {len(result.history)} epochs in {result.seconds:,.0f} s, best {job.config.train.monitor} "

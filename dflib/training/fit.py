@@ -258,6 +258,7 @@ def fit(spec: Spec, say: Any) -> None:
         "parameters": int(model.count_params()),
         "unreadable": unreadable,
         "devices": devices,
+        "retries": storage.counters.retries,
     }
     (folder / RESULT).write_text(json.dumps(result))
 

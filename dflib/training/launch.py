@@ -89,6 +89,7 @@ class Result:
         parameters: numbers in the network.
         unreadable: pictures of a split that could not be decoded or cut, and were left out.
         devices: what it ran on.
+        retries: of storage, by those who trained; of starts that were lost they are not known.
     """
 
     history: tuple[Epoch, ...]
@@ -96,6 +97,7 @@ class Result:
     parameters: int
     unreadable: dict[str, int]
     devices: tuple[str, ...]
+    retries: int = 0
 
     @property
     def best_epoch(self) -> Epoch:
@@ -258,4 +260,5 @@ def read_result(content: bytes) -> Result:
         parameters=found["parameters"],
         unreadable=found["unreadable"],
         devices=tuple(found["devices"]),
+        retries=found["retries"],
     )

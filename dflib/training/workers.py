@@ -106,7 +106,11 @@ def run(
     tables.insert_new(TASKS, spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema()))
     result = launch.read_result(storage.read(uris.join(work, launch.RESULT)))
     # Each read its share of the training set, and all the whole of the validation set.
-    return replace(result, unreadable={**result.unreadable, "train": sum(unreadable for _, unreadable in ran)})
+    return replace(
+        result,
+        unreadable={**result.unreadable, "train": sum(unreadable for _, unreadable in ran)},
+        retries=sum(row["retries"] for row, _ in ran),
+    )
 
 
 def _task(
@@ -119,7 +123,8 @@ def _task(
         place = context.partitionId()
         address, visible = gpus.environment(ask)
         task = TaskLog(origin, gpus.Device(address, gpus.CPU, None))
-        with _folder(storage, work, first=place == 0) as (folder, remote), socket.socket() as held:
+        own_storage = storage.counting()
+        with _folder(own_storage, work, first=place == 0) as (folder, remote), socket.socket() as held:
             host = context.getTaskInfos()[place].address.rpartition(":")[0]
             held.bind(("", 0))
             # All have what they begin from before the first of them writes anything.
@@ -146,9 +151,11 @@ def _task(
             devices: list[str] = []
             launch.child(spec_here, environment, lambda message: devices.extend(message.get("devices", ())))
             if remote is not None:
-                storage.upload_folder(folder, remote)
-            unreadable = launch.read_result((folder / launch.RESULT).read_bytes()).unreadable["train"]
-        yield task.row(videos=0, faces=sum(spec.files["train"].values()), device=", ".join(devices)), unreadable
+                own_storage.upload_folder(folder, remote)
+            result = launch.read_result((folder / launch.RESULT).read_bytes())
+            retries = own_storage.counters.retries + result.retries
+        faces = sum(spec.files["train"].values())
+        yield task.row(0, faces, device=", ".join(devices), retries=retries), result.unreadable["train"]
 
     return run
 

@@ -157,7 +157,8 @@ def test_all_jobs_end_right_under_faults(
     told = {job: sum(record["counts"]["retries"] for record in on_s3.runs(job)) for job in ON_S3}
     of_tasks = on_s3.table("tasks").groupby("job")["retries"].sum()
     assert 0 < sum(told.values()) < counts["500"] + counts["503"] + counts["cut"]
-    assert all(of_tasks[job] <= told[job] for job in ("extract", "score"))
+    assert all(of_tasks[job] <= told[job] for job in ("extract", "train", "score"))
+    assert on_s3.table("tasks")["retries"].notna().all()
 
     logs = [path.read_text() for path in events.rglob("events_*")]
     assert len(logs) == len(ON_S3) and all("fs.s3a.endpoint" in log for log in logs)
