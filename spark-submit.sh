@@ -43,7 +43,10 @@ if [ -f "$archive" ] && [ -z "${DFLIB_JAVA_OPTIONS:-}" ]; then
   export DFLIB_JAVA_OPTIONS="-XX:SharedArchiveFile=$archive -Xlog:disable -Xlog:all=error:stderr"
 fi
 
-export DFLIB_JARS=$jars PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
+export DFLIB_JARS=$jars
+# Of this shell only: YARN hands PYTHONPATH on to its containers, and dflib would come from a folder of this machine, if
+# there is one of that name, and not out of the zip.
+here() { PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}" "$python" "$@"; }
 # Where the driver runs decides about more than Spark's option does, so it may stand on either side of --.
 for ((i = 0; i < ${#spark_options[@]}; i++)); do
   case ${spark_options[i]} in
@@ -52,7 +55,7 @@ for ((i = 0; i < ${#spark_options[@]}; i++)); do
   esac
 done
 if is_tool; then check=(-m dflib.job); job_options+=(--deploy-mode client); else check=("$script"); fi
-settings=$("$python" "${check[@]}" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
+settings=$(here "${check[@]}" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
 mapfile -t settings <<<"$settings"
 # Last comes what the driver is told: it needs no file of this machine.
 application=${settings[-1]}; unset 'settings[-1]'
@@ -80,7 +83,7 @@ case $job in
     exec "$SPARK_HOME/bin/spark-submit" "${settings[@]}" ${spark_options[@]+"${spark_options[@]}"} \
       --class org.apache.spark.deploy.history.HistoryServer spark-internal;;
 esac
-package=$("$python" -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
+package=$(here -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
 command=("$SPARK_HOME/bin/spark-submit" "${settings[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"}
   "$script" "$application")
 on_cluster || exec "${command[@]}"

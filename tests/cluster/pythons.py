@@ -21,8 +21,10 @@ def watched(below: Path) -> Iterator[dict[Path, str]]:
         while not done.wait(0.3):
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    if "python" in process.name() and Path(process.cwd()).is_relative_to(below):
-                        seen[Path(process.exe())] = process.environ().get("PYTHONPATH", "")
+                    executable = Path(process.exe())
+                    # Not the launcher, which is a shell until it has started Python.
+                    if executable.name.startswith("python") and Path(process.cwd()).is_relative_to(below):
+                        seen[executable] = process.environ().get("PYTHONPATH", "")
 
     thread = threading.Thread(target=look)
     thread.start()
