@@ -69,15 +69,15 @@ def test_exit_codes_are_those_of_the_job(done: tuple[str, Place, str], cluster: 
     there = (*options, "--deploy-mode", mode)
     versions = place.versions()
 
-    def says(*settings: str, options: tuple[str, ...], code: int) -> str:
-        ended = place.submit("extract", "sampling.frames=even:3", *settings, options=options, code=code)
+    def says(job: str, *settings: str, options: tuple[str, ...], code: int) -> str:
+        ended = place.submit(job, *settings, options=options, code=code)
         # Spark hands on both streams of a Python driver as one, and so does YARN.
         return cluster.said() if mode == "cluster" else ended.stdout
 
-    assert "TensorFlow sees no GPU at address" in says("cluster.gpu=required", options=there, code=1)
+    assert "matches nothing" in says("ingest", f"sources.chunks={place.root}/nothing*.zip", options=there, code=1)
     # A bad configuration that only the driver finds.
     without = (*there, "--conf", "spark.executor.resource.gpu.amount=0")
-    assert "the executors have none" in says("cluster.gpu=required", options=without, code=2)
+    assert "the executors have none" in says("extract", "cluster.gpu=required", options=without, code=2)
     # One that is found before Spark starts.
     assert "did you mean" in place.submit("extract", "sampling.frame=x", options=there, code=2).stderr
     assert place.versions() == versions
