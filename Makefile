@@ -57,10 +57,7 @@ $(VENV)/.installed: setup.py constraints.txt
 	@test -x $(PY) || $$(conf/check-tools.sh python) -m venv $(VENV)
 	@echo "installing the Python environment into $(VENV) (some 4 GB, minutes)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	@# uv fetches side by side what pip fetches one after another: a minute in place of four. It is told of pip's mirror.
-	@mirror=$$($(PY) -m pip config list | sed -nE "s/.*[.]index-url='(.*)'/\1/p" | tail -n 1); \
-	  [ -z "$$mirror" ] || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$mirror}"; \
-	  $(VENV)/bin/uv pip install --quiet --native-tls --python $(PY) -c constraints.txt -e ".[demo,dev]"
+	@conf/uv-install.sh $(PY) -c constraints.txt -e ".[demo,dev]"
 	@$(PY) -m pip check
 	@touch $@
 

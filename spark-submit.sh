@@ -51,7 +51,7 @@ here() { PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}" "$python" "$@"; }
 for ((i = 0; i < ${#spark_options[@]}; i++)); do
   case ${spark_options[i]} in
     --deploy-mode) job_options+=(--deploy-mode "${spark_options[i + 1]:-}");;
-    --deploy-mode=* | spark.submit.deployMode=*) job_options+=(--deploy-mode "${spark_options[i]#*=}");;
+    --deploy-mode=* | *spark.submit.deployMode=*) job_options+=(--deploy-mode "${spark_options[i]##*=}");;
   esac
 done
 if is_tool; then check=(-m dflib.job); job_options+=(--deploy-mode client); else check=("$script"); fi

@@ -7,6 +7,7 @@ out, and so is dflib itself, which travels with each job.  The machines need the
 
 import io
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -25,8 +26,11 @@ OMITTED = ("pyspark/jars", "pyspark/examples", "tensorflow/include")
 """Parts of packages that no job needs: an executor has Spark already, and nothing is compiled there."""
 OMITTED_OF_PYTHON = ("test", "idlelib", "ensurepip", "site-packages", "dist-packages", "__pycache__")
 
+OF_THE_SYSTEM = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "libresolv.so")
+"""Libraries that belong to a machine's loader: those of another can't take their place."""
+
 LAUNCHER = """#!/bin/sh
-# Python finds its modules from where it lies; its shared library, if it has one, has to be shown.
+# Python finds its modules from where it lies; the shared libraries of both have to be shown.
 here=$(cd "$(dirname "$0")" && pwd)
 LD_LIBRARY_PATH="$here/../lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec "$here/NAME" "$@"
 """
@@ -65,10 +69,8 @@ def files() -> Iterator[tuple[Path, PurePath]]:
     """Each file to pack, and its path in the archive."""
     python = base_python()
     yield python, PurePath("bin", python.name)
-    # Many Pythons are a small program and a library, which the program looks for at the path that it was built for.
-    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libpython" in line}
-    for library in map(Path, sorted(mapped)):
-        yield library, PurePath("lib", library.name)
+    for name, library in sorted(libraries(python).items()):
+        yield library, PurePath("lib", name)
     base = Path(sys.base_prefix)
     for standard in {Path(sysconfig.get_path(name, vars={"platbase": str(base)})) for name in ("stdlib", "platstdlib")}:
         for path in sorted(standard.rglob("*")):
@@ -82,6 +84,15 @@ def files() -> Iterator[tuple[Path, PurePath]]:
             # Not the commands in bin, which begin with the path of their Python.
             if file.parts[0] != ".." and not str(file).startswith(OMITTED) and path.is_file():
                 yield path, folder.joinpath(*file.parts)
+
+
+def libraries(python: Path) -> dict[str, Path]:
+    """The shared libraries that Python and its own modules (ssl, ctypes …) look for outside, but for the C library."""
+    modules = Path(sysconfig.get_path("platstdlib", vars={"platbase": sys.base_prefix})) / "lib-dynload"
+    command = ["ldd", str(python), *map(str, sorted(modules.glob("*.so")))]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = dict(re.findall(r"^\s*(lib\S+) => (/\S+)", told, re.MULTILINE))
+    return {name: Path(path) for name, path in found.items() if not name.startswith(OF_THE_SYSTEM)}
 
 
 def base_python() -> Path:

@@ -340,7 +340,7 @@ TASKS = Table(
             _column(
                 "retries",
                 pa.int64(),
-                "extract, score: tries of storage requests beyond the first; Python's, not those of the JVM (S3A)",
+                "tries of storage requests beyond the first; Python's, not those of the JVM (S3A)",
             ),
             _column("decode_seconds", pa.float64(), "extract: CPU seconds of demuxing and decoding"),
             _column("detect_seconds", pa.float64(), "extract: CPU seconds of detecting and cropping"),

@@ -201,7 +201,8 @@ class Feed:
 
         Args:
             begin: rows that were trained on before; the batches are those that would follow them, as long as all
-                pictures can be read. Of what is left out only the stored rows are read, and nothing is decoded.
+                pictures can be read. Of what is left out only the stored rows are read and nothing is decoded, unless
+                pictures are kept in memory.
         """
         import tensorflow as tf
 

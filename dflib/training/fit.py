@@ -10,6 +10,7 @@ step now and then, or an error.
 import json
 import math
 import os
+import shutil
 import sys
 import threading
 import time
@@ -59,15 +60,28 @@ class State:
 
     @classmethod
     def parse(cls, content: bytes) -> "State":
-        """What :meth:`write` wrote."""
+        """What :meth:`write` wrote.
+
+        Raises:
+            ValueError: it is not that, or of a version that kept whole epochs only.
+        """
         found = json.loads(content)
+        if not isinstance(found, dict) or "step" not in found:
+            raise ValueError("it does not say which step it is of")
         return cls(**{**found, "history": [Epoch(**epoch) for epoch in found["history"]]})
 
     @classmethod
     def read(cls, folder: Path) -> "State":
-        """The state in a work folder; the beginning when there is none."""
+        """The state in a work folder; the beginning when there is none.
+
+        Raises:
+            TrainingError: what is there can't be used.
+        """
         path = folder / STATE
-        return cls.parse(path.read_bytes()) if path.is_file() else cls()
+        try:
+            return cls.parse(path.read_bytes()) if path.is_file() else cls()
+        except (ValueError, TypeError, KeyError) as error:
+            raise TrainingError(f"{path}: no training goes on from it ({error}); delete the work folder") from None
 
     def write(self, folder: Path) -> None:
         """Replaces the state in one move: it is what makes a checkpoint count."""
@@ -129,14 +143,19 @@ def fit(spec: Spec, say: Any) -> None:
     parts = {split: Part(spec.files[split]) for split in ("train", "validation")}
     # Each worker judges by all of the validation rows: the same figures, in the same number of steps.
     shares = {"train": (spec.worker, spec.workers), "validation": (0, 1)}
-    feeds = {
-        split: Feed(part, train.view, storage, train.seed, train.cache_bytes, shares[split])
-        for split, part in parts.items()
-    }
-    for feed in feeds.values():
+
+    def feed_of(split: str, cache_bytes: int = train.cache_bytes) -> Feed:
+        return Feed(parts[split], train.view, storage, train.seed, cache_bytes, shares[split])
+
+    feeds = {split: feed_of(split) for split in parts}
+    for split, feed in feeds.items():
         feed.check()
-    if not feeds["train"].rows:
-        raise TrainingError(f"{parts['train'].rows} faces can't be shared by train.workers={spec.workers}: lower it")
+        # What has no picture at all would be looked through for ever.
+        if not any(True for _ in feed_of(split, 0).examples().take(1)):
+            raise TrainingError(
+                f"none of the {feed.rows} pictures of {split} that are for worker {spec.worker} of {spec.workers} can "
+                "be read: look for warnings about them above; with few faces, lower train.workers"
+            )
     backbone = Path(spec.backbone) if spec.backbone else None
     tf_keras.mixed_precision.set_global_policy(train.precision)
     with strategy.scope():
@@ -229,6 +248,8 @@ def fit(spec: Spec, say: Any) -> None:
     try:
         while not state.finished(train):
             begin = (len(state.history) * steps + state.step) * (train.batch // spec.workers)
+            # A new one for each call: what it counts, it counts by pass, and this one may begin within a pass.
+            feeds["train"] = feed_of("train")
             model.fit(
                 data(lambda begin=begin: feeds["train"].train(own, train.augment, begin)),  # type: ignore[misc]
                 validation_data=judged,
@@ -302,7 +323,10 @@ def _examples(feed: Feed, train: Train) -> dict[str, Any]:
     found = {}
     for label, name in enumerate(("real", "fake")):
         chosen = feed.examples().filter(lambda picture, of, weight, label=label: of == label).take(EXAMPLES)
-        pictures = np.stack([picture for picture, _, _ in chosen.as_numpy_iterator()])
+        readable = [picture for picture, _, _ in chosen.as_numpy_iterator()]
+        if not readable:
+            raise TrainingError(f"no picture of a {name} face of the training set can be read")
+        pictures = np.stack(readable)
         parameters = augment.draw(tf.constant(len(pictures)), train.augment, [train.seed, label])
         warped = augment.warp(pictures, parameters).numpy()
         found[name], found[f"{name}_augmented"] = pictures, np.clip(warped + 0.5, 0, 255).astype(np.uint8)
@@ -314,7 +338,8 @@ def _tidy(folder: Path, state: State) -> None:
     keep = (f"{state.checkpoint}.", f"best-{state.best}.")
     for path in folder.iterdir():
         if path.name.startswith(("checkpoint-", "best-")) and not path.name.startswith(keep):
-            path.unlink()
+            # A folder is what a kill in the middle of writing a checkpoint leaves.
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def main() -> int:

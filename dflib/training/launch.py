@@ -145,7 +145,7 @@ class Mirror:
             start = self.uri.rstrip("/") + "/"
             self._sent = {entry.uri.removeprefix(start): (0, 0) for entry in self.storage.list_files(self.uri)}
         here = {}
-        for path in sorted(self.folder.rglob("*"), key=lambda path: path.name == last):
+        for path in sorted(self.folder.rglob("*"), key=lambda path: (path.name == last, path)):
             if path.is_file() and not path.name.startswith("."):
                 info = path.stat()
                 name = path.relative_to(self.folder).as_posix()

@@ -11,6 +11,7 @@ import logging
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ from dflib.training.launch import Result, Spec
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
+END_SECONDS = 5.0
+"""In which the children of a lost start end; Spark gives their tasks two."""
 TOO_FEW_SLOTS = "requires more slots than"
 """In what Spark says of a barrier stage that can't start."""
 BACKBONE = "backbone.h5"
@@ -102,6 +105,7 @@ def run(
                 state, reason = _state(storage, work), str(said or error).splitlines()[0]
                 at = f"step {state.step} of epoch {len(state.history) + 1}"
                 log.warning("a worker was lost, going on after %s: %s", at, reason)
+                time.sleep(END_SECONDS)
     progress.finish()
     tables.insert_new(TASKS, spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema()))
     result = launch.read_result(storage.read(uris.join(work, launch.RESULT)))
@@ -169,7 +173,11 @@ def _folder(storage: Storage, work: str, first: bool) -> Iterator[tuple[Path, st
         return
     with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
         if any(True for _ in storage.list_files(work)):
-            storage.download_folder(work, Path(name))
+            try:
+                storage.download_folder(work, Path(name))
+            except StorageError as error:
+                # The first worker of a start that is about to end may still tidy up.
+                raise LostWorkerError(str(error)) from None
         yield Path(name), None
 
 

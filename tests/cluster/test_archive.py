@@ -22,6 +22,8 @@ def test_nothing_in_the_archive_points_to_this_machine(environment: Path) -> Non
     assert {"bin/python"} < names and any(name.endswith("tensorflow/__init__.py") for name in names)
     assert all(member.isfile() for member in members), "a link may point to where only this machine has something"
     assert {member.uname for member in members} == {""}
+    # A slim image has none of what ctypes, and with it numpy, needs.
+    assert any(name.startswith("lib/libffi.so") for name in names) and "lib/libc.so.6" not in names
     # dflib comes with the job; an editable installation would be a path to the checkout.
     assert not [name for name in names if "dflib" in name or "__editable__" in name]
 

@@ -121,6 +121,20 @@ def test_errors_of_the_child_come_as_what_they_are(tmp_path: Path) -> None:
         run(replace(told, files=told.files | {"train": dict.fromkeys(told.files["train"], 65)}))
 
 
+def test_a_work_folder_of_another_version_is_refused_in_words(tmp_path: Path) -> None:
+    told = spec(tmp_path)
+    (Path(told.folder) / "state.json").write_text('{"history": [], "best": 0, "unreadable": {}}')
+    with pytest.raises(TrainingError, match=r"state.json: no training goes on from it .* delete the work folder"):
+        run(told)
+
+
+def test_a_set_without_a_readable_picture_ends(tmp_path: Path) -> None:
+    told = spec(tmp_path)
+    spoilt = parquet_set(tmp_path / "spoilt", "train", 64, spoilt=64)
+    with pytest.raises(TrainingError, match="none of the 64 pictures of train"):
+        run(replace(told, files=told.files | {"train": spoilt}))
+
+
 def test_set_and_checkpoints_on_s3(tmp_path: Path, s3: Storage) -> None:
     told = spec(tmp_path)
     files = {}

@@ -92,10 +92,22 @@ def test_two_workers_take_the_steps_of_one(tmp_path: Path, how: str, tolerance: 
     assert one[-1] < one[0]
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.cluster)])
-def test_after_a_kill_the_steps_are_those_of_an_unbroken_training(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "parts", "devices"),
+    [
+        (1, 1, 1),
+        pytest.param(1, 2, 1, marks=pytest.mark.cluster),
+        pytest.param(1, 1, 2, marks=pytest.mark.cluster),
+        pytest.param(2, 1, 1, marks=pytest.mark.cluster),
+    ],
+)
+def test_after_a_kill_the_steps_are_those_of_an_unbroken_training(
+    tmp_path: Path, count: int, parts: int, devices: int
+) -> None:
     """In the middle of an epoch, between two checkpoints: the same batches, warps and figures; dropout is off."""
-    told = spec(tmp_path, "train.batch=8", "train.epochs=4", "train.save_steps=3", "train.optimizer_rate=0.01")
+    small = ["train.batch=8", "train.epochs=4", "train.save_steps=3", "train.optimizer_rate=0.01"]
+    told = spec(tmp_path, *small, f"train.accumulate={parts}")
+    told = replace(told, devices=[f"CPU:{number}" for number in range(devices)] if devices > 1 else [])
     histories = {}
     for name in ("whole", "broken"):
         folder = tmp_path / name
@@ -107,6 +119,9 @@ def test_after_a_kill_the_steps_are_those_of_an_unbroken_training(tmp_path: Path
             assert codes[-1] == -signal.SIGKILL and 0 not in codes
             saved = State.read(first)
             assert (len(saved.history), saved.step) == (1, 3)
+            # What a kill leaves that comes while a checkpoint is being written.
+            (first / "checkpoint-1-6_temp").mkdir()
+            (first / "checkpoint-1-6_temp" / "part").touch()
             if count > 1:
                 shutil.copytree(first, folder / f"{count}-1", dirs_exist_ok=True)
         codes = together(told, folder, count, "shuffled")
