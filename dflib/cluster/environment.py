@@ -24,7 +24,7 @@ EXTRAS = ("gpu", "dlib", "blazeface")
 """Extras of dflib that its jobs use; they go along where they are installed."""
 OMITTED = ("pyspark/jars", "pyspark/examples", "tensorflow/include")
 """Parts of packages that no job needs: an executor has Spark already, and nothing is compiled there."""
-OMITTED_OF_PYTHON = ("test", "idlelib", "ensurepip", "site-packages", "dist-packages", "__pycache__")
+OMITTED_OF_PYTHON = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "site-packages", "dist-packages", "__pycache__")
 
 OF_THE_SYSTEM = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "libresolv.so")
 """Libraries that belong to a machine's loader: those of another can't take their place."""
@@ -89,7 +89,9 @@ def files() -> Iterator[tuple[Path, PurePath]]:
 def libraries(python: Path) -> dict[str, Path]:
     """The shared libraries that Python and its own modules (ssl, ctypes …) look for outside, but for the C library."""
     modules = Path(sysconfig.get_path("platstdlib", vars={"platbase": sys.base_prefix})) / "lib-dynload"
-    command = ["ldd", str(python), *map(str, sorted(modules.glob("*.so")))]
+    # Not that of windows, which wants half a desktop.
+    compiled = [str(path) for path in sorted(modules.glob("*.so")) if not path.name.startswith("_tkinter")]
+    command = ["ldd", str(python), *compiled]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = dict(re.findall(r"^\s*(lib\S+) => (/\S+)", told, re.MULTILINE))
     return {name: Path(path) for name, path in found.items() if not name.startswith(OF_THE_SYSTEM)}
