@@ -24,7 +24,7 @@ EXTRAS = ("gpu", "dlib", "blazeface")
 """Extras of dflib that its jobs use; they go along where they are installed."""
 OMITTED = ("pyspark/jars", "pyspark/examples", "tensorflow/include")
 """Parts of packages that no job needs: an executor has Spark already, and nothing is compiled there."""
-OMITTED_OF_PYTHON = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "site-packages", "dist-packages", "__pycache__")
+OMITTED_OF_PYTHON = ("test", "idlelib", "tkinter", "ensurepip", "site-packages", "dist-packages", "__pycache__")
 
 OF_THE_SYSTEM = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "libresolv.so")
 """Libraries that belong to a machine's loader: those of another can't take their place."""
