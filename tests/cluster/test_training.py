@@ -1,6 +1,7 @@
 """Two workers of a cluster train together; one of them is killed in the second epoch."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from dflib.training.fit import State
 from tests.cluster.standalone import Cluster
 from tests.jobs.places import Place
 
@@ -22,6 +24,7 @@ SETTINGS = (
     "train.batch=8",
     f"train.epochs={EPOCHS}",
     f"train.patience={EPOCHS}",
+    "train.save_steps=2",
     "train.view.size=64",
     "splits.by=original",
     "splits.validation=0.2",
@@ -29,10 +32,10 @@ SETTINGS = (
 )
 
 
-def history(place: Place) -> list[dict[str, float]]:
-    """Figures of the epochs of a training under way; none before the end of the first."""
-    found = next((place.root / "models" / "_training").glob("t-*/state.json"), None)
-    return list(json.loads(found.read_text())["history"]) if found else []
+def reached(place: Place) -> State:
+    """What a training under way has saved."""
+    found = next((place.root / "models" / "_training").glob("t-*"), None)
+    return State.read(found) if found else State()
 
 
 def children(cluster: Cluster) -> list[psutil.Process]:
@@ -61,10 +64,10 @@ def test_a_worker_lost_in_the_second_epoch(
             stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + 400
-        while len(history(place)) < 1:
+        while len(reached(place).history) < 1 or reached(place).step == 0:
             assert process.poll() is None and time.monotonic() < deadline, (place.root / "train.log").read_text()
             time.sleep(0.05)
-        assert len(history(place)) < EPOCHS
+        assert len(reached(place).history) < EPOCHS
         training = children(cluster)
         assert len(training) == 2
         training[-1].kill()
@@ -80,9 +83,11 @@ def test_a_worker_lost_in_the_second_epoch(
         assert [epoch["epoch"] for epoch in epochs] == list(range(1, EPOCHS + 1))
         losses[one.root.name] = np.array([epoch["loss"] for epoch in epochs])
         one.submit("score", "score.model=t", options=options)
-    # Continuous: the epoch after the restart goes on where the one before it was, and not where the first began.
-    restart = int(said.split("going on after epoch ")[1].split(":")[0])
-    first, before, after = (losses["broken"][epoch] for epoch in (0, restart - 1, restart))
+    # Continuous: the epoch of the restart goes on where the one before it was, and not where the first began.
+    found = re.search(r"going on after step (\d+) of epoch (\d+)", said)
+    assert found is not None
+    restart = int(found[2])
+    first, before, after = (losses["broken"][epoch - 1] for epoch in (1, restart - 1, restart))
     assert after < before + 0.25 * (first - losses["broken"][-1])
     np.testing.assert_allclose(losses["broken"], losses["whole"], rtol=0.25)
     scores = [
