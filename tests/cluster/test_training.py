@@ -89,7 +89,10 @@ def test_a_worker_lost_in_the_second_epoch(
     restart = int(found[2])
     first, before, after = (losses["broken"][epoch - 1] for epoch in (1, restart - 1, restart))
     assert after < before + 0.25 * (first - losses["broken"][-1])
-    np.testing.assert_allclose(losses["broken"], losses["whole"], rtol=0.25)
+    # What dropout leaves out is drawn anew after a restart, which moves single epochs of 72 faces by more. (That all is
+    # the same without it, step by step, is tested in tests/training/test_workers.py.)
+    halves = [losses[name][EPOCHS // 2 :].mean() for name in ("broken", "whole")]
+    np.testing.assert_allclose(halves[0], halves[1], rtol=0.25)
     scores = [
         one.table("predictions").query("model_id == 't'").set_index("face_id")["p_fake"] for one in (whole, place)
     ]
