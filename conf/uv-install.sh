@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs as pip does, by uv: it fetches side by side what pip fetches one after another, a minute in place of four.
+# Installs as pip does, by uv: it fetches side by side what pip fetches one after another.
 # usage: conf/uv-install.sh PYTHON ARGUMENT…      of an environment that has uv
 set -euo pipefail
 python=$1; shift

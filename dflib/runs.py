@@ -15,6 +15,7 @@ from typing import Any
 import dflib
 from dflib import uris
 from dflib.progress import Progress
+from dflib.repeated import every
 from dflib.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -69,30 +70,23 @@ def kept_alive(
         record: as it is when the block begins.
         over: what says that the block has ended.
     """
-    ended = over or threading.Event()
     now = replace(record)
+    warned = False
 
     def tell() -> None:
-        warned = False
-        while not ended.wait(EVERY_SECONDS):
-            try:
-                now.seen_at = datetime.now(UTC).isoformat()
-                standing = progress.standing
-                now.progress = asdict(standing) if standing else None
-                now.write(storage, tables_root)
-            except Exception as error:  # whatever it is, a job does not end of it
-                if not warned:
-                    log.warning("status can't tell how far this run is: %s", error)
-                warned = True
+        nonlocal warned
+        try:
+            now.seen_at = datetime.now(UTC).isoformat()
+            standing = progress.standing
+            now.progress = asdict(standing) if standing else None
+            now.write(storage, tables_root)
+        except Exception as error:  # whatever it is, a job does not end of it
+            if not warned:
+                log.warning("status can't tell how far this run is: %s", error)
+            warned = True
 
-    thread = threading.Thread(target=tell, name="record", daemon=True)
-    thread.start()
-    try:
+    with every(EVERY_SECONDS, tell, over):
         yield
-    finally:
-        ended.set()
-        # However long the last write takes: it must not come after what is written when the run has ended.
-        thread.join()
 
 
 def _masked(value: Any) -> Any:

@@ -68,7 +68,10 @@ class State:
         found = json.loads(content)
         if not isinstance(found, dict) or "step" not in found:
             raise ValueError("it does not say which step it is of")
-        return cls(**{**found, "history": [Epoch(**epoch) for epoch in found["history"]]})
+        try:
+            return cls(**{**found, "history": [Epoch(**epoch) for epoch in found["history"]]})
+        except (TypeError, KeyError) as error:
+            raise ValueError(str(error)) from None
 
     @classmethod
     def read(cls, folder: Path) -> "State":
@@ -80,7 +83,7 @@ class State:
         path = folder / STATE
         try:
             return cls.parse(path.read_bytes()) if path.is_file() else cls()
-        except (ValueError, TypeError, KeyError) as error:
+        except ValueError as error:
             raise TrainingError(f"{path}: no training goes on from it ({error}); delete the work folder") from None
 
     def write(self, folder: Path) -> None:

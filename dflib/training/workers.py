@@ -10,7 +10,6 @@ import json
 import logging
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from dflib.cluster import failure, gpus
 from dflib.cluster.task_log import Origin, TaskLog
 from dflib.errors import ConfigError, LostWorkerError, StorageError, TrainingError
 from dflib.progress import Progress
+from dflib.repeated import every
 from dflib.storage import Storage
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
@@ -192,8 +192,7 @@ def _state(storage: Storage, work: str) -> State:
 @contextlib.contextmanager
 def _watched(storage: Storage, work: str, spec: Spec, progress: Progress) -> Iterator[None]:
     """Tells of the epochs and steps that the first worker writes down, while the block runs."""
-    over = threading.Event()
-    told = 0
+    told = len(_state(storage, work).history)
 
     def look() -> None:
         nonlocal told
@@ -203,15 +202,8 @@ def _watched(storage: Storage, work: str, spec: Spec, progress: Progress) -> Ite
             told += 1
         progress.set(len(state.history) * spec.steps + state.step)
 
-    def watch() -> None:
-        while not over.wait(POLL_SECONDS):
-            look()
-
-    thread = threading.Thread(target=watch, name="training", daemon=True)
-    thread.start()
     try:
-        yield
+        with every(POLL_SECONDS, look):
+            yield
     finally:
-        over.set()
-        thread.join()
         look()

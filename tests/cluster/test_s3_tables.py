@@ -121,8 +121,7 @@ def test_all_jobs_end_right_under_faults(
     events = tmp_path / "events"
     events.mkdir()
     logged = [f"spark.eventLog.{conf}" for conf in ("enabled=true", "compress=false", f"dir=file://{events}")]
-    small = [conf for conf in SMALL if not conf.startswith("spark.cores.max")]
-    spread = machines.options(*small, "spark.cores.max=2", *logged)
+    spread = machines.options(*SMALL, "spark.cores.max=2", *logged)
     on_s3 = served.place(tmp_path / "s3")
     said = []
     for place, jobs, options in ((on_s3, ON_S3, spread), (on_disk, ON_DISK, ())):
@@ -156,10 +155,10 @@ def test_all_jobs_end_right_under_faults(
 
     # The proxy counts those of the JVM too.
     told = {job: sum(record["counts"]["retries"] for record in on_s3.runs(job)) for job in ON_S3}
-    of_tasks = on_s3.table("tasks").groupby("job")["retries"].sum()
+    of_tasks = tasks.groupby("job")["retries"].sum()
     assert 0 < sum(told.values()) < counts["500"] + counts["503"] + counts["cut"]
     assert all(of_tasks[job] <= told[job] for job in ("extract", "train", "score"))
-    assert on_s3.table("tasks")["retries"].notna().all()
+    assert tasks["retries"].notna().all()
 
     logs = [path.read_text() for path in events.rglob("events_*")]
     assert len(logs) == len(ON_S3) and all("fs.s3a.endpoint" in log for log in logs)
