@@ -27,6 +27,7 @@ class Faults:
         errors: answered with 500 or 503, and not passed on.
         stalls: passed on after a second.
         cuts: answers with a body that end in the middle of it.
+        only: nothing happens to requests of which the path does not hold this.
         counts: what was done: ``passed``, ``500``, ``503``, ``stalled``, ``cut``.
     """
 
@@ -35,14 +36,17 @@ class Faults:
     cuts: float = 0
     seed: int = 1
     stall_seconds: float = 1
+    only: str = ""
     counts: Counter[str] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
 
-    def draw(self) -> tuple[int | None, bool, bool]:
+    def draw(self, path: str) -> tuple[int | None, bool, bool]:
         """For the next request: the status that it is answered with, if any; whether it stalls; whether it is cut."""
+        if self.only not in path:
+            return None, False, False
         with self._lock:
             drawn = self._random
             error = drawn.choice(sorted(ERRORS)) if drawn.random() < self.errors else None
@@ -89,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     faults: Faults
 
     def do_GET(self) -> None:
-        error, stalls, cut = self.faults.draw()
+        error, stalls, cut = self.faults.draw(self.path)
         if stalls:
             self.faults.count("stalled")
             time.sleep(self.faults.stall_seconds)

@@ -98,7 +98,7 @@ def test_the_row_of_a_task_counts_its_retries(config: Config, monkeypatch: pytes
             uri = f"s3://videos/{number}.mp4"
             Storage(endpoint, REGION, path_style=True).write(uri, content)
             videos.append(Planned(f"t/{number}", uri, None, None, "file", None, len(content), "x"))
-        faults = Faults(errors=0.2, cuts=0.2, seed=2)
+        faults = Faults(errors=0.15, cuts=0.1, seed=2)
         with fault_proxy(endpoint, faults) as failing:
             storage = Storage(failing, REGION, path_style=True)
             task = make_task([videos], "x", config, storage, Origin("run", "extract"), Ask("machine", False), 2)
