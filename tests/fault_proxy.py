@@ -27,6 +27,7 @@ class Faults:
         errors: answered with 500 or 503, and not passed on.
         stalls: passed on after a second.
         cuts: answers with a body that end in the middle of it.
+        cut_errors: those of the errors of which the body ends in the middle.
         only: nothing happens to requests of which the path does not hold this.
         counts: what was done: ``passed``, ``500``, ``503``, ``stalled``, ``cut``.
     """
@@ -34,6 +35,7 @@ class Faults:
     errors: float = 0
     stalls: float = 0
     cuts: float = 0
+    cut_errors: bool = False
     seed: int = 1
     stall_seconds: float = 1
     only: str = ""
@@ -134,7 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(text)
+            self.wfile.write(text[: len(text) // 2] if self.faults.cut_errors else text)
+        self.close_connection = self.faults.cut_errors
 
     def _pass_back(self, answer: http.client.HTTPResponse, cut: bool) -> None:
         self.send_response_only(answer.status, answer.reason)

@@ -4,6 +4,7 @@ import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -205,6 +206,31 @@ def test_tries_of_a_request_that_fails_in_the_end_are_counted(monkeypatch: pytes
         with pytest.raises(StorageError):
             nobody.stat("s3://faults/x")
         assert nobody.counters.retries == s3.ATTEMPTS - 1
+
+
+def test_error_answers_that_break_off_are_outlived_and_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with s3_server("faults") as endpoint:
+        Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/x", b"0123456789")
+        for errors in (0.4, 1.0):
+            faults = Faults(errors=errors, cut_errors=True, seed=6)
+            with fault_proxy(endpoint, faults) as failing:
+                storage = Storage(failing, "us-east-1", path_style=True)
+                asks = [
+                    partial(storage.read, "s3://faults/x"),
+                    partial(storage.read_versioned, "s3://faults/x"),
+                    partial(storage.stat, "s3://faults/x"),
+                    lambda storage=storage: list(storage.list_files("s3://faults")),
+                    partial(storage.write, "s3://faults/y", b"1"),
+                ]
+                for ask in asks:
+                    if errors < 1:
+                        ask()
+                    else:
+                        with pytest.raises(StorageError, match="s3://faults"):
+                            ask()
+                given = faults.counts["500"] + faults.counts["503"]
+                assert storage.counters.retries == given - (len(asks) if errors == 1 else 0) > 0
 
 
 def test_an_answer_that_always_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Fits a network on a training set, in a process of its own: ``python -m dflib.training.fit SPEC.json``.
 
 A checkpoint is kept after every epoch and every ``train.save_steps`` steps, so that a killed training goes on at the
-step that was saved last, with the batches and the figures of the epoch that it would have had.  (Keras'
+step that was saved last, with the batches, the dropout and the figures of the epoch that it would have had.  (Keras'
 ``BackupAndRestore`` keeps neither these figures nor the best weights, and with them the end by ``patience``: what it
 saved and what they say would be of different steps.)  It speaks JSON lines on standard output: an epoch's figures, a
 step now and then, or an error.
@@ -31,9 +31,6 @@ EXAMPLES = 8
 
 STATE = "state.json"
 """Name of the state in the work folder."""
-
-WORKER_SEEDS = 1_000_003
-"""Between the seeds of two workers: with one seed, all of them would drop the same activations out."""
 
 STEP_SECONDS = 5.0
 """Time between messages about steps."""
@@ -139,10 +136,9 @@ def fit(spec: Spec, say: Any) -> None:
     storage = Storage(**spec.storage)
     state = State.read(folder)
     steps = spec.steps
-    begun = len(state.history) * steps + state.step
-    # Weights and dropout. After a kill it moves on, or what the first steps dropped out would be dropped out again.
-    seed = train.seed + begun + WORKER_SEEDS * spec.worker
-    tf_keras.utils.set_random_seed(seed)
+    tf_keras.utils.set_random_seed(train.seed)
+    # What dropout draws from has a state then that can be kept, and on each device a stream of its own.
+    tf_keras.backend.experimental.enable_tf_random_generator()
     parts = {split: Part(spec.files[split]) for split in ("train", "validation")}
     # Each worker judges by all of the validation rows: the same figures, in the same number of steps.
     shares = {"train": (spec.worker, spec.workers), "validation": (0, 1)}
@@ -172,8 +168,8 @@ def fit(spec: Spec, say: Any) -> None:
         )
         # Of the model: for float16 it is one that scales the loss.
         model.optimizer.build(model.trainable_variables)
-        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
-        if begun:
+        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, dropout=_generators(model))
+        if state.history or state.step:
             checkpoint.read(str(folder / state.checkpoint)).assert_existing_objects_matched()
     if not (folder / "examples.npz").is_file():
         np.savez(folder / "examples.npz", **_examples(Feed(parts["train"], train.view, storage, train.seed, 0), train))
@@ -239,11 +235,7 @@ def fit(spec: Spec, say: Any) -> None:
 
     def data(make: Callable[[], Any]) -> Any:
         """Datasets of each worker's own, of as many steps on all of them: one that ended sooner would stop all."""
-        # Their order, unlike dropout, is that of the training and not of this start of it.
-        tf.random.set_seed(train.seed)
-        made = make() if alone else strategy.distribute_datasets_from_function(lambda context: make())
-        tf.random.set_seed(seed)
-        return made
+        return make() if alone else strategy.distribute_datasets_from_function(lambda context: make())
 
     judged = data(lambda: feeds["validation"].judge(own))
     judging = None if alone else -(-feeds["validation"].rows // (own * replicas // spec.workers))
@@ -269,8 +261,9 @@ def fit(spec: Spec, say: Any) -> None:
         if problem is not None:
             raise problem from None
         raise
-    # Outside the strategy and in float32: what is saved knows of neither.
+    # Outside the strategy, in float32 and without generators: what is saved knows of none of them.
     tf_keras.mixed_precision.set_global_policy("float32")
+    tf_keras.backend.experimental.disable_tf_random_generator()
     model = networks.build(train.network, train.view.size, backbone)
     model.load_weights(folder / f"best-{state.best}.h5")
     saved.save(model, folder / "saved_model", train.view.size, positive="fake")
@@ -314,6 +307,14 @@ def _strategy(spec: Spec) -> tuple[Any, list[str]]:
     if devices:
         return tf.distribute.MirroredStrategy(devices), devices
     return tf.distribute.get_strategy(), ["CPU"]
+
+
+def _generators(model: Any) -> list[Any]:
+    """The states of dropout, layer by layer, which Keras leaves out of checkpoints of a model."""
+    import tf_keras
+
+    chance = tf_keras.__internal__.layers.BaseRandomLayer
+    return [layer._random_generator for layer in model.layers if isinstance(layer, chance)]
 
 
 def _examples(feed: Feed, train: Train) -> dict[str, Any]:

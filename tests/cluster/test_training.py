@@ -83,17 +83,11 @@ def test_a_worker_lost_in_the_second_epoch(
         assert [epoch["epoch"] for epoch in epochs] == list(range(1, EPOCHS + 1))
         losses[one.root.name] = np.array([epoch["loss"] for epoch in epochs])
         one.submit("score", "score.model=t", options=options)
-    # Continuous: the epoch of the restart goes on where the one before it was, and not where the first began.
-    found = re.search(r"going on after step (\d+) of epoch (\d+)", said)
-    assert found is not None
-    restart = int(found[2])
-    first, before, after = (losses["broken"][epoch - 1] for epoch in (1, restart - 1, restart))
-    assert after < before + 0.25 * (first - losses["broken"][-1])
-    # What dropout leaves out is drawn anew after a restart, which moves single epochs of 72 faces by more. (That all is
-    # the same without it, step by step, is tested in tests/training/test_workers.py.)
-    halves = [losses[name][EPOCHS // 2 :].mean() for name in ("broken", "whole")]
-    np.testing.assert_allclose(halves[0], halves[1], rtol=0.25)
+    assert re.search(r"going on after step \d+ of epoch 2", said)
+    # Batches, warps and dropout are those that it would have had: what remains is the order in which threads add up.
+    np.testing.assert_allclose(losses["broken"], losses["whole"], rtol=0.02)
+    assert losses["whole"][-1] < losses["whole"][0]
     scores = [
         one.table("predictions").query("model_id == 't'").set_index("face_id")["p_fake"] for one in (whole, place)
     ]
-    assert (scores[0] - scores[1]).abs().mean() < 0.15
+    assert (scores[0] - scores[1]).abs().max() < 0.05

@@ -1,0 +1,83 @@
+"""What `train.accumulate` saves in memory and costs in time: one step of training, its batch whole and in parts.
+
+    python -m benchmarks.train_memory [--batch 32] [--out benchmarks/results/train_memory.json]
+
+Each way runs in a process of its own on the CPU, on random pictures: what a step keeps does not hang on what they show.
+Memory is the resident memory at its peak over the steps, less what there was before the first one (TensorFlow, weights,
+pictures).  On a GPU other kernels need other room: the ratios say whether the parts follow one another, not what fits.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.extract import machine, rounded
+from benchmarks.extract_memory import peak, resident
+
+PARTS = (1, 2, 4, 8)
+NETWORKS = {"efficientnetb0": 128, "meso4": 256}
+"""Side of their pictures, pixels."""
+STEPS = 4
+
+
+def step(network: str, size: int, batch: int, parts: int) -> dict[str, float]:
+    """MiB that steps take, and seconds of one; the first, which compiles, counts for the memory only."""
+    from dflib.models import framework, networks
+    from dflib.training.accumulate import in_parts
+
+    framework.tensorflow()
+    import numpy as np
+    import tf_keras
+
+    model = in_parts(networks.build(network, size, None), parts)
+    model.compile(optimizer=tf_keras.optimizers.Adam(1e-4), loss="binary_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    random = np.random.default_rng(1)
+    pictures = random.uniform(0, 255, (batch, size, size, 3)).astype("f4")
+    labels = random.integers(0, 2, (batch, 1)).astype("f4")
+    before, seconds = resident(), []
+    for _ in range(STEPS):
+        started = time.monotonic()
+        model.train_on_batch(pictures, labels)
+        seconds.append(time.monotonic() - started)
+    return {"loaded_mib": before, "step_mib": peak() - before, "step_seconds": min(seconds[1:])}
+
+
+def _in_process(*arguments: Any) -> dict[str, float]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(step, arguments)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/train_memory.json"))
+    arguments = parser.parse_args()
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    found: dict[str, Any] = {"machine": machine(), "batch": arguments.batch, "networks": {}}
+    print(f"{'network':16}{'parts':>6}{'MiB a step':>12}{'/ whole':>9}{'seconds':>9}{'/ whole':>9}")
+    for network, size in NETWORKS.items():
+        ways: dict[str, dict[str, float]] = {}
+        for parts in PARTS:
+            way = _in_process(network, size, arguments.batch, parts)
+            ways[str(parts)] = way
+            whole = ways["1"]
+            way |= {f"{key}_ratio": way[key] / whole[key] for key in ("step_mib", "step_seconds")}
+            print(
+                f"{network:16}{parts:6}{way['step_mib']:12.0f}{way['step_mib_ratio']:9.2f}"
+                f"{way['step_seconds']:9.2f}{way['step_seconds_ratio']:9.2f}",
+                flush=True,
+            )
+        found["networks"][network] = {"size": size, "ways": ways}
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(rounded(found), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
