@@ -4,7 +4,6 @@ import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import boto3
@@ -15,6 +14,12 @@ from dflib.errors import StorageError
 from dflib.storage import Storage
 from tests.fault_proxy import Faults, fault_proxy
 from tests.s3_server import checking_server, s3_server
+
+
+@pytest.fixture(autouse=True)
+def no_client_of_another_test() -> None:
+    """A client keeps the number of tries and the credentials with which it was made, and servers may share a port."""
+    s3.client.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -211,26 +216,19 @@ def test_tries_of_a_request_that_fails_in_the_end_are_counted(monkeypatch: pytes
 def test_error_answers_that_break_off_are_outlived_and_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with s3_server("faults") as endpoint:
-        Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/x", b"0123456789")
-        for errors in (0.4, 1.0):
-            faults = Faults(errors=errors, cut_errors=True, seed=6)
-            with fault_proxy(endpoint, faults) as failing:
-                storage = Storage(failing, "us-east-1", path_style=True)
-                asks = [
-                    partial(storage.read, "s3://faults/x"),
-                    partial(storage.read_versioned, "s3://faults/x"),
-                    partial(storage.stat, "s3://faults/x"),
-                    lambda storage=storage: list(storage.list_files("s3://faults")),
-                    partial(storage.write, "s3://faults/y", b"1"),
-                ]
-                for ask in asks:
-                    if errors < 1:
-                        ask()
-                    else:
-                        with pytest.raises(StorageError, match="s3://faults"):
-                            ask()
-                given = faults.counts["500"] + faults.counts["503"]
-                assert storage.counters.retries == given - (len(asks) if errors == 1 else 0) > 0
+        Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/errors/x", b"0123456789")
+        faults = Faults(errors=0.4, cut_errors=True, seed=6)
+        with fault_proxy(endpoint, faults) as failing:
+            storage = Storage(failing, "us-east-1", path_style=True)
+            for _ in range(5):
+                assert storage.read("s3://faults/errors/x") == b"0123456789"
+                assert [entry.uri for entry in storage.list_files("s3://faults/errors")] == ["s3://faults/errors/x"]
+            assert faults.counts["500"] + faults.counts["503"] > 0
+        with (
+            fault_proxy(endpoint, Faults(errors=1, cut_errors=True)) as failing,
+            pytest.raises(StorageError, match="s3://faults/errors/x: S3 answered 50"),
+        ):
+            Storage(failing, "us-east-1", path_style=True).read("s3://faults/errors/x")
 
 
 def test_an_answer_that_always_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
