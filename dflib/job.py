@@ -77,6 +77,7 @@ def main(
     check: Callable[[Config], None] = nothing_to_check,
     recorded: bool = True,
     makes_schema: bool = False,
+    alone: bool = False,
 ) -> None:
     """Runs a job from the command line and exits.
 
@@ -89,12 +90,15 @@ def main(
         check: raises :class:`ConfigError` when the job can't use this configuration.
         recorded: whether a run leaves a record; not those that only look.
         makes_schema: whether the job makes a metastore of a PostgreSQL database that is none yet.
+        alone: whether a second run of it on the same tables is refused; for those that delete what a killed run of
+            theirs left, which a living one might be writing.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     arguments = _parser(name).parse_args()
     if arguments.application is not None:
-        sys.exit(_run(name, run, Application.model_validate_json(base64.b64decode(arguments.application)), recorded))
+        application = Application.model_validate_json(base64.b64decode(arguments.application))
+        sys.exit(_run(name, run, application, recorded, alone))
     try:
         config = conf_files.load(arguments.conf_dir, arguments.env, arguments.set)
         check(config)
@@ -132,7 +136,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _run(name: str, run: Callable[[Job], Summary], application: Application, recorded: bool) -> int:
+def _run(name: str, run: Callable[[Job], Summary], application: Application, recorded: bool, alone: bool) -> int:
     config, dry_run = application.config, application.dry_run
     recorded = recorded and not dry_run
     record = Run(
@@ -157,6 +161,8 @@ def _run(name: str, run: Callable[[Job], Summary], application: Application, rec
                 record.outcome = "RUNNING"
                 record.write(storage, config.tables.root)
                 while_it_runs.enter_context(kept_alive(record, progress, storage, config.tables.root))
+            if alone and not dry_run:
+                while_it_runs.enter_context(tables.committer.only_run(name))
             summary = run(Job(record.run_id, config, spark, storage, tables, progress, dry_run))
         record.counts = summary.counts
         record.outcome = "DONE"

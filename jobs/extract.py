@@ -20,4 +20,4 @@ def check(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main("extract", run, check)
+    main("extract", run, check, alone=True)

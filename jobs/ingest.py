@@ -17,4 +17,4 @@ def check_sources(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main("ingest", run, check_sources)
+    main("ingest", run, check_sources, alone=True)

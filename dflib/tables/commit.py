@@ -2,9 +2,12 @@
 
 Around each commit, and only then, a lease is held (:mod:`dflib.tables.lease`), and afterwards the log is asked whether
 the commit is in it.  What this can't guarantee stands in ``docs/s3.md``.
+
+And one run at a time of those jobs that delete what a killed run of theirs left, wherever the tables are.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import socket
@@ -17,7 +20,7 @@ from dflib import uris
 from dflib.errors import TableError
 from dflib.storage import Storage
 from dflib.tables import lease
-from dflib.tables.lease import Patience
+from dflib.tables.lease import Lease, Patience
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ LOG_STORE = "spark.delta.logStore.s3a.impl"
 SINGLE = "S3SingleDriverLogStore"
 """Delta's own choice for S3, which does not."""
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+RUN_TERM = 300.0
+"""Seconds until a dead run on S3 counts as dead: a run of hours should outlive minutes in which S3 does not answer."""
 HEAD_BYTES = 65536
 """Of a log entry: its first line says who committed it."""
 
@@ -41,6 +46,7 @@ class Committer:
         self._spark, self._root, self._storage = spark, root, storage
         self.owner = owner or f"{socket.gethostname()}-{os.getpid()}"
         self.patience = Patience()
+        self.patience_of_runs = Patience(term=RUN_TERM, wait=RUN_TERM + 10)
         self._asked = False
 
     @contextlib.contextmanager
@@ -55,19 +61,10 @@ class Committer:
         Raises:
             TableError: another writes for longer than one waits, the lease was lost, or the commit was overwritten.
         """
-        if uris.is_local(self._root) or not (self._spark.conf.get(LOG_STORE, None) or SINGLE).endswith(SINGLE):
+        if not self._by_lease:
             yield
             return
-        leases = uris.join(self._root, "_leases")
-        if not self._asked:
-            probe = uris.join(leases, f"_probe-{uuid.uuid4().hex}")
-            try:
-                lease.refuse_unless_conditional(self._storage, probe)
-            finally:
-                self._storage.delete(probe)
-            self._asked = True
-        stop = self._spark.sparkContext.cancelAllJobs
-        with lease.held(self._storage, uris.join(leases, f"{folder}.json"), self.owner, stop, self.patience) as taken:
+        with self._held(folder, self.patience) as taken:
             before = version()
             token = f"{self.owner}/{taken.token}"
             self._spark.conf.set(USER_METADATA, token)
@@ -90,6 +87,71 @@ class Committer:
                     f"{error}. Its commit to {uris.join(self._root, folder)} is there, but one that another made at "
                     "the same time may be lost: run the other job again too"
                 ) from None
+
+    @contextlib.contextmanager
+    def only_run(self, job: str) -> Iterator[None]:
+        """No other run of the job works below the same root while the block runs.
+
+        On a disk by a lock that ends with this process, however that ends.  On S3 by a lease; where Delta is given a
+        log store of its own because the server knows no conditions, by nothing.
+
+        Raises:
+            TableError: another run of it is at work; or, on S3, another took the lease since it could not be renewed.
+        """
+        if self._by_lease:
+            with self._held(f"run-{job}", self.patience_of_runs):
+                yield
+        elif uris.is_local(self._root):
+            with self._locked(job):
+                yield
+        else:
+            log.warning(
+                "see that no other %s runs on %s: a log store of Delta's own keeps commits apart only", job, self._root
+            )
+            yield
+
+    @property
+    def _by_lease(self) -> bool:
+        """Whether the tables are on S3, and nothing else keeps writers apart."""
+        return not uris.is_local(self._root) and (self._spark.conf.get(LOG_STORE, None) or SINGLE).endswith(SINGLE)
+
+    @contextlib.contextmanager
+    def _held(self, name: str, patience: Patience) -> Iterator[Lease]:
+        leases = uris.join(self._root, "_leases")
+        if not self._asked:
+            probe = uris.join(leases, f"_probe-{uuid.uuid4().hex}")
+            try:
+                lease.refuse_unless_conditional(self._storage, probe)
+            finally:
+                self._storage.delete(probe)
+            self._asked = True
+        stop = self._spark.sparkContext.cancelAllJobs
+        with lease.held(self._storage, uris.join(leases, f"{name}.json"), self.owner, stop, patience) as taken:
+            yield taken
+
+    @contextlib.contextmanager
+    def _locked(self, job: str) -> Iterator[None]:
+        path = uris.local_path(uris.join(self._root, "_leases", f"run-{job}.lock"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+        except OSError as error:
+            raise TableError(f"{path}: {error.strerror}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise TableError(
+                    f"{self._root}: {job} is at work there already ({file.read(200)}), and two at once would take each "
+                    "other's rows for what a killed run left; run it again when that one has ended, or stop it"
+                ) from None
+            except OSError as error:
+                log.warning("%s: can't be locked (%s); see that no other %s runs here", path, error.strerror, job)
+            file.truncate(0)
+            file.write(f"{self.owner} on {socket.gethostname()}, process {os.getpid()}")
+            file.flush()
+            yield
 
     def _look(self, folder: str, before: int, token: str) -> None:
         """Looks for the commit among the log's entries after ``before``: one read, when nobody else wrote."""

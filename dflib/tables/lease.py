@@ -189,8 +189,8 @@ def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], pati
             told = True
         if time.monotonic() > deadline:
             raise TableError(
-                f"{uri}: the table is being written by {holder(found)}, and still was after {patience.wait:.0f} s; "
-                "wait for that run to end, or stop it: its lease ends by itself"
+                f"{uri}: another is at work, {holder(found)}, and still was after {patience.wait:.0f} s; wait for that "
+                "run to end, or stop it: its lease ends by itself"
             )
         time.sleep(patience.poll * random.uniform(0.5, 1))
 

@@ -47,9 +47,14 @@ def test_the_rerun_reads_only_what_was_not_committed(demo_data: Path, tmp_path: 
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGSTOP)
+    beside = killed.submit("extract", code=1)
+    (record, refused) = killed.runs("extract")
+    assert f"extract is at work there already ({record['run_id']} on " in beside.stdout
+    assert refused["outcome"] == "FAILED" and refused["error"] in beside.stdout
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    (record,) = killed.runs("extract")
+    record = killed.runs("extract")[0]
     lived = (datetime.now(UTC) - datetime.fromisoformat(record["started_at"])).total_seconds()
     assert record["outcome"] == "RUNNING"
     # Where all goes so fast that no sign of life was due, there is none; the session begins before the first.

@@ -194,6 +194,18 @@ def test_with_a_log_store_that_locks_no_lease_is_taken(spark: SparkSession, endp
         assert len(list(tables.storage.list_files(f"{tables.root}/_leases"))) == taken
 
 
+def test_one_run_of_a_job_at_a_time_on_s3(spark: SparkSession, endpoint: str) -> None:
+    one, other = (on_s3(spark, endpoint, "runs", owner).committer for owner in ("run-1", "run-2"))
+    other.patience_of_runs = Patience(term=60, wait=2)
+    with one.only_run("extract"):
+        with pytest.raises(TableError, match=r"_leases/run-extract.json: another is at work, run-1 on "):
+            other.only_run("extract").__enter__()
+        with other.only_run("ingest"):
+            pass
+    with other.only_run("extract"):
+        pass
+
+
 def test_staged_rows_are_committed_without_a_rename_and_leave_nothing(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "staged", "run-1")
     with tables.stage(spark.range(10), "ten") as staged:

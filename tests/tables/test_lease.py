@@ -100,7 +100,7 @@ def test_a_dead_holder_is_taken_over_after_its_term(storage: Storage) -> None:
 def test_a_holder_that_works_longer_than_the_term_keeps_it_and_is_named(storage: Storage) -> None:
     with lease.held(storage, LEASE, "run-1", nothing, Patience(term=1)) as taken:
         with (
-            pytest.raises(TableError, match=r"written by run-1 on .* until .* UTC.*after 3 s; wait for"),
+            pytest.raises(TableError, match=r"another is at work, run-1 on .* until .* UTC.*after 3 s; wait for"),
             lease.held(storage, LEASE, "run-2", nothing, Patience(term=1, wait=3, poll=0.1)),
         ):
             pass
