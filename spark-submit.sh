@@ -65,6 +65,9 @@ case $application in --application=*) ;; *) printf '%s\n' "${settings[@]}" "$app
 export SPARK_HOME PYSPARK_PYTHON=${DFLIB_EXECUTOR_PYTHON:-$python}
 on_cluster() { [[ " ${settings[*]} " == *" --deploy-mode cluster "* ]]; }
 on_cluster || export PYSPARK_DRIVER_PYTHON=$python
+# On Kubernetes what the job brings is put onto S3 by this machine's JVM (spark.kubernetes.file.upload.path); not run.
+on_kubernetes() { [[ " ${settings[*]} ${spark_options[*]:-} " == *k8s://* || " ${settings[*]} " == *"/spark/k8s.conf "* ]]; }
+if on_kubernetes && on_cluster; then export SPARK_DIST_CLASSPATH="$jars/*"; fi
 SPARK_HOME=$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 export TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 export DFLIB_HOME=$home
@@ -87,12 +90,18 @@ package=$(here -m dflib.cluster.package "${DFLIB_BUILD:-$home/build}")
 command=("$SPARK_HOME/bin/spark-submit" "${settings[@]}" --py-files "$package" ${spark_options[@]+"${spark_options[@]}"}
   "$script" "$application")
 on_cluster || exec "${command[@]}"
-# Of a driver on the cluster spark-submit ends with 1, whatever it ended with, and tells that in words only (YARN).
+# Of a driver on the cluster spark-submit ends with 1 (YARN) or 0 (Kubernetes; not run), whatever it ended with, and tells
+# that in words only.
 log=$(mktemp); trap 'rm -f "$log"' EXIT
 code=0
 { "${command[@]}" 2>&1 >&3 | tee "$log" >&2; } 3>&1 || code=$?
 told=$(grep -oE 'User application exited with status [0-9]+' "$log" | tail -n 1) || true
 [ "$code" = 0 ] || [ -z "$told" ] || code=${told##* }
+if on_kubernetes && [ "$code" = 0 ]; then
+  # Without a word of how its container ended it is not known to have done anything.
+  told=$(grep -oE 'exit code: [0-9]+' "$log" | tail -n 1) || told=1
+  code=${told##* }
+fi
 id=$(grep -oE 'application_[0-9]+_[0-9]+' "$log" | tail -n 1) || true
 [ -z "$id" ] || echo "spark-submit.sh: ended with $code; what the driver said: yarn logs -applicationId $id" >&2
 exit "$code"

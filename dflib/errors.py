@@ -17,6 +17,10 @@ class StorageError(DflibError):
     """An object or file could not be listed, read or written."""
 
 
+class CredentialsError(StorageError):
+    """S3 takes none of this process's credentials, or there are none: whatever is asked for next fails as well."""
+
+
 class SourceError(DflibError):
     """A source (chunk, folder, metadata file, labels file) is not what it should be."""
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from dflib import uris
 from dflib.config import S3
-from dflib.errors import ConfigError
+from dflib.errors import ConfigError, CredentialsError, StorageError
 
 ATTEMPTS = 10
 """Tries of one request before it has failed: where 5 % of all answers are errors, one in 10^13 does."""
@@ -25,8 +25,10 @@ READ_SECONDS = 60
 CONNECTIONS = 64
 """Of one process: more than it has threads that read."""
 
-# What S3 calls a refusal; a HEAD has no body to say more than 403.
-DENIED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "403")
+UNKNOWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "ExpiredTokenException")
+"""What S3 calls credentials that it does not take."""
+# Refusals that may be about the one object; a HEAD has no body to say more than 403.
+DENIED = (*UNKNOWN, "AccessDenied", "403")
 
 CREDENTIALS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 
@@ -154,18 +156,26 @@ def named_in(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("s3://")
 
 
-def explained(uri: str, error: Exception) -> str:
+def explained(uri: str, error: Exception) -> StorageError:
     """What a failed request says to a user: place, reason and mend; never what was signed or with what."""
-    from botocore.exceptions import ClientError
+    from botocore import exceptions
 
     place = uris.masked(uri)
-    if not isinstance(error, ClientError):
-        return f"{place}: {error}; check s3.endpoint, s3.region and the AWS credentials"
+    if not isinstance(error, exceptions.ClientError):
+        lacking = (
+            exceptions.NoCredentialsError,
+            exceptions.PartialCredentialsError,
+            exceptions.CredentialRetrievalError,
+            exceptions.TokenRetrievalError,
+            exceptions.UnauthorizedSSOTokenError,
+        )
+        kind = CredentialsError if isinstance(error, lacking) else StorageError
+        return kind(f"{place}: {error}; check s3.endpoint, s3.region and the AWS credentials")
     said = error.response.get("Error", {})
     code, status = said.get("Code", "?"), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code in DENIED or status in (401, 403):
-        return (
+        return (CredentialsError if code in UNKNOWN else StorageError)(
             f"{place}: S3 refused ({code}); check the AWS credentials (aws sts get-caller-identity says whose they "
             "are), what they may do there, and s3.endpoint and s3.region"
         )
-    return f"{place}: S3 answered {code}: {said.get('Message', '')}"
+    return StorageError(f"{place}: S3 answered {code}: {said.get('Message', '')}")

@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 
 from dflib import config, status
 from dflib.errors import ConfigError, TableError
-from dflib.extraction import plan
+from dflib.extraction import detect, plan
 from dflib.extraction.extractor import extractor_id
 from dflib.storage import Storage
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, TASKS, VIDEOS
@@ -107,6 +107,9 @@ def size(tables: Tables, storage: Storage, settings: config.Config) -> Sizing:
     slots = wish.cores // wish.task_cores
     if slots < 1:
         raise ConfigError(f"plan.cores={wish.cores} is less than plan.task_cores={wish.task_cores}")
+    if wish.gpus and settings.cluster.gpu != "off" and settings.faces.detector in detect.ON_DEVICES:
+        # Each task asks for a share of a GPU; cores beyond these are idle.
+        slots = min(slots, wish.gpus * settings.cluster.tasks_per_gpu)
     extractor = extractor_id(settings)
     learnt = learn(tables, storage, settings.tables.root, extractor)
     lacking = plan.pending(

@@ -357,7 +357,7 @@ class Storage:
             with s3.retries(self.counters.retried):
                 yield
         except (ClientError, BotoCoreError) as error:
-            raise StorageError(s3.explained(uri, error)) from error
+            raise s3.explained(uri, error) from error
 
 
 def _code(error: BaseException | None) -> str:

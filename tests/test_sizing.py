@@ -27,7 +27,7 @@ def test_parts_of_a_run_and_what_follows(spark: SparkSession, tmp_path: Path) ->
     storage, root = Storage(), f"file://{tmp_path}/tables"
     tables = Tables(spark, root, storage)
     config = conf_files.load(
-        CONF, "local", [f"tables.root={tmp_path}/tables", "plan.cores=2", "plan.gpus=1", "plan.gpu_hour=3.6"]
+        CONF, "local", [f"tables.root={tmp_path}/tables", "plan.cores=2", "plan.gpus=2", "plan.gpu_hour=3.6"]
     )
     extractor = extractor_id(config)
     with pytest.raises(TableError, match="run extract on some of the chunks first"):
@@ -81,5 +81,11 @@ def test_parts_of_a_run_and_what_follows(spark: SparkSession, tmp_path: Path) ->
     idle = work / found.tasks / 2
     wall = START + WARM_UP + work / SLOTS + idle + WRITING
     assert found.wall == pytest.approx(wall, rel=1e-5)
-    assert found.core_hours == pytest.approx(2 * wall / 3600) and found.cost == pytest.approx(wall / 1000)
+    assert found.core_hours == pytest.approx(2 * wall / 3600) and found.cost == pytest.approx(2 * wall / 1000)
     assert "12 tasks of 2 workers" in sizing.text(found) and "cost" in sizing.text(found)
+
+    # A task takes a share of a GPU; where there are fewer of those, cores are idle.
+    two = "plan.gpus=1 cluster.tasks_per_gpu=2 cluster.gpu_task_mib=4000"
+    for settings, slots in (("plan.gpus=1", 1), (two, 2), ("plan.gpus=0", 2)):
+        told = [f"tables.root={tmp_path}/tables", "plan.cores=2", *settings.split()]
+        assert sizing.size(tables, storage, conf_files.load(CONF, "local", told)).slots == slots

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from dflib import s3, uris
-from dflib.errors import StorageError
+from dflib.errors import CredentialsError, StorageError
 from dflib.storage import Storage
 from tests.fault_proxy import Faults, fault_proxy
 from tests.s3_server import checking_server, s3_server
@@ -246,7 +246,9 @@ def test_what_s3_refuses_is_told_without_secrets(tmp_path: Path, monkeypatch: py
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
             monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
             s3.client.cache_clear()
-            with pytest.raises(StorageError, match=r"^s3://bucket/x: S3 refused .*check the AWS credentials") as raised:
+            with pytest.raises(
+                CredentialsError, match=r"^s3://bucket/x: S3 refused .*check the AWS credentials"
+            ) as raised:
                 Storage(server.endpoint, "us-east-1", path_style=True).read("s3://bucket/x")
             assert "hidden" not in str(raised.value) and "\n" not in str(raised.value)
     s3.client.cache_clear()

@@ -5,7 +5,8 @@ import re
 from dflib import errors
 from dflib.errors import DflibError
 
-_RAISED = re.compile(r"^(?:dflib\.errors\.)(\w+): (.+)$", re.MULTILINE)
+# Up to a blank line or Java's own trace: a text may have several lines.
+_RAISED = re.compile(r"^dflib\.errors\.(\w+): (.+?)(?=\n\s*\n|\n\s+at |\s*\Z)", re.MULTILINE | re.DOTALL)
 
 
 def told(error: Exception) -> DflibError | None:

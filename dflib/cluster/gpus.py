@@ -138,7 +138,7 @@ def take(given: Ask, threads: int) -> Device:
         visible = "-1" if address is None else address
         if "tensorflow" in sys.modules and os.environ.get("CUDA_VISIBLE_DEVICES") != visible:
             raise ClusterError("TensorFlow was imported before the task's GPU was known; report this")
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+        os.environ.update(_visible(address))
     _own = _found(given, address, threads)
     return _own
 
@@ -165,7 +165,12 @@ def environment(ask: Ask) -> tuple[str | None, dict[str, str]]:
     if ask.source == "machine":
         return None, {}
     address = _given(ask)
-    return address, {"CUDA_VISIBLE_DEVICES": "-1" if address is None else address}
+    return address, _visible(address)
+
+
+def _visible(address: str | None) -> dict[str, str]:
+    """Variables of a process that sees the GPU at the address, or none. Addresses are nvidia-smi's, in PCI's order."""
+    return {"CUDA_VISIBLE_DEVICES": "-1" if address is None else address, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def _given(ask: Ask) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.resource import ResourceProfile
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -18,7 +18,7 @@ from dflib.cluster.session import task_cores
 from dflib.cluster.task_log import Origin
 from dflib.cluster.watch import watched
 from dflib.config import Config
-from dflib.errors import CountError, TableError
+from dflib.errors import CountError, StorageError, TableError
 from dflib.extraction import detect, plan, sampling
 from dflib.extraction.extractor import extractor_id
 from dflib.extraction.plan import Planned
@@ -30,6 +30,15 @@ from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
+
+OUTAGE_VIDEOS, OUTAGE_SHARE = 10, 0.5
+"""So many videos, and such a share of a wave, that can't be read are no matter of the videos."""
+OUTAGE_WAVES = 2
+"""So many waves like that, one after the other, end the run."""
+
+
+class OutageError(StorageError):
+    """Storage gave next to nothing of a wave."""
 
 
 @dataclass
@@ -102,6 +111,8 @@ def extract(
     Raises:
         TableError: there are no videos.
         CountError: rows do not add up; the wave's ledger rows are not written.
+        StorageError: storage takes no credentials; or (in the end, or after two waves like that) it gave next to
+            nothing of a wave, which was not written.
     """
     started = time.monotonic()
     sampling.check(config.sampling.frames)
@@ -132,7 +143,8 @@ def extract(
     ask, profile = gpus.ask(tables.spark, config.cluster, config.faces.detector in detect.ON_DEVICES)
     _clear(tables, todo, extractor)
     progress.start("videos", len(todo))
-    before = 0
+    before, refused = 0, 0
+    outages: list[OutageError] = []
     for number, tasks in enumerate(waves):
         count = sum(map(len, tasks))
         origin = Origin(run_id, "extract", number)
@@ -142,13 +154,26 @@ def extract(
             with watched(tables.spark, progress, count, before):
                 staged = stack.enter_context(tables.stage(rows, "extract"))
             written = time.monotonic()
-            _write(tables, staged, count, result)
+            try:
+                _write(tables, staged, count, result)
+                refused = 0
+            except OutageError as error:
+                # An archive that is gone may be all of one wave, and no reason to leave out those after it.
+                outages.append(error)
+                refused += 1
+                if refused == OUTAGE_WAVES:
+                    break
             if number == 0 and ask.source == "spark":
                 gpus.fallen_back(staged.where("task IS NOT NULL").select("task.*"))
             result.write_seconds += time.monotonic() - written
         before += count
     progress.finish()
     result.seconds = time.monotonic() - started
+    if outages:
+        raise StorageError(
+            f"{outages[0]}. Nothing was written of {_count(len(outages), 'wave')} like that; {result.done} videos of "
+            "the others are done. Mend that (what was deleted from storage: run ingest), then run extract again"
+        )
     return result
 
 
@@ -202,6 +227,7 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
     promised = (videos, sum(row["frames"] for row in ledger), sum(row["faces"] for row in ledger))
     there = staged.agg(F.count("frame.frame_index"), F.count("face.face_index")).collect()[0]
     _same("staged", promised, (len(ledger), there[0], there[1]))
+    _refuse_outage(ledger)
     frames = tables.insert_new(FRAMES, staged.where("frame IS NOT NULL").select("frame.*"))
     faces = tables.insert_new(FACES, staged.where("face IS NOT NULL").select("face.*"))
     _same("written", promised, (videos, frames, faces))
@@ -218,6 +244,20 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
     result.bytes_read += sum(row["bytes_read"] for row in ledger)
     result.requests += sum(row["requests"] for row in ledger)
     result.retries += sum(row["retries"] for row in ran.select("retries").collect())
+
+
+def _refuse_outage(ledger: list[Row]) -> None:
+    """Refuses a wave of which storage gave next to nothing: its videos would use up their tries for nothing.
+
+    Raises:
+        OutageError: with the first of the reasons.
+    """
+    unread = [row for row in ledger if row["reason"] == "STORAGE_ERROR"]
+    if len(unread) >= OUTAGE_VIDEOS and len(unread) >= OUTAGE_SHARE * len(ledger):
+        raise OutageError(
+            f"{len(unread)} of {len(ledger)} videos of a wave could not be read from storage, the first of them: "
+            f"{unread[0]['detail']}"
+        )
 
 
 def _same(what: str, promised: tuple[int, int, int], there: tuple[int, int, int]) -> None:

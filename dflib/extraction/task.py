@@ -14,7 +14,7 @@ import pyarrow as pa
 from dflib.cluster import gpus
 from dflib.cluster.task_log import Origin, TaskLog
 from dflib.config import Config
-from dflib.errors import StorageError, VideoError
+from dflib.errors import CredentialsError, StorageError, VideoError
 from dflib.extraction import detect, tracks
 from dflib.extraction.plan import Planned
 from dflib.extraction.video import Row, Turn, VideoRows, extract_video
@@ -67,7 +67,8 @@ def make_task(
     them in turn.  Each thread holds one video's bytes and one group of frames.
 
     A video that can't be used gives a FAILED row of the ledger and never an error.  What is not about one video
-    (no GPU where one is required, TensorFlow that can't be loaded, no memory for the detector) fails the task.
+    (credentials that S3 does not take, no GPU where one is required, TensorFlow that can't be loaded, no memory for
+    the detector) fails the task.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -173,6 +174,8 @@ def _attempt(
             config.extract.max_video_bytes,
         )
         return extract_video(content, video.video_id, extractor, config, detector, turn)
+    except CredentialsError:
+        raise
     except StorageError as error:
         return _failed("STORAGE_ERROR", str(error))
     except VideoError as error:

@@ -109,6 +109,7 @@ def score(
         CountError: a face could not be scored, or rows were lost between faces and predictions.
     """
     model = registry.find(tables, settings.model)
+    ledger_version = tables.version(EXTRACTIONS)
     every = tables.read(FACES)
     counting = current.faces(every, tables.read(EXTRACTIONS), tables.read(VIDEOS))
     faces = counting.where(quality.seen_by(model.view))
@@ -142,7 +143,7 @@ def score(
         progress.finish()
         result, problems = _check(staged, before, time.monotonic() - started)
         good = staged.where("task IS NULL AND problem IS NULL").select(PREDICTIONS.schema.names)
-        written = tables.insert_new(PREDICTIONS, good)
+        written = tables.insert_new(PREDICTIONS, _of_same_bytes(tables, good, ledger_version))
         ran = staged.where("task IS NOT NULL").select("task.*")
         tables.insert_new(TASKS, ran)
         if ask.source == "spark":
@@ -160,6 +161,21 @@ def score(
             "were added; another run wrote at the same time, or faces changed: score again"
         )
     return result
+
+
+def _of_same_bytes(tables: Tables, scored: DataFrame, version: int | None) -> DataFrame:
+    """Without faces of videos that were extracted anew since: other faces have their ids by now.
+
+    Args:
+        version: of the ledger, before faces were read.
+    """
+    if version is None or tables.version(EXTRACTIONS) == version:
+        return scored
+    names = ["video_id", "extractor", "fingerprint"]
+    before, now = tables.read(EXTRACTIONS, version).select(*names), tables.read(EXTRACTIONS).select(*names)
+    # EXCEPT takes two missing fingerprints for the same.
+    gone = before.exceptAll(now).select("video_id", "extractor")
+    return scored.join(F.broadcast(gone), ["video_id", "extractor"], "left_anti").select(*scored.columns)
 
 
 def _only_pending(faces: DataFrame, done: DataFrame, pending: DataFrame, before: ScoreResult) -> DataFrame:

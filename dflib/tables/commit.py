@@ -48,6 +48,7 @@ class Committer:
         self.patience = Patience()
         self.patience_of_runs = Patience(term=RUN_TERM, wait=RUN_TERM + 10)
         self._asked = False
+        self._run: Lease | None = None
 
     @contextlib.contextmanager
     def alone(self, folder: str, version: Callable[[], int | None]) -> Iterator[None]:
@@ -64,6 +65,9 @@ class Committer:
         if not self._by_lease:
             yield
             return
+        if self._run is not None:
+            # Where nothing ran that could be cancelled when it was lost.
+            self._run.check()
         with self._held(folder, self.patience) as taken:
             before = version()
             token = f"{self.owner}/{taken.token}"
@@ -99,8 +103,16 @@ class Committer:
             TableError: another run of it is at work; or, on S3, another took the lease since it could not be renewed.
         """
         if self._by_lease:
-            with self._held(f"run-{job}", self.patience_of_runs):
-                yield
+            with self._held(f"run-{job}", self.patience_of_runs) as self._run:
+                try:
+                    yield
+                except Exception as error:
+                    if self._run.problem is not None:
+                        raise TableError(
+                            f"{self._root}: {job} was stopped, since its lease was lost ({self._run.problem}); run it "
+                            "again when no other runs"
+                        ) from error
+                    raise
         elif uris.is_local(self._root):
             with self._locked(job):
                 yield

@@ -204,6 +204,9 @@ def fit(spec: Spec, say: Any) -> None:
             if state.add(row, train.monitor):
                 model.save_weights(folder / f"best-{row.epoch}.h5")
             self.save()
+            # Keras keeps this for all epochs, and gives none of them figures any more when one had less than
+            # ``validation_steps`` batches: one unreadable picture may cost the last one.
+            self.model._eval_data_handler = None
             say(asdict(row))
             self.model.stop_training = state.finished(train)
 

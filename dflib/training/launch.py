@@ -244,7 +244,8 @@ def child(spec: Spec, environment: Mapping[str, str], tell: Callable[[dict[str, 
     if failure is not None:
         raise getattr(errors, failure["error"])(failure["text"])
     if code != 0:
-        last = (folder / "fit.log").read_text(errors="replace").splitlines()[-LAST_LINES:]
+        lines = (folder / "fit.log").read_text(errors="replace").splitlines()
+        last = [line for line in lines if line.strip()][-LAST_LINES:]
         raise LostWorkerError(
             f"training ended with code {code}; run the job again to go on where it was. Last lines of "
             f"{folder / 'fit.log'}:\n" + "\n".join(last)

@@ -20,7 +20,7 @@ from dflib.tables.schemas import MODELS, VIDEOS
 from dflib.tables.store import Tables
 from dflib.training import launch, page, splits, training_set, workers
 from dflib.training.launch import Result, Spec
-from dflib.training.training_set import Chosen
+from dflib.training.training_set import Chosen, TrainingSet
 
 log = logging.getLogger(__name__)
 
@@ -119,11 +119,32 @@ def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, run_
     Raises:
         TrainingError, CountError, ModelError: see :func:`dflib.training.launch.run` and
             :func:`dflib.training.workers.run`.
+        TableError: the same training runs already, elsewhere.
     """
     train = config.train
     written = training_set.write(tables, plan.chosen, train.seed)
     # Named by all that decides the result too, so that another training of the same name starts from nothing.
     work = uris.join(config.models.root, "_training", f"{plan.model_id}-{digest(plan.decided_by)}")
+    with tables.committer.only_run(f"train-{uris.name(work)}"):
+        if _is_there(tables, plan.model_id, plan.decided_by):
+            raise TrainingError(f"{plan.model_id} was trained by another run meanwhile; use it as it is")
+        result = _fit(plan, written, work, tables, storage, config, run_id, progress)
+        storage.delete_folder(work)
+    return result
+
+
+def _fit(
+    plan: Plan,
+    written: TrainingSet,
+    work: str,
+    tables: Tables,
+    storage: Storage,
+    config: Config,
+    run_id: str,
+    progress: Progress,
+) -> Result:
+    """All that happens in the work folder."""
+    train = config.train
     with launch.workplace(storage, work) as (folder, remote):
         spec = Spec(
             train=train.model_dump(),
@@ -157,7 +178,6 @@ def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, run_
             settings={"decided_by": plan.decided_by, "history": [asdict(epoch) for epoch in result.history]},
             metrics=_metrics(plan.chosen, result),
         )
-    storage.delete_folder(work)
     return result
 
 

@@ -102,12 +102,14 @@ def run(
                         f"a worker was lost {attempt + 1} times (train.max_restarts={train.max_restarts}): "
                         f"{said or error}"
                     ) from None
-                state, reason = _state(storage, work), str(said or error).splitlines()[0]
+                state = _state(storage, work)
                 at = f"step {state.step} of epoch {len(state.history) + 1}"
-                log.warning("a worker was lost, going on after %s: %s", at, reason)
+                log.warning("a worker was lost, going on after %s: %s", at, said or str(error).splitlines()[0])
                 time.sleep(END_SECONDS)
     progress.finish()
-    tables.insert_new(TASKS, spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema()))
+    own = spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema())
+    tables.insert_new(TASKS, own)
+    gpus.fallen_back(own)
     result = launch.read_result(storage.read(uris.join(work, launch.RESULT)))
     # Each read its share of the training set, and all the whole of the validation set.
     return replace(
@@ -153,13 +155,20 @@ def _task(
                 gpu_required=ask.required,
             )
             devices: list[str] = []
-            launch.child(spec_here, environment, lambda message: devices.extend(message.get("devices", ())))
+            try:
+                launch.child(spec_here, environment, lambda message: devices.extend(message.get("devices", ())))
+            except LostWorkerError as error:
+                # Its log is thrown away with its folder.
+                raise LostWorkerError(f"worker {place} on {host}: {error}") from None
             if remote is not None:
                 own_storage.upload_folder(folder, remote)
             result = launch.read_result((folder / launch.RESULT).read_bytes())
             retries = own_storage.counters.retries + result.retries
-        faces = sum(spec.files["train"].values())
-        yield task.row(0, faces, device=", ".join(devices), retries=retries), result.unreadable["train"]
+        rows = sum(spec.files["train"].values())
+        faces = rows * (place + 1) // workers - rows * place // workers
+        fallen_back = address is not None and not any(device.startswith("GPU") for device in devices)
+        note = f"TensorFlow sees no GPU at address {address}" if fallen_back else None
+        yield task.row(0, faces, device=", ".join(devices), note=note, retries=retries), result.unreadable["train"]
 
     return run
 

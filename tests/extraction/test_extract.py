@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from dflib.config import Config
 from dflib.demo.clips import encode_bytes, truncated
-from dflib.errors import ConfigError, CountError, TableError
+from dflib.errors import ConfigError, CountError, StorageError, TableError
 from dflib.extraction import extract as driver
 from dflib.extraction.extract import extract
 from dflib.extraction.extractor import extractor_id
@@ -150,6 +150,31 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     assert max(found["frame_index"] for found in tables.read(FRAMES).where("video_id = 't/person'").collect()) == 9
     assert tables.read(FRAMES).count() == 12
     assert {found["video_id"] for found in tables.read(PREDICTIONS).collect()} == {"t/packed"}
+
+
+def test_an_outage_of_storage_uses_up_no_tries(
+    tables: Tables, storage: Storage, config: Config, tmp_path: Path
+) -> None:
+    def gone(folder: str, count: int) -> list[dict[str, Any]]:
+        names = [f"{folder}{number:02}" for number in range(count)]
+        uri = f"file://{tmp_path}/{folder}"
+        return [row(f"t/{name}", uri=f"{uri}/{name}", packing="file", size=10, fingerprint="x") for name in names]
+
+    config = with_extract(config, wave_videos=12, max_tries=1)
+    (tmp_path / "z.mp4").write_bytes(b"no video at all" * 9)
+    there = row("t/z", uri=f"file://{tmp_path}/z.mp4", packing="file", size=135, fingerprint="x")
+    put_videos(tables, [*gone("a", 12), there])
+    # A wave of which nothing can be read, and one after it.
+    with pytest.raises(StorageError, match=r"12 of 12 videos of a wave could not .*/a/a\d\d: .* 1 wave like that; 0 "):
+        extract(tables, storage, config, "run1", Progress(io.StringIO()))
+    assert {name: found["reason"] for name, found in ledger(tables).items()} == {"t/z": "UNREADABLE"}
+    # Of waves like that two are enough; all are tried again when storage is back.
+    put_videos(tables, gone("b", 20))
+    heard = Heard()
+    with pytest.raises(StorageError, match=r"Nothing was written of 2 waves like that"):
+        extract(tables, storage, config, "run2", heard)
+    assert heard.told[-1] == 24 and set(ledger(tables)) == {"t/z"}
+    assert extract(tables, storage, config, "run3", Progress(io.StringIO()), dry_run=True).videos == 32
 
 
 def test_a_killed_run_leaves_nothing_behind(

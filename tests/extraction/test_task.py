@@ -12,6 +12,7 @@ from dflib.cluster.gpus import Ask
 from dflib.cluster.task_log import Origin
 from dflib.config import Config
 from dflib.demo.clips import encode_bytes
+from dflib.errors import CredentialsError
 from dflib.extraction.plan import Planned
 from dflib.extraction.task import in_order, make_task
 from dflib.storage import Storage
@@ -86,6 +87,19 @@ def test_several_cores_give_the_rows_of_one(tmp_path: Path, config: Config, port
     assert [row["outcome"] for row in ledger] == ["DONE", "FAILED", "DONE", "DONE", "FAILED"]
     assert [row["bytes_read"] for row in ledger[:4]] == [len(content) for content in contents]
     assert sum(row["face"] is not None for row in one) >= 6
+
+
+def test_without_credentials_the_task_fails_and_not_each_video(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    storage = Storage("http://127.0.0.1:9", REGION, path_style=True)
+    videos = [Planned("t/0", "s3://videos/0.mp4", None, None, "file", None, 10, "x")]
+    task = make_task([videos], "x", config, storage, Origin("run", "extract"), Ask("machine", False), 2)
+    with pytest.raises(CredentialsError, match=r"s3://videos/0.mp4: Unable to locate credentials"):
+        list(task(iter([pa.RecordBatch.from_pydict({"id": [0]})])))
 
 
 def test_the_row_of_a_task_counts_its_retries(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,27 @@ def test_only_faces_that_count_are_scored(tables: Tables, model: None) -> None:
     assert run(tables).pending == 0 and tables.version(PREDICTIONS) == version
 
 
+def test_scores_of_bytes_that_were_replaced_meanwhile_are_not_kept(
+    tables: Tables, model: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Video 1 is extracted anew while its old faces are being scored; the new ones have the same ids."""
+    add(tables, VIDEOS, [video(0), video(1)])
+    add(tables, EXTRACTIONS, [extraction(0, "x"), extraction(1, "x")])
+    faces = [face(0, face_id=f"{of}x", video_id=f"d/v{of}", extractor="x") for of in (0, 1)]
+    insert(tables, faces)
+    check = scoring._check
+
+    def replaced(*given: Any) -> Any:
+        anew = pa.Table.from_pylist([extraction(1, "x", "DONE", "new")], EXTRACTIONS.schema)
+        tables.upsert(EXTRACTIONS, tables.spark.createDataFrame(anew))
+        return check(*given)
+
+    monkeypatch.setattr(scoring, "_check", replaced)
+    with pytest.raises(CountError, match=r"2 faces were to be scored by m, 1 rows were added; .* score again"):
+        run(tables)
+    assert [row["face_id"] for row in tables.read(PREDICTIONS).collect()] == ["0x"]
+
+
 def test_a_damaged_picture_is_named_and_the_others_are_kept(tables: Tables, model: None) -> None:
     insert(
         tables,

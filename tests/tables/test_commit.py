@@ -206,6 +206,20 @@ def test_one_run_of_a_job_at_a_time_on_s3(spark: SparkSession, endpoint: str) ->
         pass
 
 
+def test_a_run_whose_lease_was_taken_is_stopped(spark: SparkSession, endpoint: str) -> None:
+    tables = on_s3(spark, endpoint, "lost", "run-1")
+    tables.create(SPLITS)
+    tables.committer.patience_of_runs = Patience(term=2)
+    with pytest.raises(TableError, match=r"extract was stopped, since its lease was lost \(it is held by run-2 "):  # noqa: SIM117
+        with tables.committer.only_run("extract"):
+            other = lease._body("run-2", "another", 60, free=False)
+            tables.storage.write(f"{tables.root}/_leases/run-extract.json", other)
+            time.sleep(3)
+            # Nothing ran that could be cancelled: the next commit is what notices.
+            add(tables, "a")
+    assert groups(tables) == []
+
+
 def test_staged_rows_are_committed_without_a_rename_and_leave_nothing(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "staged", "run-1")
     with tables.stage(spark.range(10), "ten") as staged:

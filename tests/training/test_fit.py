@@ -135,6 +135,14 @@ def test_a_set_without_a_readable_picture_ends(tmp_path: Path) -> None:
         run(replace(told, files=told.files | {"train": spoilt}))
 
 
+def test_a_validation_batch_lost_to_an_unreadable_picture(tmp_path: Path) -> None:
+    """Where steps are counted beforehand, as for parts and workers, one comes short of what was promised each time."""
+    told = spec(tmp_path, "train.epochs=3", "train.batch=8", "train.accumulate=2")
+    files = told.files | {"validation": parquet_set(tmp_path / "spoilt", "validation", 33, spoilt=1)}
+    result = run(replace(told, files=files))
+    assert [epoch.epoch for epoch in result.history] == [1, 2, 3] and result.unreadable["validation"] == 1
+
+
 def test_set_and_checkpoints_on_s3(tmp_path: Path, s3: Storage) -> None:
     told = spec(tmp_path)
     files = {}
