@@ -15,6 +15,7 @@ SMALL = (
     "spark.executor.instances=1",
     "spark.executor.memory=700m",
     "spark.driver.memory=1g",
+    "spark.driver.memoryOverhead=3g",
     "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 )
 

@@ -14,12 +14,13 @@ import pytest
 from pyspark.sql import functions as F
 
 from dflib.cluster.package import pack
-from dflib.config import Config
-from dflib.errors import ConfigError, TrainingError
+from dflib.config import Config, digest
+from dflib.errors import ConfigError, TableError, TrainingError
 from dflib.job import Job, Summary
 from dflib.models import registry, saved
 from dflib.progress import Progress
 from dflib.storage import Storage
+from dflib.tables.commit import Committer
 from dflib.tables.schemas import MODELS, SPLITS
 from dflib.tables.store import Tables
 from dflib.training import train
@@ -42,6 +43,15 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     dry: Summary = script(replace(job, dry_run=True))
     assert "would be trained" in dry.line
     assert not tables.exists(SPLITS) and not tables.exists(MODELS) and not (tmp_path / "models").exists()
+
+    planned = train.plan(tables, storage, config)
+    name = f"train-{planned.model_id}-{digest(planned.decided_by)}"
+    with (
+        Committer(tables.spark, tables.root, storage, "other").only_run(name),
+        pytest.raises(TableError, match="other"),
+    ):
+        script(job)
+    assert not tables.exists(MODELS)
 
     summary: Summary = script(job)
     model_id = summary.counts["model_id"]

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -137,7 +138,9 @@ def test_after_a_kill_the_steps_are_those_of_an_unbroken_training(
 
 
 @pytest.mark.cluster
-def test_a_lost_worker_does_not_cost_the_training(tables: Tables, tmp_path: Path) -> None:
+def test_a_lost_worker_does_not_cost_the_training(
+    tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     told = spec(tmp_path, "train.batch=8", "train.workers=2", "train.max_restarts=1", "train.epochs=8", "train.seed=3")
     killed = threading.Event()
 
@@ -153,6 +156,8 @@ def test_a_lost_worker_does_not_cost_the_training(tables: Tables, tmp_path: Path
     thread.start()
     result = train(told, tables)
     assert killed.is_set()
+    # With what it said last, of which nothing else is left.
+    assert re.search(r"going on after step .*: worker \d on .* ended with code .*fit.log:\n.+", caplog.text)
     assert [epoch.epoch for epoch in result.history] == list(range(1, 9))
     assert result.history[-1].loss < 0.3 * result.history[0].loss
     assert result.best_epoch.val_loss < 0.3 and result.best_epoch.val_accuracy > 0.9
