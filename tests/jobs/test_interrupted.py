@@ -48,12 +48,14 @@ def test_the_rerun_reads_only_what_was_not_committed(demo_data: Path, tmp_path: 
         time.sleep(0.05)
     time.sleep(1.0)
     os.killpg(process.pid, signal.SIGSTOP)
-    beside = killed.submit("extract", code=1)
+    try:
+        beside = killed.submit("extract", code=1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     (record, refused) = killed.runs("extract")
     assert f"extract is at work there already ({record['run_id']} on " in beside.stdout
     assert refused["outcome"] == "FAILED" and refused["error"] in beside.stdout
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
     record = killed.runs("extract")[0]
     lived = (datetime.now(UTC) - datetime.fromisoformat(record["started_at"])).total_seconds()
     assert record["outcome"] == "RUNNING"
