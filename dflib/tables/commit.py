@@ -103,16 +103,19 @@ class Committer:
             TableError: another run of it is at work; or, on S3, another took the lease since it could not be renewed.
         """
         if self._by_lease:
-            with self._held(f"run-{job}", self.patience_of_runs) as self._run:
+            with self._held(f"run-{job}", self.patience_of_runs) as taken:
+                self._run = taken
                 try:
                     yield
                 except Exception as error:
-                    if self._run.problem is not None:
+                    if taken.problem is not None:
                         raise TableError(
-                            f"{self._root}: {job} was stopped, since its lease was lost ({self._run.problem}); run it "
+                            f"{self._root}: {job} was stopped, since its lease was lost ({taken.problem}); run it "
                             "again when no other runs"
                         ) from error
                     raise
+                finally:
+                    self._run = None
         elif uris.is_local(self._root):
             with self._locked(job):
                 yield
@@ -155,8 +158,8 @@ class Committer:
             except BlockingIOError:
                 file.seek(0)
                 raise TableError(
-                    f"{self._root}: {job} is at work there already ({file.read(200)}), and two at once would take each "
-                    "other's rows for what a killed run left; run it again when that one has ended, or stop it"
+                    f"{self._root}: {job} is at work there already ({file.read(200)}), and two at once would take what "
+                    "is each other's for what a killed run left; run it again when that one has ended, or stop it"
                 ) from None
             except OSError as error:
                 log.warning("%s: can't be locked (%s); see that no other %s runs here", path, error.strerror, job)
