@@ -76,9 +76,11 @@ def test_exit_codes_are_those_of_the_job(done: tuple[str, Place, str], cluster: 
         return cluster.said() if mode == "cluster" else ended.stdout
 
     assert "matches nothing" in says("ingest", f"sources.chunks={place.root}/nothing*.zip", options=there, code=1)
-    # A bad configuration that only the driver finds.
+    # A bad configuration that only the driver finds, once there is something to extract.
     without = (*there, "--conf", "spark.executor.resource.gpu.amount=0")
-    assert "the executors have none" in says("extract", "cluster.gpu=required", options=without, code=2)
+    assert "the executors have none" in says(
+        "extract", "sampling.frames=even:2", "cluster.gpu=required", options=without, code=2
+    )
     # One that is found before Spark starts.
     assert "did you mean" in place.submit("extract", "sampling.frame=x", options=there, code=2).stderr
     assert place.versions() == versions
