@@ -1,4 +1,4 @@
-"""What `train.accumulate` saves in memory and costs in time: one step of training, its batch whole and in parts.
+"""What `train.accumulate` saves in memory: steps of training, their batch whole and in parts.
 
     python -m benchmarks.train_memory [--batch 32] [--out benchmarks/results/train_memory.json]
 
@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def peak() -> float:
 
 
 def step(network: str, size: int, batch: int, parts: int) -> dict[str, float]:
-    """MiB that steps take, and seconds of one."""
+    """MiB that building the graph and that steps take."""
     from dflib.models import framework, networks
     from dflib.training.accumulate import in_parts
 
@@ -54,18 +53,15 @@ def step(network: str, size: int, batch: int, parts: int) -> dict[str, float]:
     random = np.random.default_rng(1)
     pictures = random.uniform(0, 255, (batch, size, size, 3)).astype("f4")
     labels = random.integers(0, 2, (batch, 1)).astype("f4")
-    loaded, seconds = resident(), []
+    loaded = resident()
     # The second size makes the graph one for any size.
     for few in (parts, 2 * parts):
         model.train_on_batch(pictures[:few], labels[:few])
     peak_anew()
     before = resident()
     for _ in range(STEPS):
-        started = time.monotonic()
         model.train_on_batch(pictures, labels)
-        seconds.append(time.monotonic() - started)
-    graph = before - loaded
-    return {"graph_mib": graph, "step_mib": peak() - before, "step_seconds": min(seconds[1:])}
+    return {"graph_mib": before - loaded, "step_mib": peak() - before}
 
 
 def _in_process(*arguments: Any) -> dict[str, float]:
@@ -80,17 +76,15 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     found: dict[str, Any] = {"machine": machine(), "batch": arguments.batch, "networks": {}}
-    print(f"{'network':16}{'parts':>6}{'MiB a step':>12}{'/ whole':>9}{'seconds':>9}{'/ whole':>9}{'graph':>9}")
+    print(f"{'network':16}{'parts':>6}{'MiB a step':>12}{'/ whole':>9}{'graph':>9}")
     for network, size in NETWORKS.items():
         ways: dict[str, dict[str, float]] = {}
         for parts in PARTS:
             way = _in_process(network, size, arguments.batch, parts)
             ways[str(parts)] = way
-            whole = ways["1"]
-            way |= {f"{key}_ratio": way[key] / whole[key] for key in ("step_mib", "step_seconds")}
+            way["step_mib_ratio"] = way["step_mib"] / ways["1"]["step_mib"]
             print(
-                f"{network:16}{parts:6}{way['step_mib']:12.0f}{way['step_mib_ratio']:9.2f}"
-                f"{way['step_seconds']:9.2f}{way['step_seconds_ratio']:9.2f}{way['graph_mib']:9.0f}",
+                f"{network:16}{parts:6}{way['step_mib']:12.0f}{way['step_mib_ratio']:9.2f}{way['graph_mib']:9.0f}",
                 flush=True,
             )
         found["networks"][network] = {"size": size, "ways": ways}
