@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 GPU, CPU = "GPU:0", "CPU:0"
 """TensorFlow's names; a task sees one GPU at most, so it is always its first."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,10 @@ def take(given: Ask, threads: int) -> Device:
             )
         return _own
     if given.source != "machine":
-        visible = "-1" if address is None else address
-        if "tensorflow" in sys.modules and os.environ.get("CUDA_VISIBLE_DEVICES") != visible:
+        visible = _visible(address)
+        if "tensorflow" in sys.modules and os.environ.get(VISIBLE) != visible[VISIBLE]:
             raise ClusterError("TensorFlow was imported before the task's GPU was known; report this")
-        os.environ.update(_visible(address))
+        os.environ.update(visible)
     _own = _found(given, address, threads)
     return _own
 
@@ -170,7 +171,12 @@ def environment(ask: Ask) -> tuple[str | None, dict[str, str]]:
 
 def _visible(address: str | None) -> dict[str, str]:
     """Variables of a process that sees the GPU at the address, or none. Addresses are nvidia-smi's, in PCI's order."""
-    return {"CUDA_VISIBLE_DEVICES": "-1" if address is None else address, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return {VISIBLE: "-1" if address is None else address, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def unseen(address: str | None) -> str:
+    """Why what was to use the GPU at the address, or any of this machine, uses none."""
+    return f"TensorFlow sees no GPU {'on this machine' if address is None else f'at address {address}'}"
 
 
 def _given(ask: Ask) -> str | None:
@@ -197,13 +203,12 @@ def _found(given: Ask, address: str | None, threads: int) -> Device:
     tf = tensorflow(threads)
     seen = tf.config.list_physical_devices("GPU")
     if not seen:
-        where = "on this machine" if address is None else f"at address {address}"
         if given.required:
             raise ClusterError(
-                f"cluster.gpu=required, but TensorFlow sees no GPU {where}; install tensorflow[and-cuda] and the "
+                f"cluster.gpu=required, but {unseen(address)}; install tensorflow[and-cuda] and the "
                 "driver there, or say cluster.gpu=auto to use the CPU"
             )
-        return Device(address, CPU, f"TensorFlow sees no GPU {where}")
+        return Device(address, CPU, unseen(address))
     if given.task_mib is not None:
         tf.config.experimental.set_memory_growth(seen[0], False)
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=given.task_mib)

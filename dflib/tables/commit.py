@@ -96,8 +96,9 @@ class Committer:
     def only_run(self, job: str) -> Iterator[None]:
         """No other run of the job works below the same root while the block runs.
 
-        On a disk by a lock that ends with this process, however that ends.  On S3 by a lease; where Delta is given a
-        log store of its own because the server knows no conditions, by nothing.
+        On a disk by a lock that ends with this process, however that ends; where a disk knows no locks, that is warned
+        of.  On S3 by a lease; where Delta is given a log store of its own because the server knows no conditions, by
+        nothing, with a warning.
 
         Raises:
             TableError: another run of it is at work; or, on S3, another took the lease since it could not be renewed.

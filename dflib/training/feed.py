@@ -275,9 +275,14 @@ class Feed:
             raise
 
 
+def bounds(rows: int, place: int, of: int) -> tuple[int, int]:
+    """The first row of a share and the one after its last; shares differ by one row at most."""
+    return rows * place // of, rows * (place + 1) // of
+
+
 def _share(part: Part, place: int, of: int) -> tuple[list[str], list[Slice]]:
     """The files that belong to a share as a whole, and its slices of those that it has in common with others."""
-    first, last = (part.rows * edge // of for edge in (place, place + 1))
+    first, last = bounds(part.rows, place, of)
     whole, cut_off, at = [], [], 0
     for uri, rows in sorted(part.files.items()):
         begin, end = max(first - at, 0), min(last - at, rows)

@@ -29,7 +29,7 @@ from dflib.repeated import every
 from dflib.storage import Storage
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
-from dflib.training import launch
+from dflib.training import feed, launch
 from dflib.training.fit import STATE, State
 from dflib.training.launch import Result, Spec
 
@@ -164,11 +164,13 @@ def _task(
                 own_storage.upload_folder(folder, remote)
             result = launch.read_result((folder / launch.RESULT).read_bytes())
             retries = own_storage.counters.retries + result.retries
-        rows = sum(spec.files["train"].values())
-        faces = rows * (place + 1) // workers - rows * place // workers
+        first, last = feed.bounds(sum(spec.files["train"].values()), place, workers)
         fallen_back = address is not None and not any(device.startswith("GPU") for device in devices)
-        note = f"TensorFlow sees no GPU at address {address}" if fallen_back else None
-        yield task.row(0, faces, device=", ".join(devices), note=note, retries=retries), result.unreadable["train"]
+        note = gpus.unseen(address) if fallen_back else None
+        yield (
+            task.row(0, last - first, device=", ".join(devices), note=note, retries=retries),
+            result.unreadable["train"],
+        )
 
     return run
 

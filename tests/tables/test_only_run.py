@@ -47,7 +47,7 @@ def test_another_run_is_refused_until_the_first_has_died(tmp_path: Path) -> None
 def test_a_root_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "tables").write_text("a file")
     with (
-        pytest.raises(TableError, match=r"run-extract\.lock: Not a directory|File exists"),
+        pytest.raises(TableError, match=r"run-extract\.lock: Not a directory$"),
         committer(f"file://{tmp_path}/tables", "run").only_run("extract"),
     ):
         pass
