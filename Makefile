@@ -12,7 +12,7 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
 
 demo: setup ## makes a small data set and runs ingest, extract, train, score and report on it
-	@$(PY) -m dflib.demo --out out/demo
+	@$(PY) -m tools.demo --out out/demo
 	./spark-submit.sh ingest --env demo
 	./spark-submit.sh extract --env demo
 	./spark-submit.sh train --env demo
@@ -69,7 +69,7 @@ $(JARS)/.installed: $(VENV)/.installed conf/fetch-jars.sh
 	@touch $@
 
 environment.tar.gz: setup ## Python and all that jobs need of it, as an archive for machines that have none (spark.archives)
-	$(PY) -m dflib.cluster.environment $@
+	$(PY) -m tools.environment $@
 
 clean: ## what the jobs, the demo and the tools made; the environment stays
 	rm -rf out build .pytest_cache .mypy_cache .ruff_cache

@@ -93,7 +93,7 @@ def measure(clips: Sequence[Path], videos: int, folder: Path) -> dict[str, Any]:
         one.submit("ingest", f"sources.chunks={small}", options=options)
         learnt = extract(one, cluster, 1)
         one.submit("ingest", f"sources.chunks={large}", options=options)
-        said = one.submit("plan", "plan.cores=1", options=options).stdout
+        said = one.submit("plan", "estimate.cores=1", options=options).stdout
         foretold = 60 * float(said.split("plan: ")[1].split(" minutes")[0].replace(",", ""))
         alone = extract(one, cluster, 1)
         two.submit("ingest", f"sources.chunks={large}", options=options)

@@ -29,8 +29,8 @@ from typing import Any
 
 from benchmarks import extract_variants
 from benchmarks.extract_worker import ONE_THREAD, Worker
-from dflib import runs
 from dflib.errors import DflibError
+from dflib.runtime import runs
 
 AGAINST = ("bare", "seeds20")
 """Variants that the others are divided by."""

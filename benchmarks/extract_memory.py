@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.extract import machine
-from dflib import conf_files
+from dflib.config import load as conf_files
 
 MEGABYTE = 1 << 20
 LONG_SECONDS = 600
@@ -42,8 +42,8 @@ def peak() -> float:
 
 def extract(contents: list[bytes], times: int, preset: str) -> dict[str, Any]:
     """Extracts clips in turn in this process; memory after each of them."""
+    from dflib.config.identity import extractor_id
     from dflib.extraction import detect, tracks
-    from dflib.extraction.extractor import extractor_id
     from dflib.extraction.video import extract_video
 
     settings = conf_files.load(Path(__file__).parent.parent / "conf", "local", [f"sampling.frames={preset}"])
@@ -92,7 +92,7 @@ def four_k() -> bytes:
     import cv2
     import matplotlib
 
-    from dflib.demo.clips import encode_bytes
+    from tools.demo.clips import encode_bytes
 
     portrait = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))[:, :, ::-1]
     face = cv2.resize(np.ascontiguousarray(portrait), (1000, 1200), interpolation=cv2.INTER_CUBIC)

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dflib import conf_files
 from dflib.config import Config
+from dflib.config import load as conf_files
+from dflib.config.identity import extractor_id
 from dflib.extraction import decode, detect, sampling, tracks
-from dflib.extraction.extractor import extractor_id
 from dflib.extraction.video import extract_video
 
 CONF = Path(__file__).parent.parent / "conf"

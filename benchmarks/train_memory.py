@@ -40,7 +40,8 @@ def peak() -> float:
 
 def step(network: str, size: int, batch: int, parts: int) -> dict[str, float]:
     """MiB that building the graph and that steps take."""
-    from dflib.models import framework, networks
+    from dflib.models import networks
+    from dflib.runtime import tensorflow_setup as framework
     from dflib.training.accumulate import in_parts
 
     framework.tensorflow()

@@ -26,8 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import av
 import numpy as np
 
-from dflib import conf_files, config
+from dflib import config
 from dflib.config import View
+from dflib.config import load as conf_files
 from dflib.errors import DflibError
 from dflib.extraction import crops
 from dflib.extraction.decode import Frame
@@ -130,7 +131,7 @@ class Scorer:
         return np.asarray(p if self._positive == "fake" else 1 - p)
 
 
-def measure(faces: list[Face], stored: config.Crops, scorer: Scorer | None) -> list[dict[str, Any]]:
+def measure(faces: list[Face], stored: config.CropsConfig, scorer: Scorer | None) -> list[dict[str, Any]]:
     """A row of figures for each view, of all faces and of those whose crop was scaled down apart."""
     made = [crops.cut(face.frame, face.box, stored) for face in faces]
     decoded = [decode_rgb(crop.image) for crop in made]

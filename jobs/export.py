@@ -2,10 +2,10 @@
 
 from dflib import uris
 from dflib.config import Config
-from dflib.job import Job, Summary, main
 from dflib.reporting.submission import SUBMISSION, submission
 from dflib.reporting.submission import check as check_submission
 from dflib.scoring.verdicts import rule_names
+from dflib.steps.job import Job, Summary, main
 from dflib.tables import export
 
 

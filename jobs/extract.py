@@ -4,7 +4,7 @@ from dflib.config import Config
 from dflib.extraction import sampling
 from dflib.extraction.detectors import installed
 from dflib.extraction.extract import extract
-from dflib.job import Job, Summary, main
+from dflib.steps.job import Job, Summary, main
 
 
 def run(job: Job) -> Summary:

@@ -1,8 +1,8 @@
 """import_model: published weights become a model row, turned round to p_fake inside the graph."""
 
 from dflib.config import Config
-from dflib.job import Job, Summary, main
 from dflib.models import published
+from dflib.steps.job import Job, Summary, main
 
 
 def check(config: Config) -> None:

@@ -3,8 +3,8 @@
 import dataclasses
 
 from dflib.config import Config
-from dflib.job import Job, Summary, main
 from dflib.sources.ingest import check, ingest
+from dflib.steps.job import Job, Summary, main
 
 
 def run(job: Job) -> Summary:

@@ -2,7 +2,7 @@
 
 from dflib.config import Config
 from dflib.errors import ConfigError
-from dflib.job import Job, Summary, main
+from dflib.steps.job import Job, Summary, main
 from dflib.tables import names
 
 

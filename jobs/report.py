@@ -1,9 +1,9 @@
 """Predictions to verdicts, metrics and one page a model: ``spark-submit.sh report``."""
 
 from dflib.config import Config
-from dflib.job import Job, Summary, main
 from dflib.reporting.report import report
 from dflib.scoring.verdicts import rule_names
+from dflib.steps.job import Job, Summary, main
 
 
 def check(config: Config) -> None:

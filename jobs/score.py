@@ -1,7 +1,7 @@
 """score: a p_fake for each face that has none by this model yet."""
 
-from dflib.job import Job, Summary, main
 from dflib.scoring.score import ScoreResult, score
+from dflib.steps.job import Job, Summary, main
 
 
 def run(job: Job) -> Summary:

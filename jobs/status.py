@@ -1,7 +1,7 @@
 """status: what is running, what is done of what, what failed, and when it will be over. Changes nothing."""
 
-from dflib import status
-from dflib.job import Job, Summary, main
+from dflib.operations import status
+from dflib.steps.job import Job, Summary, main
 
 
 def run(job: Job) -> Summary:

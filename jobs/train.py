@@ -1,6 +1,6 @@
 """train: labelled faces become a training set, a network is fitted on it, and a model's row is written."""
 
-from dflib.job import Job, Summary, main
+from dflib.steps.job import Job, Summary, main
 from dflib.training import train
 from dflib.training.train import Plan
 

@@ -16,7 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadScopeScheduling
 
-from dflib.cluster.session import interactive, java_options
+from dflib.runtime.session import interactive, java_options
 from dflib.storage import Storage
 from dflib.tables.store import Tables
 from tests.jobs.places import DemoRun
@@ -98,8 +98,8 @@ def sample_data() -> Path:
 
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small made data set: ``chunks/*.zip`` and ``truth.json`` (see :mod:`dflib.demo.dataset`)."""
-    from dflib.demo import dataset
+    """A small made data set: ``chunks/*.zip`` and ``truth.json`` (see :mod:`tools.demo.dataset`)."""
+    from tools.demo import dataset
 
     root = tmp_path_factory.mktemp("demo")
     dataset.make(root, identities=6, clips_per_identity=3, chunks=2, seconds=1.0, seed=11)
@@ -110,7 +110,7 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
     """What ``make demo`` does, in a folder of its own."""
     root = tmp_path_factory.mktemp("demo_run")
-    subprocess.run([sys.executable, "-m", "dflib.demo", "--out", str(root / "data")], check=True, cwd=HOME)
+    subprocess.run([sys.executable, "-m", "tools.demo", "--out", str(root / "data")], check=True, cwd=HOME)
     run = DemoRun(root, chunks=f"{root}/data/chunks/*")
     run.truth = json.loads((root / "data" / "truth.json").read_text())
     for job in ("ingest", "extract", "train", "score", "report"):

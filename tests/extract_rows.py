@@ -28,6 +28,6 @@ def extraction(number: int, extractor: str, run_id: str, when: datetime, **more:
     """What the ledger says of one of :func:`videos`; DONE where nothing else is said."""
     return row(
         EXTRACTIONS,
-        video_id=f"d/{number:04}", extractor=extractor, fingerprint="f", tries=1, requests=1, run_id=run_id,
+        video_id=f"d/{number:04}", extractor=extractor, fingerprint="f", attempts=1, requests=1, run_id=run_id,
         extracted_at=when, **{"outcome": "DONE", "frames": 20, "faces": 20, "bytes_read": 9, **more},
     )  # fmt: skip

@@ -18,7 +18,7 @@ from dflib.tables.store import Tables
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXTRACTOR = "even20-mtcnn-0123abcd"
-SETTINGS = config.Report(
+SETTINGS = config.ReportConfig(
     model="latest",
     rules=("mean", "share", "run"),
     threshold=0.5,
@@ -95,7 +95,7 @@ class ScoreRows:
                 "fingerprint": read,
                 "outcome": "FAILED" if failed else "DONE",
                 "reason": failed,
-                "tries": 1,
+                "attempts": 1,
                 "frames": len(frames),
                 "faces": number_of_faces,
                 "bytes_read": 1,

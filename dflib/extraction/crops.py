@@ -6,12 +6,12 @@ cv2 is imported inside functions: the driver imports this module and cuts nothin
 import math
 from dataclasses import dataclass
 
-from dflib.config import Crops
+from dflib.config import CropsConfig
 from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Box, Image
 
 QUALITY_SIDE = 128
-"""Side to which the face box is brought before its blur is measured, so that sizes can be compared."""
+"""Side to which the face box is brought before its sharpness is measured, so that sizes can be compared."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Crop:
     """An encoded crop; ``crop pixel = (frame pixel - (x, y)) * scale``.
 
     Attributes:
-        blur: variance of the Laplacian of the crop's grey face box at 128×128: small when blurred.
+        sharpness: variance of the Laplacian of the crop's grey face box at 128×128: small when blurred.
         brightness: mean grey level of the crop's face box, 0 to 255.
     """
 
@@ -29,7 +29,7 @@ class Crop:
     width: int
     height: int
     image: bytes
-    blur: float
+    sharpness: float
     brightness: float
 
 
@@ -40,7 +40,7 @@ def inside(box: Box, width: int, height: int) -> tuple[int, int, int, int] | Non
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
-def cut(frame: Frame, box: Box, settings: Crops) -> Crop:
+def cut(frame: Frame, box: Box, settings: CropsConfig) -> Crop:
     """Cuts the box, grown by the margin on all sides and clipped to the frame, and encodes it as JPEG.
 
     Native pixels unless the longer side is over ``settings.max_side``.
@@ -81,7 +81,7 @@ def cut(frame: Frame, box: Box, settings: Crops) -> Crop:
         width=crop.shape[1],
         height=crop.shape[0],
         image=jpeg(crop, settings.jpeg_quality),
-        blur=float(cv2.Laplacian(level, cv2.CV_64F).var()),
+        sharpness=float(cv2.Laplacian(level, cv2.CV_64F).var()),
         brightness=float(grey.mean()),
     )
 

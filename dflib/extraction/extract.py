@@ -13,17 +13,18 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from dflib.cluster import gpus
-from dflib.cluster.session import task_cores
-from dflib.cluster.task_log import Origin
-from dflib.cluster.watch import watched
 from dflib.config import Config
+from dflib.config.identity import extractor_id
 from dflib.errors import CountError, StorageError, TableError
-from dflib.extraction import detect, plan, sampling
-from dflib.extraction.extractor import extractor_id
-from dflib.extraction.plan import Planned
+from dflib.extraction import detect, sampling
+from dflib.extraction import schedule as plan
+from dflib.extraction.schedule import Planned
 from dflib.extraction.task import OUTPUT, make_task
-from dflib.progress import Progress
+from dflib.runtime import gpus
+from dflib.runtime.progress import Progress
+from dflib.runtime.session import task_cores
+from dflib.runtime.task_log import Origin
+from dflib.runtime.watch import watched
 from dflib.storage import Storage
 from dflib.tables import current
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, TASKS, VERDICTS, VIDEOS
@@ -118,7 +119,9 @@ def extract(
     sampling.check(config.sampling.frames)
     extractor = extractor_id(config)
     videos = tables.read(VIDEOS)
-    lacking = plan.pending(videos, tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, config.extract.max_tries)
+    lacking = plan.pending(
+        videos, tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, config.extract.max_attempts
+    )
     todo = plan.collect(lacking)
     total = videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count()
     if total == 0 and videos.isEmpty():

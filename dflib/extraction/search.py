@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from dflib.config import Faces
+from dflib.config import FacesConfig
 from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Box, Detection, Detector, Follower, Image, most_confident_first
 from dflib.extraction.tracks import nearness, overlap
@@ -50,7 +50,7 @@ def groups(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         yield group
 
 
-def scale_of(width: int, height: int, settings: Faces) -> float:
+def scale_of(width: int, height: int, settings: FacesConfig) -> float:
     """By how much a frame is resized before it is looked at.
 
     The rule of S3 and S4: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓; of the width as they have it, or of the longer
@@ -66,7 +66,7 @@ def scale_of(width: int, height: int, settings: Faces) -> float:
     return 0.5 if side <= 1900 else 1 / 3
 
 
-def search(frames: Sequence[Frame], detector: Detector, settings: Faces) -> list[list[Detection]]:
+def search(frames: Sequence[Frame], detector: Detector, settings: FacesConfig) -> list[list[Detection]]:
     """The faces of each frame of a group in pixels of the frame, most confident first.
 
     Frames without a clear face get a second look: lightened when they are dark, and at twice the size where they
@@ -117,7 +117,7 @@ def _look(
     frames: Sequence[Frame],
     pictures: Sequence[Image],
     detector: Detector,
-    settings: Faces,
+    settings: FacesConfig,
     thorough: bool = True,
 ) -> list[list[Detection]]:
     """Looks at whole frames; those between two that show nothing at all are left out unless ``thorough``."""
@@ -163,7 +163,7 @@ def _neighbours(found: Sequence[Sequence[Detection]], place: int) -> list[Box]:
 
 
 def _follow(
-    pictures: Sequence[Image], detector: Follower, settings: Faces, step: int, thorough: bool
+    pictures: Sequence[Image], detector: Follower, settings: FacesConfig, step: int, thorough: bool
 ) -> list[list[Detection]]:
     ends = sorted({*range(0, len(pictures), step), len(pictures) - 1})
     found: dict[int, list[Detection]] = dict(zip(ends, detector.detect([pictures[end] for end in ends]), strict=True))
@@ -182,7 +182,7 @@ def _follow(
     return [found.get(place, []) for place in range(len(pictures))]
 
 
-def _clear(faces: Sequence[Detection], settings: Faces) -> bool:
+def _clear(faces: Sequence[Detection], settings: FacesConfig) -> bool:
     return any(face.confidence > settings.threshold for face in faces)
 
 
@@ -197,7 +197,7 @@ def _unite(found: list[list[Detection]], places: Sequence[int], again: Sequence[
 
 
 def _between(
-    before: Sequence[Detection], after: Sequence[Detection], share: float, settings: Faces
+    before: Sequence[Detection], after: Sequence[Detection], share: float, settings: FacesConfig
 ) -> list[tuple[Box, bool]]:
     """Where the faces at the ends of a gap are expected at ``share`` of it, and whether each must be there.
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from dflib.cluster import gpus
-from dflib.cluster.task_log import Origin, TaskLog
 from dflib.config import Config
 from dflib.errors import CredentialsError, StorageError, VideoError
 from dflib.extraction import detect, tracks
-from dflib.extraction.plan import Planned
+from dflib.extraction.schedule import Planned
 from dflib.extraction.video import Row, Turn, VideoRows, extract_video
+from dflib.runtime import gpus
+from dflib.runtime.task_log import Origin, TaskLog
 from dflib.sources.members import read_member
 from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, TASKS
@@ -109,7 +109,7 @@ def _rows(
             "video_id": video.video_id,
             "extractor": extractor,
             "fingerprint": video.fingerprint,
-            "tries": video.tries + 1,
+            "attempts": video.attempts + 1,
             "bytes_read": counted.counters.bytes_read,
             "requests": counted.counters.requests,
             "run_id": origin.run_id,

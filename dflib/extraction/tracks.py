@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dflib.config import Faces
+from dflib.config import FacesConfig
 from dflib.extraction.detect import Box, Detection
 
 STATIC_FACES = 3
@@ -21,7 +21,7 @@ STATIC_SHARE = 0.9
 
 
 SHORT_AMONG = 5
-"""Of fewer frames than this many times ``faces.track_min`` it can't be said that a track is short."""
+"""Of fewer frames than this many times ``faces.min_track_length`` it can't be said that a track is short."""
 
 
 @dataclass(frozen=True)
@@ -43,41 +43,41 @@ class Kept:
     short: bool
 
 
-def floor(settings: Faces) -> float:
+def floor(settings: FacesConfig) -> float:
     """Confidence below which a detection is no candidate under any of the rules."""
-    return min(settings.threshold, settings.lone_floor, settings.track_floor)
+    return min(settings.threshold, settings.lone_threshold, settings.track_threshold)
 
 
-def select(candidates: Sequence[Sighting], settings: Faces, seconds: float, frames: int) -> list[Kept]:
+def select(candidates: Sequence[Sighting], settings: FacesConfig, seconds: float, frames: int) -> list[Kept]:
     """Chooses among the candidates of a video, in the order given (by frame).
 
     A face is kept when its confidence is above ``threshold`` (S3, S4); or it is the only one of its frame above
-    ``lone_floor`` (S3 and S4 keep a lone face at any confidence); or it is above ``track_floor`` and on a track
+    ``lone_threshold`` (S3 and S4 keep a lone face at any confidence); or it is above ``track_threshold`` and on a track
     with a face above ``threshold``: a face seen clearly once is the same face where it is seen less clearly.
-    Tracks are numbered by their first kept face.  One with fewer than ``track_min`` candidates is short: a person
+    Tracks are numbered by their first kept face.  One with fewer than ``min_track_length`` candidates is short: a person
     who is seen once in many frames is as a rule none.
 
     Args:
         candidates: all above :func:`floor`.
         settings: the rules.
-        seconds, frames: what was sampled; of less than ``SHORT_AMONG`` times ``track_min`` frames no track is short.
+        seconds, frames: what was sampled; of less than ``SHORT_AMONG`` times ``min_track_length`` frames no track is short.
     """
     tracks = link(candidates, settings.track_iou, settings.track_gap)
     confidence = [face.detection.confidence for face in candidates]
     clear = {track for track, sure in zip(tracks, confidence, strict=True) if sure > settings.threshold}
     above: dict[int, int] = {}
     for face in candidates:
-        above[face.frame] = above.get(face.frame, 0) + (face.detection.confidence > settings.lone_floor)
+        above[face.frame] = above.get(face.frame, 0) + (face.detection.confidence > settings.lone_threshold)
     still = static_tracks(candidates, tracks, settings.static_shift, seconds)
     seen = Counter(tracks)
-    many = frames >= SHORT_AMONG * settings.track_min
+    many = frames >= SHORT_AMONG * settings.min_track_length
     numbers: dict[int, int] = {}
     kept = []
     for place, (face, track) in enumerate(zip(candidates, tracks, strict=True)):
         sure = face.detection.confidence
-        lone = sure > settings.lone_floor and above[face.frame] == 1
-        if sure > settings.threshold or lone or (sure > settings.track_floor and track in clear):
-            short = many and seen[track] < settings.track_min
+        lone = sure > settings.lone_threshold and above[face.frame] == 1
+        if sure > settings.threshold or lone or (sure > settings.track_threshold and track in clear):
+            short = many and seen[track] < settings.min_track_length
             kept.append(Kept(place, numbers.setdefault(track, len(numbers)), track in still, short))
     return kept
 

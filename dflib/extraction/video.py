@@ -181,7 +181,7 @@ def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.
         "crop_h": crop.height,
         "format": "jpeg",
         "image": crop.image,
-        "blur": crop.blur,
+        "sharpness": crop.sharpness,
         "brightness": crop.brightness,
         "frontal": posed.frontal if posed else None,
         "roll": posed.roll if posed else None,

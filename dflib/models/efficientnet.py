@@ -27,7 +27,7 @@ def efficientnetb0(size: int, backbone_file: Path | None) -> Any:
         ModelError: the file is not such weights.
     """
     from dflib.models import weights
-    from dflib.models.framework import tensorflow
+    from dflib.runtime.tensorflow_setup import tensorflow
 
     keras = tensorflow().keras
     backbone = keras.applications.EfficientNetB0(

@@ -15,7 +15,7 @@ def meso4(size: int, shared: bool = False) -> Any:
         size: side of the input in pixels.
         shared: whether several GPUs or workers share a batch in training, over all of which it is then normalised.
     """
-    from dflib.models.framework import tensorflow
+    from dflib.runtime.tensorflow_setup import tensorflow
 
     layers = tensorflow().keras.layers
     faces = layers.Input((size, size, 3), name="faces")

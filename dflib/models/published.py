@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dflib.config import Weights
+from dflib.config import WeightsConfig
 from dflib.errors import ConfigError, ModelError
 from dflib.models import networks, registry, saved, weights
 from dflib.storage import Storage
@@ -25,7 +25,7 @@ class Imported:
     new: bool
 
 
-def check(source: Weights) -> tuple[str, str, Literal["real", "fake"]]:
+def check(source: WeightsConfig) -> tuple[str, str, Literal["real", "fake"]]:
     """Path, name and positive class of the weights.
 
     Raises:
@@ -39,7 +39,9 @@ def check(source: Weights) -> tuple[str, str, Literal["real", "fake"]]:
     return source.path, source.name, source.positive
 
 
-def import_weights(tables: Tables, storage: Storage, models_root: str, source: Weights, dry_run: bool) -> Imported:
+def import_weights(
+    tables: Tables, storage: Storage, models_root: str, source: WeightsConfig, dry_run: bool
+) -> Imported:
     """Reads a weights file into its network and registers it, turned round to p_fake inside the graph.
 
     Args:

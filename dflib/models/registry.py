@@ -102,7 +102,7 @@ def register(
         ConfigError: the name is not allowed.
         ModelError: it belongs to another model; or the SavedModel can't score its view.
     """
-    from dflib.models.framework import flavour
+    from dflib.runtime.tensorflow_setup import flavour
 
     check_name(model_id, "model_id")
     sha256 = folder_sha256(folder)
@@ -259,7 +259,7 @@ def _copy(storage: Storage, uri: str, sha256: str) -> Path:
 
 def _variables(folder: Path) -> str:
     """Hash of a SavedModel's variables alone, by their place in the network and value."""
-    from dflib.models.framework import tensorflow
+    from dflib.runtime.tensorflow_setup import tensorflow
 
     checkpoint = tensorflow().train.load_checkpoint(str(folder / "variables" / "variables"))
     total = hashlib.sha256()

@@ -27,7 +27,7 @@ def save(network: Any, folder: Path, size: int, positive: Literal["fake", "real"
     Raises:
         ModelError: the network's input or output has another shape.
     """
-    from dflib.models.framework import tensorflow
+    from dflib.runtime.tensorflow_setup import tensorflow
 
     tf = tensorflow()
     if tuple(network.input_shape) != (None, size, size, 3) or tuple(network.output_shape) != (None, 1):
@@ -52,12 +52,12 @@ def load(folder: Path, threads: int | None = None) -> Scorer:
 
     Args:
         folder: the SavedModel.
-        threads: as for :func:`dflib.models.framework.tensorflow`.
+        threads: as for :func:`dflib.runtime.tensorflow_setup.tensorflow`.
 
     Raises:
         ModelError: there is no SavedModel, or it has not the signature of :func:`save`.
     """
-    from dflib.models.framework import tensorflow
+    from dflib.runtime.tensorflow_setup import tensorflow
 
     tf = tensorflow(threads)
     try:

@@ -31,7 +31,7 @@ class Findings:
 
     model: Model
     extractor: str
-    settings: config.Report
+    settings: config.ReportConfig
     videos: pd.DataFrame
     rows: list[MetricRow]
     face_bins: dict[str, npt.NDArray[np.int64]]

@@ -15,13 +15,13 @@ from pyspark.sql import functions as F
 
 from dflib import config, uris
 from dflib.config import digest
+from dflib.datasets.seen import split_of_videos
 from dflib.errors import CountError, StorageError, TableError
 from dflib.models import registry
 from dflib.models.registry import Model
-from dflib.progress import Progress
 from dflib.reporting import page, slices, text, worst
 from dflib.reporting.findings import FACE_BINS, Findings
-from dflib.reporting.seen import split_of_videos
+from dflib.runtime.progress import Progress
 from dflib.scoring import verdicts
 from dflib.storage import Storage
 from dflib.tables.schemas import (
@@ -80,7 +80,7 @@ class _Snapshot:
 def report(
     tables: Tables,
     storage: Storage,
-    settings: config.Report,
+    settings: config.ReportConfig,
     reports_root: str,
     progress: Progress,
     dry_run: bool = False,
@@ -160,7 +160,7 @@ def page_name(model_id: str, extractor: str) -> str:
 def _report_one(
     snapshot: _Snapshot,
     storage: Storage,
-    settings: config.Report,
+    settings: config.ReportConfig,
     reports_root: str,
     model: Model,
     extractor: str,
@@ -216,7 +216,7 @@ def _trained_on(snapshot: _Snapshot, model: Model) -> DataFrame | None:
     return snapshot.tables.read(TRAINING_SET, folder=folder)
 
 
-def _to_driver(pooled: DataFrame, settings: config.Report) -> pd.DataFrame:
+def _to_driver(pooled: DataFrame, settings: config.ReportConfig) -> pd.DataFrame:
     """One row a video, sorted by video_id; of a rule ``<rule>_p`` and ``<rule>_fake`` (false when UNDETERMINED)."""
     plain = [name for name in pooled.columns if name != "frames" and name not in settings.rules]
     of_rules = [

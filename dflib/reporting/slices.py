@@ -50,7 +50,7 @@ def slices(videos: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield f"{column}={value}", rows
 
 
-def metric_rows(videos: pd.DataFrame, settings: config.Report) -> list[MetricRow]:
+def metric_rows(videos: pd.DataFrame, settings: config.ReportConfig) -> list[MetricRow]:
     """Metrics of all rules, slices and both levels; none without labelled videos.
 
     Args:
@@ -131,7 +131,7 @@ def _rows(
     ]
 
 
-def _digest(part: pd.DataFrame, columns: list[str], settings: config.Report) -> str:
+def _digest(part: pd.DataFrame, columns: list[str], settings: config.ReportConfig) -> str:
     """Hash of the rows that go into a metric and of the settings of its interval."""
     read = part[["video_id", "source_group", "label", *columns]]
     content = hashlib.sha256(pd.util.hash_pandas_object(read, index=False).to_numpy().tobytes())

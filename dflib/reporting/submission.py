@@ -17,7 +17,7 @@ UNDETERMINED_LABEL = 0.5
 """The challenge's file wants a number for every video; dflib's own tables never hold this one for "unknown"."""
 
 
-def check(settings: config.Export) -> None:
+def check(settings: config.ExportConfig) -> None:
     """Refuses another form than the challenge's.
 
     Raises:
@@ -27,7 +27,7 @@ def check(settings: config.Export) -> None:
         raise ConfigError("export.table=submission: it is a CSV of the newest verdicts; leave format and version out")
 
 
-def submission(tables: Tables, settings: config.Export, headline_rule: str) -> Rows:
+def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str) -> Rows:
     """``filename`` and ``label`` (= p_fake) of each video with a verdict.
 
     Args:

@@ -45,7 +45,7 @@ def most_wrong(findings: Findings) -> pd.DataFrame:
 
 
 def crops(
-    faces: DataFrame, predictions: DataFrame, shown: pd.DataFrame, settings: config.Report
+    faces: DataFrame, predictions: DataFrame, shown: pd.DataFrame, settings: config.ReportConfig
 ) -> dict[str, list[Crop]]:
     """The usable faces that led each video astray most, by video_id.
 

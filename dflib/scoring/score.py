@@ -12,14 +12,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from dflib import config
-from dflib.cluster import gpus
-from dflib.cluster.session import task_cores
-from dflib.cluster.task_log import Origin, TaskLog
-from dflib.cluster.watch import watched
 from dflib.config import View
 from dflib.errors import CountError, ImageError, ModelError
 from dflib.models import registry
-from dflib.progress import Progress
+from dflib.runtime import gpus
+from dflib.runtime.progress import Progress
+from dflib.runtime.session import task_cores
+from dflib.runtime.task_log import Origin, TaskLog
+from dflib.runtime.watch import watched
 from dflib.storage import Storage
 from dflib.tables import current, quality
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, TASKS, VIDEOS
@@ -85,8 +85,8 @@ class ScoreResult:
 def score(
     tables: Tables,
     storage: Storage,
-    settings: config.Score,
-    cluster: config.Cluster,
+    settings: config.ScoreConfig,
+    cluster: config.ClusterConfig,
     run_id: str,
     progress: Progress,
     dry_run: bool = False,
@@ -132,9 +132,9 @@ def score(
     # Here too, so that files that are not the model's fail in clear words before any task starts.
     registry.fetch(storage, model.uri, model.sha256)
     started = time.monotonic()
-    rows = _spread(_only_pending(faces, done, pending, before), before.pending, settings.batch)
+    rows = _spread(_only_pending(faces, done, pending, before), before.pending, settings.batch_size)
     ask, profile = gpus.ask(tables.spark, cluster)
-    scorer = _scorer(storage, model, settings.batch, task_cores(tables.spark), Origin(run_id, "score"), ask)
+    scorer = _scorer(storage, model, settings.batch_size, task_cores(tables.spark), Origin(run_id, "score"), ask)
     scored = rows.mapInArrow(scorer, from_arrow_schema(_SCORED), profile=profile)
     with contextlib.ExitStack() as stack:
         progress.start("faces", before.pending)

@@ -34,7 +34,7 @@ PROBABILITY_RULES = ("mean",)
 """Rules whose score may be read as a probability."""
 
 
-def rule_names(settings: config.Report) -> dict[str, str]:
+def rule_names(settings: config.ReportConfig) -> dict[str, str]:
     """The configured rules in their order, each with its full name, parameters and filters included.
 
     Raises:
@@ -58,21 +58,21 @@ def rule_names(settings: config.Report) -> dict[str, str]:
     return names
 
 
-def face_rule_name(settings: config.Report) -> str:
+def face_rule_name(settings: config.ReportConfig) -> str:
     """Name of the decision on single faces, in the style of :func:`rule_names`."""
     return f"face(t={settings.threshold:g},{_faces_used(settings)})"
 
 
-def _faces_used(settings: config.Report) -> str:
+def _faces_used(settings: config.ReportConfig) -> str:
     return ",".join([f"static={'out' if settings.exclude_static else 'in'}", *quality.limits(settings.quality)])
 
 
-def usable(settings: config.Report) -> Column:
+def usable(settings: config.ReportConfig) -> Column:
     """The condition that a row of ``faces`` takes part in a verdict; true or false, never null."""
     return _moving(settings) & quality.usable(settings.quality)
 
 
-def _moving(settings: config.Report) -> Column:
+def _moving(settings: config.ReportConfig) -> Column:
     return quality.moving() if settings.exclude_static else F.lit(True)
 
 
@@ -82,7 +82,7 @@ def pool(
     videos: DataFrame,
     extractions: DataFrame,
     splits: DataFrame,
-    settings: config.Report,
+    settings: config.ReportConfig,
 ) -> DataFrame:
     """One row a video of the ledger, with all that verdicts and metrics need; faces stay inside as arrays.
 
@@ -94,7 +94,7 @@ def pool(
         faces: rows of that extractor, as in FACES; images are not read.
         videos: as in VIDEOS.
         extractions: rows of that extractor, as in EXTRACTIONS: the videos to be judged.
-        splits: ``video_id`` and ``split``, one row a video (:func:`dflib.reporting.seen.split_of_videos`).
+        splits: ``video_id`` and ``split``, one row a video (:func:`dflib.datasets.seen.split_of_videos`).
         settings: threshold, rules and filters.
 
     Returns:
@@ -154,7 +154,7 @@ def pool(
     return reasoned.withColumns(rules).drop("scores", "outcome", "changed", "moving", "ledger_reason")
 
 
-def verdicts(pooled: DataFrame, settings: config.Report, model_id: str, extractor: str) -> DataFrame:
+def verdicts(pooled: DataFrame, settings: config.ReportConfig, model_id: str, extractor: str) -> DataFrame:
     """The rows of :func:`pool` as rows of VERDICTS, one a video and rule."""
     each = [
         F.struct(
@@ -178,7 +178,7 @@ def verdicts(pooled: DataFrame, settings: config.Report, model_id: str, extracto
     )
 
 
-def _reason(settings: config.Report) -> Column:
+def _reason(settings: config.ReportConfig) -> Column:
     """Why a video can't be decided; null when it can."""
     return (
         F.when(F.col("changed"), "CHANGED")
@@ -191,7 +191,7 @@ def _reason(settings: config.Report) -> Column:
     )
 
 
-def _judge(rule: str, settings: config.Report) -> dict[str, Column]:
+def _judge(rule: str, settings: config.ReportConfig) -> dict[str, Column]:
     """Score and decision of a rule, for a video with at least one usable face, all of them scored."""
     if rule == "mean":
         p_fake = F.col("score_sum") / F.nullif(F.col("faces_scored"), F.lit(0))

@@ -9,11 +9,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from dflib.config import Sources, digest
+from dflib.config import SourcesConfig, digest
 from dflib.errors import SourceError, StorageError
 from dflib.sources import images, layouts
-from dflib.sources.chunk import Chunk, Source, Video
 from dflib.sources.crop_names import CropPattern
+from dflib.sources.model import Chunk, Source, Video
 from dflib.storage import Entry, Storage
 from dflib.tables.schemas import FACES
 
@@ -57,7 +57,7 @@ class Crop:
     entry: Entry
 
 
-def extractor_of(sources: Sources) -> str:
+def extractor_of(sources: SourcesConfig) -> str:
     """Name of the crops' extractor: a hash of every setting that changes rows, such as ``crops-1a2b3c4d``."""
     settings = [
         sources.crop_pattern,
@@ -67,7 +67,7 @@ def extractor_of(sources: Sources) -> str:
     return f"crops-{digest(settings)[:8]}"
 
 
-def read_listing(source: Source, sources: Sources) -> tuple[Chunk, list[Crop]]:
+def read_listing(source: Source, sources: SourcesConfig) -> tuple[Chunk, list[Crop]]:
     """A crops folder's rows of ``videos`` and the crops to read, from file names alone.
 
     Raises:
@@ -108,7 +108,7 @@ def read_listing(source: Source, sources: Sources) -> tuple[Chunk, list[Crop]]:
     return chunk, list(faces.values())
 
 
-def _label(name: str, sources: Sources) -> str | None:
+def _label(name: str, sources: SourcesConfig) -> str | None:
     """By the nearest folder that names a class."""
     real, fake = ({word.lower() for word in words} for words in (sources.crop_real, sources.crop_fake))
     for part in reversed(name.split("/")[:-1]):

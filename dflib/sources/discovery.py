@@ -3,16 +3,16 @@
 import logging
 
 from dflib import uris
-from dflib.config import Sources
+from dflib.config import SourcesConfig
 from dflib.errors import SourceError, StorageError
 from dflib.sources import labels, layouts
-from dflib.sources.chunk import Source
+from dflib.sources.model import Source
 from dflib.storage import Entry, Storage
 
 log = logging.getLogger(__name__)
 
 
-def find_chunks(storage: Storage, sources: Sources) -> list[Source]:
+def find_chunks(storage: Storage, sources: SourcesConfig) -> list[Source]:
     """The chunks behind ``sources.chunks``, each once, in the order of the URIs and then of names.
 
     A zip is a chunk.  In a folder, each zip, each folder with a ``metadata.json`` and all other videos together
@@ -39,7 +39,7 @@ def find_chunks(storage: Storage, sources: Sources) -> list[Source]:
     return _presentable(found)
 
 
-def find_crops(storage: Storage, sources: Sources, settings: str) -> list[Source]:
+def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[Source]:
     """The folders of ready-cut crops behind ``sources.crops``; ``settings`` is what else decides their rows.
 
     Raises:

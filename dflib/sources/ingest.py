@@ -13,13 +13,14 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from dflib.config import Sources
+from dflib.config import SourcesConfig
 from dflib.errors import ConfigError, CountError, SourceError, StorageError
-from dflib.progress import Progress
-from dflib.sources import crop_rows, discovery, readers
-from dflib.sources.chunk import Chunk, Source, Video, code
+from dflib.runtime.progress import Progress
+from dflib.sources import crop_writer as crop_rows
+from dflib.sources import discovery, readers
 from dflib.sources.crop_names import CropPattern
 from dflib.sources.crops import Crop, extractor_of, read_listing
+from dflib.sources.model import Chunk, Source, Video, code
 from dflib.sources.reconcile import Laid, crops_folder, lay
 from dflib.storage import Storage
 from dflib.tables.schemas import CHUNKS, VIDEOS, Table
@@ -90,7 +91,7 @@ class _Gathered:
     failed: list[str] = field(default_factory=list)
 
 
-def check(sources: Sources) -> None:
+def check(sources: SourcesConfig) -> None:
     """Whether there is anything to ingest and the crop names can be read.
 
     Raises:
@@ -108,7 +109,7 @@ def check(sources: Sources) -> None:
 
 
 def ingest(
-    tables: Tables, storage: Storage, sources: Sources, run_id: str, progress: Progress, dry_run: bool
+    tables: Tables, storage: Storage, sources: SourcesConfig, run_id: str, progress: Progress, dry_run: bool
 ) -> IngestResult:
     """Brings ``chunks``, ``videos`` and, from ready-cut crops, ``faces`` up to what the sources hold.
 
@@ -203,7 +204,7 @@ def _lost_its_crops(before: Video, after: Video, chunk: Chunk) -> bool:
     return crops_folder(before) == chunk.source.uri and after.packing is None
 
 
-def _gather(storage: Storage, new: list[Source], sources: Sources, progress: Progress) -> _Gathered:
+def _gather(storage: Storage, new: list[Source], sources: SourcesConfig, progress: Progress) -> _Gathered:
     """Reads the new chunks, several at a time; the order is that of ``new``."""
     gathered = _Gathered()
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dflib.errors import SourceError, VideoError
 from dflib.sources import labels, layouts
 from dflib.sources.archive import Member, read_directory
-from dflib.sources.chunk import Chunk, Source
 from dflib.sources.labels import Labels
 from dflib.sources.members import read_member
+from dflib.sources.model import Chunk, Source
 from dflib.sources.rows import Claims, Found, add_videos
 from dflib.storage import Entry, Storage
 

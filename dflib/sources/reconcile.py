@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from dflib.sources.chunk import Chunk, Source, Video, code
+from dflib.sources.model import Chunk, Source, Video, code
 
 RELATIONS = ("DUPLICATE", "DUPLICATE_DIFFERS", "ALSO")
 CONFLICT = "LABEL_CONFLICT"

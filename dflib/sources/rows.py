@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from dflib.sources import layouts
-from dflib.sources.chunk import Chunk, Video
 from dflib.sources.labels import Claim, Labels
+from dflib.sources.model import Chunk, Video
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Exported:
     notes: tuple[str, ...]
 
 
-def check(settings: config.Export) -> None:
+def check(settings: config.ExportConfig) -> None:
     """Refuses a name that no table can have.
 
     Raises:
@@ -69,7 +69,7 @@ def check(settings: config.Export) -> None:
         )
 
 
-def read(tables: Tables, settings: config.Export) -> Rows:
+def read(tables: Tables, settings: config.ExportConfig) -> Rows:
     """The table that ``export`` names, at its version.
 
     Raises:

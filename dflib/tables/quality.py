@@ -10,7 +10,9 @@ from dflib.config import Quality, View
 BRIGHTEST = 255
 """Largest grey level; as ``max_brightness`` it filters nothing."""
 
-ALL_FACES = Quality(min_size=0, min_blur=0, min_brightness=0, max_brightness=BRIGHTEST, min_frontal=0, drop_short=False)
+ALL_FACES = Quality(
+    min_size=0, min_sharpness=0, min_brightness=0, max_brightness=BRIGHTEST, min_frontal=0, drop_short=False
+)
 """No limit is set."""
 
 
@@ -18,7 +20,7 @@ def usable(quality: Quality) -> Column:
     """The condition that a row of ``faces`` is good enough; true or false, never null.
 
     A face is left out for what is known of it alone: a value that is null passes.  So a ready-cut crop, which has no
-    box, blur, brightness and pose, always passes, and so does a face without landmarks when ``min_frontal`` is set:
+    box, sharpness, brightness and pose, always passes, and so does a face without landmarks when ``min_frontal`` is set:
     a filter does not empty a set of what was never measured.  Limits belong to what passes.
 
     Only the columns of limits that are set are looked at; without any the condition is a plain true.
@@ -27,13 +29,13 @@ def usable(quality: Quality) -> Column:
         quality: the limits.
 
     Returns:
-        Over ``box_w``, ``box_h``, ``blur``, ``brightness``, ``frontal`` and ``short``.
+        Over ``box_w``, ``box_h``, ``sharpness``, ``brightness``, ``frontal`` and ``short``.
     """
     bad = []
     if quality.min_size > 0:
         bad.append(F.least("box_w", "box_h") < quality.min_size)
-    if quality.min_blur > 0:
-        bad.append(F.col("blur") < quality.min_blur)
+    if quality.min_sharpness > 0:
+        bad.append(F.col("sharpness") < quality.min_sharpness)
     if quality.min_brightness > 0:
         bad.append(F.col("brightness") < quality.min_brightness)
     if quality.max_brightness < BRIGHTEST:

@@ -2,7 +2,7 @@
 
 All writes are repeatable: run twice, the second changes nothing and makes no new version.  Readers may be many.
 Of two jobs that write to one table at once, Delta lets the second fail where they touch the same files; on S3 the
-second waits for the first (:mod:`dflib.tables.commit`).  Each stages its rows in folders of its own.
+second waits for the first (:mod:`dflib.tables.write_locks`).  Each stages its rows in folders of its own.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ from pyspark.sql.types import StructField
 from dflib import uris
 from dflib.errors import CountError, TableError
 from dflib.storage import Storage
-from dflib.tables.commit import Committer
 from dflib.tables.schemas import TABLES, Table
 from dflib.tables.sql import quoted
+from dflib.tables.write_locks import Committer
 
 log = logging.getLogger(__name__)
 

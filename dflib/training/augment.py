@@ -7,10 +7,10 @@ One composed matrix means that a picture is resampled once, not six times.
 
 from typing import Any
 
-from dflib.config import Augment
+from dflib.config import AugmentConfig
 
 
-def draw(count: Any, augment: Augment, seed: Any) -> Any:
+def draw(count: Any, augment: AugmentConfig, seed: Any) -> Any:
     """Random parameters of ``count`` warps.
 
     Args:

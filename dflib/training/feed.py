@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dflib import uris
-from dflib.config import Augment, View
+from dflib.config import AugmentConfig, View
 from dflib.errors import CountError, DflibError, ImageError, StorageError, TrainingError
 from dflib.storage import Storage
 from dflib.training import augment
@@ -194,7 +194,7 @@ class Feed:
         found = found.filter(lambda picture, label, weight, whole: whole)
         return found.map(lambda picture, label, weight, whole: (picture, label, weight))
 
-    def train(self, batch: int, ranges: Augment, begin: int = 0) -> Any:
+    def train(self, batch: int, ranges: AugmentConfig, begin: int = 0) -> Any:
         """tf.data of shuffled, augmented batches: float32 RGB 0 to 255, label [n, 1], weight [n].
 
         Pass follows pass without an end, and a batch may hold the last rows of one and the first of the next.

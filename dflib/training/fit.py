@@ -1,6 +1,6 @@
 """Fits a network on a training set, in a process of its own: ``python -m dflib.training.fit SPEC.json``.
 
-A checkpoint is kept after every epoch and every ``train.save_steps`` steps, so that a killed training goes on at the
+A checkpoint is kept after every epoch and every ``train.checkpoint_steps`` steps, so that a killed training goes on at the
 step that was saved last, with the batches, the dropout and the figures of the epoch that it would have had.  (Keras'
 ``BackupAndRestore`` keeps neither these figures nor the best weights, and with them the end by ``patience``: what it
 saved and what they say would be of different steps.)  It speaks JSON lines on standard output: an epoch's figures, a
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from dflib.config import Train
+from dflib.config import TrainConfig
 from dflib.errors import ClusterError, DflibError, TrainingError
 from dflib.storage import Storage
 from dflib.training.accumulate import in_parts
@@ -105,7 +105,7 @@ class State:
             return True
         return False
 
-    def finished(self, train: Train) -> bool:
+    def finished(self, train: TrainConfig) -> bool:
         """Whether all epochs are done, or ``patience`` of them went by without improvement."""
         done = len(self.history)
         return done >= train.epochs or (done > 0 and done - self.best >= train.patience)
@@ -122,7 +122,8 @@ def fit(spec: Spec, say: Any) -> None:
         CountError: the rows delivered are not those promised.
         TrainingError: the loss is no number, or no picture could be read.
     """
-    from dflib.models import framework, networks, saved
+    from dflib.models import networks, saved
+    from dflib.runtime import tensorflow_setup as framework
 
     framework.tensorflow()
     import numpy as np
@@ -161,7 +162,7 @@ def fit(spec: Spec, say: Any) -> None:
         shared = strategy.num_replicas_in_sync > 1
         model = in_parts(networks.build(train.network, train.view.size, backbone, shared), train.accumulate)
         model.compile(
-            optimizer=tf_keras.optimizers.Adam(train.optimizer_rate),
+            optimizer=tf_keras.optimizers.Adam(train.learning_rate),
             loss=train.loss,
             metrics=[tf_keras.metrics.BinaryAccuracy(name="accuracy")],
             weighted_metrics=[],
@@ -188,7 +189,7 @@ def fit(spec: Spec, say: Any) -> None:
                     variable.assign(variable.read_value() + earlier)
                 self.sums = []
             step = self.begun + batch + 1
-            if train.save_steps and step % train.save_steps == 0 and step < steps:
+            if train.checkpoint_steps and step % train.checkpoint_steps == 0 and step < steps:
                 state.step, state.seconds = step, self.seconds()
                 state.sums = [float(variable.read_value()) for variable in self.variables()]
                 self.save()
@@ -199,7 +200,7 @@ def fit(spec: Spec, say: Any) -> None:
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             found = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
             if not all(map(math.isfinite, found.values())):
-                raise TrainingError(f"epoch {epoch + 1}: {found}: not a number; lower train.optimizer_rate")
+                raise TrainingError(f"epoch {epoch + 1}: {found}: not a number; lower train.learning_rate")
             row = Epoch(epoch=epoch + 1, seconds=round(self.seconds(), 3), **found)
             if state.add(row, train.monitor):
                 model.save_weights(folder / f"best-{row.epoch}.h5")
@@ -228,13 +229,13 @@ def fit(spec: Spec, say: Any) -> None:
 
     replicas = strategy.num_replicas_in_sync
     alone = spec.workers == 1 and train.accumulate == 1
-    if not alone and train.batch % (replicas * train.accumulate):
+    if not alone and train.batch_size % (replicas * train.accumulate):
         raise TrainingError(
-            f"train.batch={train.batch} can't be shared by {replicas} devices of all workers in train.accumulate="
+            f"train.batch_size={train.batch_size} can't be shared by {replicas} devices of all workers in train.accumulate="
             f"{train.accumulate} parts each; make it a multiple of {replicas * train.accumulate}"
         )
     # Of a device; Keras shares a batch out itself where all devices are of one process.
-    own = train.batch if alone else train.batch // replicas
+    own = train.batch_size if alone else train.batch_size // replicas
 
     def data(make: Callable[[], Any]) -> Any:
         """Datasets of each worker's own, of as many steps on all of them: one that ended sooner would stop all."""
@@ -245,7 +246,7 @@ def fit(spec: Spec, say: Any) -> None:
     mirror = None if spec.remote is None else Mirror(storage, folder, spec.remote)
     try:
         while not state.finished(train):
-            begin = (len(state.history) * steps + state.step) * (train.batch // spec.workers)
+            begin = (len(state.history) * steps + state.step) * (train.batch_size // spec.workers)
             # A new one for each call: what it counts, it counts by pass, and this one may begin within a pass.
             feeds["train"] = feed_of("train")
             model.fit(
@@ -320,7 +321,7 @@ def _generators(model: Any) -> list[Any]:
     return [layer._random_generator for layer in model.layers if isinstance(layer, chance)]
 
 
-def _examples(feed: Feed, train: Train) -> dict[str, Any]:
+def _examples(feed: Feed, train: TrainConfig) -> dict[str, Any]:
     """A few pictures of each class as the network sees them, before and after augmentation."""
     import numpy as np
     import tensorflow as tf

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from dflib import errors, uris
-from dflib.config import Train
+from dflib.config import TrainConfig
 from dflib.errors import LostWorkerError
-from dflib.progress import Progress
+from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,13 @@ class Spec:
     worker: int = 0
     workers: int = 1
 
-    def settings(self) -> Train:
-        return Train.model_validate(self.train)
+    def settings(self) -> TrainConfig:
+        return TrainConfig.model_validate(self.train)
 
     @property
     def steps(self) -> int:
-        """Of an epoch, each of ``train.batch`` faces; the last ones may be the first of the next pass."""
-        return -(-sum(self.files["train"].values()) // self.settings().batch)
+        """Of an epoch, each of ``train.batch_size`` faces; the last ones may be the first of the next pass."""
+        return -(-sum(self.files["train"].values()) // self.settings().batch_size)
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def run(spec: Spec, progress: Progress, environment: Mapping[str, str] | None = 
     return read_result((Path(spec.folder) / RESULT).read_bytes())
 
 
-def log_epoch(epoch: Epoch, train: Train) -> None:
+def log_epoch(epoch: Epoch, train: TrainConfig) -> None:
     """One line of the log."""
     log.info(
         "epoch %d of %d: loss %.4f, accuracy %.3f, val_loss %.4f, val_accuracy %.3f, %.1f s",

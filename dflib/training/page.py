@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dflib.config import Train
+from dflib.config import TrainConfig
+from dflib.datasets.training_set import Chosen
 from dflib.training.launch import Result
-from dflib.training.training_set import Chosen
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Picture:
     augmented: str
 
 
-def render(model_id: str, train: Train, chosen: Chosen, result: Result, examples: Path) -> str:
+def render(model_id: str, train: TrainConfig, chosen: Chosen, result: Result, examples: Path) -> str:
     """The page as HTML.
 
     Args:

@@ -10,21 +10,22 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from dflib import uris
-from dflib.config import Config, Train, digest
+from dflib.config import Config, TrainConfig, digest
+from dflib.config.identity import extractor_id, training_settings
+from dflib.datasets import splits, training_set
+from dflib.datasets.training_set import Chosen, TrainingSet
 from dflib.errors import ConfigError, TrainingError
-from dflib.extraction.extractor import extractor_id
 from dflib.models import registry
-from dflib.progress import Progress
+from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS, VIDEOS
 from dflib.tables.store import Tables
-from dflib.training import launch, page, splits, training_set, workers
+from dflib.training import launch, page, workers
 from dflib.training.launch import Result, Spec
-from dflib.training.training_set import Chosen, TrainingSet
 
 log = logging.getLogger(__name__)
 
-NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "max_restarts", "save_steps")
+NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "max_restarts", "checkpoint_steps")
 """Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash."""
 
 CAME_LATER = {"accumulate": 1, "precision": "float32", "workers": 1}
@@ -64,9 +65,9 @@ def check(config: Config) -> None:
             f"splits.validation={shares.validation} and splits.test={shares.test}: validation must be above 0 (early "
             "stopping needs it) and both together below 1"
         )
-    if train.batch % (train.workers * train.accumulate):
+    if train.batch_size % (train.workers * train.accumulate):
         raise ConfigError(
-            f"train.batch={train.batch} can't be shared by train.workers={train.workers} in "
+            f"train.batch_size={train.batch_size} can't be shared by train.workers={train.workers} in "
             f"train.accumulate={train.accumulate} parts each; make it a multiple of both together"
         )
     if train.backbone == "imagenet":
@@ -99,11 +100,7 @@ def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False
     decided_by = {
         "training_set": chosen.set_id,
         "backbone_sha256": backbone,
-        "train": {
-            name: value
-            for name, value in train.model_dump().items()
-            if name not in NOT_DECIDING and CAME_LATER.get(name) != value
-        },
+        "train": training_settings(train, NOT_DECIDING, CAME_LATER),
     }
     model_id = train.name or f"{train.network}-{digest(decided_by)[:8]}"
     done = _is_there(tables, model_id, decided_by)
@@ -195,7 +192,7 @@ def _is_there(tables: Tables, model_id: str, decided_by: dict[str, Any]) -> bool
     return True
 
 
-def _fetch_backbone(storage: Storage, train: Train, folder: Path) -> str | None:
+def _fetch_backbone(storage: Storage, train: TrainConfig, folder: Path) -> str | None:
     if train.backbone is None:
         return None
     target = folder / workers.BACKBONE

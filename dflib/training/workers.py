@@ -21,11 +21,11 @@ from pyspark import BarrierTaskContext
 from pyspark.errors import PySparkException
 
 from dflib import config, uris
-from dflib.cluster import failure, gpus
-from dflib.cluster.task_log import Origin, TaskLog
 from dflib.errors import ConfigError, LostWorkerError, StorageError, TrainingError
-from dflib.progress import Progress
-from dflib.repeated import every
+from dflib.runtime import failure, gpus
+from dflib.runtime.progress import Progress
+from dflib.runtime.repeated import every
+from dflib.runtime.task_log import Origin, TaskLog
 from dflib.storage import Storage
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
@@ -49,7 +49,7 @@ def run(
     work: str,
     tables: Tables,
     storage: Storage,
-    cluster: config.Cluster,
+    cluster: config.ClusterConfig,
     run_id: str,
     progress: Progress,
 ) -> Result:
@@ -67,7 +67,7 @@ def run(
     train = spec.settings()
     spark = tables.spark
     # Each of them a GPU for itself: processes that share one can't train together.
-    ask, profile = gpus.ask(spark, cluster.model_copy(update={"tasks_per_gpu": 1, "gpu_task_mib": None}))
+    ask, profile = gpus.ask(spark, cluster.model_copy(update={"tasks_per_gpu": 1, "gpu_memory_mib": None}))
     if ask.source == "machine":
         if ask.required:
             raise ConfigError(

@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks import extract, extract_counts, extract_variants
 from benchmarks.extract_counts import Found
-from dflib.demo.clips import encode
 from dflib.extraction.detect import Detection
 from tests.extraction.conftest import HOME, Rgb, with_portrait
+from tools.demo.clips import encode
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive of Python and its packages, by the command of ``make environment.tar.gz``."""
     target = tmp_path_factory.mktemp("environment") / "environment.tar.gz"
-    subprocess.run([sys.executable, "-m", "dflib.cluster.environment", str(target)], check=True, cwd=HOME)
+    subprocess.run([sys.executable, "-m", "tools.environment", str(target)], check=True, cwd=HOME)
     return target
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import pytest
 
-from dflib.cluster.metastore import PASSWORD
+from dflib.runtime.metastore import PASSWORD
 from dflib.tables.schemas import FACES
 from dflib.tables.views import VIEWS
 from tests.cluster.standalone import SPARK_HOME
@@ -154,8 +154,8 @@ def test_sessions_and_a_jdbc_client_ask_while_extract_writes(team: Team) -> None
     watch = (
         "sampling.frames=even:3",
         "extract.wave_videos=6",
-        f"watch.events={place.root}/events",
-        f"watch.port={page}",
+        f"monitoring.event_log={place.root}/events",
+        f"monitoring.ui_port={page}",
     )
     plain = ("--", "--conf", "spark.eventLog.compress=false")
     extract = team.start("extract", place.command("extract", *watch, options=plain))

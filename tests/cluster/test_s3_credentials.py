@@ -31,8 +31,8 @@ JOB = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from dflib import s3
-from dflib.cluster.session import interactive
+from dflib.storage import s3_client as s3
+from dflib.runtime.session import interactive
 from dflib.config import S3
 from dflib.storage import Storage
 from dflib.tables.schemas import SPLITS

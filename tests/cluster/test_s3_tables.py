@@ -34,7 +34,7 @@ TINY = [
     "sampling.frames=even:4",
     "tables.metastore=none",
 ]
-TOGETHER = ("train.workers=2", "train.save_steps=2")
+TOGETHER = ("train.workers=2", "train.checkpoint_steps=2")
 
 
 @dataclass

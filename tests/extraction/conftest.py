@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dflib import conf_files
 from dflib.config import Config
+from dflib.config import load as conf_files
 from dflib.extraction.decode import Frame
 from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.sampling import Wanted

@@ -57,5 +57,5 @@ def test_blur_tells_sharp_from_soft(config: Config) -> None:
     soft = cv2.GaussianBlur(sharp, (0, 0), 4)
     box = (20.0, 20.0, 128.0, 128.0)
     clear, dull = cut_from(sharp, box, config, 0.1), cut_from(soft, box, config, 0.1)
-    assert clear.blur > 50 * dull.blur
-    assert clear.blur == pytest.approx(cv2.Laplacian(sharp[20:148, 20:148, 0], cv2.CV_64F).var())
+    assert clear.sharpness > 50 * dull.sharpness
+    assert clear.sharpness == pytest.approx(cv2.Laplacian(sharp[20:148, 20:148, 0], cv2.CV_64F).var())

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from dflib.config import Config
-from dflib.demo.clips import encode_bytes
 from dflib.errors import VideoError
 from dflib.extraction import decode, sampling
 from dflib.extraction.crops import cut
 from tests.extraction.conftest import Rgb, numbered
+from tools.demo.clips import encode_bytes
 
 PIXELS = 10_000_000
 X264 = {"preset": "medium", "crf": "28"}

@@ -10,7 +10,7 @@ import pytest
 import skimage
 from mtcnn import MTCNN
 
-from dflib import conf_files
+from dflib.config import load as conf_files
 from dflib.errors import ConfigError
 from dflib.extraction.detect import Box, Detector
 from dflib.extraction.detectors import blazeface, dlib_hog, haar, installed

@@ -13,16 +13,16 @@ import pytest
 from pyspark.sql import functions as F
 
 from dflib.config import Config
-from dflib.demo.clips import encode_bytes, truncated
+from dflib.config.identity import extractor_id
 from dflib.errors import ConfigError, CountError, StorageError, TableError
 from dflib.extraction import extract as driver
 from dflib.extraction.extract import extract
-from dflib.extraction.extractor import extractor_id
-from dflib.progress import Progress
+from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS
 from dflib.tables.store import Tables
 from tests.extraction.conftest import Rgb, numbered, with_portrait
+from tools.demo.clips import encode_bytes, truncated
 
 pytestmark = pytest.mark.spark
 
@@ -102,7 +102,7 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     assert not tables.exists(EXTRACTIONS) and not tables.exists(FRAMES)
 
     progress = Heard()
-    config = with_extract(config, wave_videos=4, max_tries=2)
+    config = with_extract(config, wave_videos=4, max_attempts=2)
     result = extract(tables, storage, config, "run1", progress)
     assert result.failed == {"UNREADABLE": 2, "MISSING_FILE": 1, "STORAGE_ERROR": 1}
     assert (result.videos, result.waves, result.done, result.without_face) == (7, 2, 3, 1)
@@ -133,7 +133,7 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     # Again: nothing is written but the video whose storage failed, until its tries are used up.
     again = extract(tables, storage, config, "run2", Progress(io.StringIO()))
     assert (again.videos, again.failed) == (1, {"STORAGE_ERROR": 1})
-    assert ledger(tables)["t/gone"]["tries"] == 2
+    assert ledger(tables)["t/gone"]["attempts"] == 2
     before = tables.versions()
     done = extract(tables, storage, config, "run3", Progress(io.StringIO()))
     assert done.line == f"nothing to do: all 7 videos are extracted by {extractor}"
@@ -146,7 +146,7 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     tables.insert_new(PREDICTIONS, predictions(tables))
     fresh = extract(tables, storage, config, "run4", Progress(io.StringIO()))
     assert (fresh.videos, fresh.done, fresh.frames) == (1, 1, 4)
-    assert ledger(tables)["t/person"]["video_frames"] == 10 and ledger(tables)["t/person"]["tries"] == 1
+    assert ledger(tables)["t/person"]["video_frames"] == 10 and ledger(tables)["t/person"]["attempts"] == 1
     assert max(found["frame_index"] for found in tables.read(FRAMES).where("video_id = 't/person'").collect()) == 9
     assert tables.read(FRAMES).count() == 12
     assert {found["video_id"] for found in tables.read(PREDICTIONS).collect()} == {"t/packed"}
@@ -160,7 +160,7 @@ def test_an_outage_of_storage_uses_up_no_tries(
         uri = f"file://{tmp_path}/{folder}"
         return [row(f"t/{name}", uri=f"{uri}/{name}", packing="file", size=10, fingerprint="x") for name in names]
 
-    config = with_extract(config, wave_videos=12, max_tries=1)
+    config = with_extract(config, wave_videos=12, max_attempts=1)
     (tmp_path / "z.mp4").write_bytes(b"no video at all" * 9)
     there = row("t/z", uri=f"file://{tmp_path}/z.mp4", packing="file", size=135, fingerprint="x")
     put_videos(tables, [*gone("a", 12), there])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from dflib.config import Config
-from dflib.demo.clips import encode_bytes
 from dflib.extraction import decode, sampling, search
 from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Box, Detection, Image
 from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.tracks import overlap
 from tests.extraction.conftest import Rgb, numbered, with_portrait
+from tools.demo.clips import encode_bytes
 
 
 def frames_of(pictures: Any, preset: str = "every:1", fps: int = 25) -> list[Frame]:

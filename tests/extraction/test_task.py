@@ -8,17 +8,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dflib.cluster.gpus import Ask
-from dflib.cluster.task_log import Origin
 from dflib.config import Config
-from dflib.demo.clips import encode_bytes
 from dflib.errors import CredentialsError
-from dflib.extraction.plan import Planned
+from dflib.extraction.schedule import Planned
 from dflib.extraction.task import in_order, make_task
+from dflib.runtime.gpus import Ask
+from dflib.runtime.task_log import Origin
 from dflib.storage import Storage
 from tests.extraction.conftest import Rgb, numbered, with_portrait
 from tests.fault_proxy import Faults, fault_proxy
 from tests.s3_server import REGION, s3_server
+from tools.demo.clips import encode_bytes
 
 VOLATILE = ("extracted_at", "decode_seconds", "detect_seconds")
 

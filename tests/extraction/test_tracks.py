@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from dflib.config import Config, Faces
+from dflib.config import Config, FacesConfig
 from dflib.extraction.detect import Detection
 from dflib.extraction.tracks import Sighting, floor, link, overlap, select
 
 
 @pytest.fixture
-def settings(config: Config) -> Faces:
+def settings(config: Config) -> FacesConfig:
     return config.faces
 
 
@@ -45,8 +45,8 @@ def test_a_track_bridges_no_more_than_the_gap() -> None:
     assert link(faces, 0.3, 2) == [0, 0, 1]
 
 
-def test_threshold_lone_and_track_rules(settings: Faces) -> None:
-    assert (settings.threshold, settings.lone_floor, settings.track_floor) == (0.95, 0.9, 0.7)
+def test_threshold_lone_and_track_rules(settings: FacesConfig) -> None:
+    assert (settings.threshold, settings.lone_threshold, settings.track_threshold) == (0.95, 0.9, 0.7)
     clear = [face(0, 0, confidence=0.96), face(0, 500, confidence=0.951)]
     assert len(select(clear, settings, 10, 20)) == 2
     assert len(select([face(0, 0, confidence=0.91)], settings, 10, 20)) == 1, "the only face"
@@ -56,12 +56,12 @@ def test_threshold_lone_and_track_rules(settings: Faces) -> None:
     assert [kept.place for kept in select(dim, settings, 10, 20)] == [0, 2], "dim, but on the track of a clear face"
 
 
-def test_floor_is_the_lowest_rule(settings: Faces) -> None:
+def test_floor_is_the_lowest_rule(settings: FacesConfig) -> None:
     assert floor(settings) == 0.7
-    assert floor(settings.model_copy(update={"lone_floor": 0.5})) == 0.5
+    assert floor(settings.model_copy(update={"lone_threshold": 0.5})) == 0.5
 
 
-def test_portraits_are_static_and_people_are_not(settings: Faces) -> None:
+def test_portraits_are_static_and_people_are_not(settings: FacesConfig) -> None:
     random = np.random.default_rng(1)
     wall = [face(k, 500 + random.normal(0, 0.8), 50, side=40) for k in range(20)]
     person = [face(k, 100 + 15 * np.sin(k), 80) for k in range(20)]
@@ -72,30 +72,30 @@ def test_portraits_are_static_and_people_are_not(settings: Faces) -> None:
     assert {one.static for one in kept if faces[one.place].detection.box[2] == 100} == {False}
 
 
-def test_nothing_is_static_when_nothing_moves(settings: Faces) -> None:
+def test_nothing_is_static_when_nothing_moves(settings: FacesConfig) -> None:
     faces = by_frame(*(face(k, 500) for k in range(20)), *(face(k, 100) for k in range(20)))
     assert not any(one.static for one in select(faces, settings, 9.5, 20))
 
 
-def test_nothing_is_static_when_the_camera_moves(settings: Faces) -> None:
+def test_nothing_is_static_when_the_camera_moves(settings: FacesConfig) -> None:
     faces = by_frame(*(face(k, 500 + 9 * k) for k in range(20)), *(face(k, 100 + 9 * k) for k in range(20)))
     assert not any(one.static for one in select(faces, settings, 9.5, 20))
 
 
-def test_one_misplaced_box_does_not_make_a_portrait_move(settings: Faces) -> None:
+def test_one_misplaced_box_does_not_make_a_portrait_move(settings: FacesConfig) -> None:
     wall = [face(k, 500 + (30 if k == 7 else 0)) for k in range(20)]
     faces = by_frame(*wall, *(face(k, 100 + 10 * k) for k in range(20)))
     kept = select(faces, settings, 9.5, 20)
     assert all(one.static == (faces[one.place].detection.box[0] >= 500) for one in kept)
 
 
-def test_a_short_sighting_is_never_static(settings: Faces) -> None:
+def test_a_short_sighting_is_never_static(settings: FacesConfig) -> None:
     """A person who comes in for a second and holds still."""
     faces = by_frame(*(face(k, 100 + 10 * k) for k in range(20)), *(face(k, 600) for k in (3, 4, 5)))
     assert not any(one.static for one in select(faces, settings, 9.5, 20))
 
 
-def test_a_track_seen_once_in_many_frames_is_short(settings: Faces) -> None:
+def test_a_track_seen_once_in_many_frames_is_short(settings: FacesConfig) -> None:
     """Of few frames that can't be said; and candidates that are not kept count as sightings too."""
     person = [face(number, 0) for number in range(20)]
     faces = by_frame(*person, face(7, 900), face(9, 1500), face(10, 1500, confidence=0.8))
@@ -105,7 +105,7 @@ def test_a_track_seen_once_in_many_frames_is_short(settings: Faces) -> None:
     assert not any(one.short for one in select(faces, settings, 9.5, 9))
 
 
-def test_a_head_that_moves_by_its_own_side_is_one_track(settings: Faces) -> None:
+def test_a_head_that_moves_by_its_own_side_is_one_track(settings: FacesConfig) -> None:
     """Boxes that do not overlap at all, as half a second between sampled frames allows."""
     assert link([face(0, 0), face(1, 100)], settings.track_iou, 5) == [0, 0]
     assert link([face(0, 0), face(1, 120)], settings.track_iou, 5) == [0, 1]

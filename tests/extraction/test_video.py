@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from dflib.config import Config
-from dflib.demo.clips import encode_bytes
 from dflib.errors import VideoError
 from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.video import VideoRows, extract_video
 from dflib.tables.schemas import FACES, FRAMES
 from tests.extraction.conftest import Rgb, numbered, with_portrait
+from tools.demo.clips import encode_bytes
 
 
 def sampled(config: Config, frames: str, **crops: Any) -> Config:

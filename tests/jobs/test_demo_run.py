@@ -108,7 +108,7 @@ def test_status_and_plan_tell_of_it_and_change_nothing(demo_run: DemoRun) -> Non
     assert ", 0 to do" in said and "running" not in said and said.count("ended ") == 5
     faces = len(demo_run.table("faces"))
     assert f"scored     {faces:,} of {faces:,} faces by {demo_run.table('models')['model_id'].iloc[0]}" in said
-    said = demo_run.submit("plan", "plan.cores=8").stdout
+    said = demo_run.submit("estimate", "estimate.cores=8").stdout
     assert f"learnt from {ledger['run_id'].iloc[0]}: {len(done)} videos" in said
     assert "plan: 0.0 minutes for 0 videos" in said
     assert demo_run.versions() == before

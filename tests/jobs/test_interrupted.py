@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dflib import status
-from dflib.runs import EVERY_SECONDS
+from dflib.operations import status
+from dflib.runtime.runs import EVERY_SECONDS
 from tests.jobs.places import Place
 
 pytestmark = pytest.mark.e2e

@@ -11,8 +11,8 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from dflib.progress import Progress
 from dflib.reporting.report import ReportResult, report
+from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.store import Tables
 from tests.score_rows import SETTINGS, ScoreRows, assign, train_on

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dflib.cluster.package import pack
+from dflib.cli.package import pack
 from dflib.tables.store import Tables
 from tests.reporting.conftest import SURELY_WRONG, Reported, run
 from tests.score_rows import ScoreRows, assign

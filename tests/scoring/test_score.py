@@ -10,14 +10,15 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from dflib import conf_files, uris
-from dflib.cluster.gpus import Device
-from dflib.cluster.task_log import Origin, TaskLog
-from dflib.config import Cluster, Score, View
+from dflib import uris
+from dflib.config import ClusterConfig, ScoreConfig, View
+from dflib.config import load as conf_files
 from dflib.errors import CountError, ModelError
 from dflib.models import networks, published, registry, saved
 from dflib.models.view import cut_row
-from dflib.progress import Progress
+from dflib.runtime.gpus import Device
+from dflib.runtime.progress import Progress
+from dflib.runtime.task_log import Origin, TaskLog
 from dflib.scoring import score as scoring
 from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS
@@ -73,7 +74,7 @@ def video(number: int, fingerprint: str = "1") -> dict[str, Any]:
 
 def extraction(number: int, extractor: str, outcome: str = "DONE", fingerprint: str = "1") -> dict[str, Any]:
     row = {"video_id": f"d/v{number}", "extractor": extractor, "outcome": outcome, "fingerprint": fingerprint}
-    counts = dict.fromkeys(("tries", "frames", "faces", "bytes_read", "requests"), 1)
+    counts = dict.fromkeys(("attempts", "frames", "faces", "bytes_read", "requests"), 1)
     return row | counts | {"run_id": "r", "extracted_at": WHEN}
 
 
@@ -112,8 +113,8 @@ def register(tables: Tables, export: Path, name: str) -> None:
 
 
 def run(tables: Tables, dry_run: bool = False, model: str = "latest") -> scoring.ScoreResult:
-    settings = Score(model=model, batch=BATCH)
-    cluster = Cluster(gpu="auto", tasks_per_gpu=1, gpu_task_mib=None)
+    settings = ScoreConfig(model=model, batch_size=BATCH)
+    cluster = ClusterConfig(gpu="auto", tasks_per_gpu=1, gpu_memory_mib=None)
     return scoring.score(tables, tables.storage, settings, cluster, "run", Progress(), dry_run)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dflib.sources.chunk import Chunk, Source
+from dflib.sources.model import Chunk, Source
 from dflib.sources.readers import read_zip
 from dflib.storage import Storage
 

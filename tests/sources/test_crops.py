@@ -6,18 +6,18 @@ from typing import Any
 import cv2
 import pytest
 
-from dflib.config import Sources
+from dflib.config import SourcesConfig
 from dflib.errors import SourceError
-from dflib.sources.chunk import Chunk, code
 from dflib.sources.crops import Crop, extractor_of, read_listing
 from dflib.sources.discovery import find_crops
 from dflib.sources.images import probe
+from dflib.sources.model import Chunk, code
 from dflib.storage import Storage
 
 
-def settings(**changes: Any) -> Sources:
+def settings(**changes: Any) -> SourcesConfig:
     base = {"dataset": "d", "chunks": (), "crop_pattern": "<video>-<frame>-<face>", "labels": None}
-    return Sources.model_validate(base | {"crops": "", "crop_real": "real", "crop_fake": "fake"} | changes)
+    return SourcesConfig.model_validate(base | {"crops": "", "crop_real": "real", "crop_fake": "fake"} | changes)
 
 
 def listing(root: Path, **changes: Any) -> tuple[Chunk, list[Crop]]:

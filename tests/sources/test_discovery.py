@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from dflib.config import Sources
+from dflib.config import SourcesConfig
 from dflib.errors import SourceError
 from dflib.sources.discovery import find_chunks, find_crops
 from dflib.storage import Storage
 
 
-def sources(**changes: Any) -> Sources:
+def sources(**changes: Any) -> SourcesConfig:
     base = {
         "dataset": "d",
         "chunks": (),
@@ -21,7 +21,7 @@ def sources(**changes: Any) -> Sources:
         "crop_fake": "fake",
         "labels": None,
     }
-    return Sources.model_validate(base | changes)
+    return SourcesConfig.model_validate(base | changes)
 
 
 def put(root: Path, *names: str, content: bytes = b"x") -> None:

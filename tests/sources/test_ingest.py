@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame
 
-from dflib.config import Sources
+from dflib.config import SourcesConfig
 from dflib.errors import ConfigError, SourceError
-from dflib.progress import Progress
+from dflib.runtime.progress import Progress
 from dflib.sources.ingest import IngestResult, check, ingest
 from dflib.storage import Storage
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS, Table
@@ -22,7 +22,7 @@ from dflib.tables.store import Tables
 REAL, FAKE = {"label": "REAL"}, {"label": "FAKE", "original": "r.mp4"}
 
 
-def sources(**changes: Any) -> Sources:
+def sources(**changes: Any) -> SourcesConfig:
     base = {
         "dataset": "d",
         "chunks": (),
@@ -32,7 +32,7 @@ def sources(**changes: Any) -> Sources:
         "crop_fake": "fake",
         "labels": None,
     }
-    return Sources.model_validate(base | {key: str(value) for key, value in changes.items()})
+    return SourcesConfig.model_validate(base | {key: str(value) for key, value in changes.items()})
 
 
 def run(tables: Tables, dry_run: bool = False, **changes: Any) -> IngestResult:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dflib.config import Sources
+from dflib.config import SourcesConfig
 from dflib.errors import SourceError
 from dflib.sources import discovery
-from dflib.sources.chunk import Chunk, Source, code
+from dflib.sources.model import Chunk, Source, code
 from dflib.sources.readers import read_folder, read_zip
 from dflib.storage import Storage
 
@@ -26,7 +26,7 @@ def labels(chunk: Chunk) -> dict[str, str | None]:
 
 
 def folder(storage: Storage, path: Path, csv: Path | None = None) -> Chunk:
-    sources = Sources(
+    sources = SourcesConfig(
         dataset="d",
         chunks=str(path),
         crops=(),

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from typing import Any
 
-from dflib.sources.chunk import Chunk, Source, Video, code
+from dflib.sources.model import Chunk, Source, Video, code
 from dflib.sources.reconcile import Laid, crops_folder, lay
 from dflib.storage import Entry
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import boto3
 import pytest
 
-from dflib.config import Sources
+from dflib.config import SourcesConfig
 from dflib.errors import SourceError, StorageError
 from dflib.sources.discovery import find_chunks
 from dflib.sources.members import read_member
@@ -46,7 +46,7 @@ def found(storage: Storage, *patterns: str):  # type: ignore[no-untyped-def]
     uris = tuple(f"s3://{bucket}/{pattern}".rstrip("/") for pattern in patterns)
     return find_chunks(
         storage,
-        Sources(
+        SourcesConfig(
             dataset="d",
             chunks=uris,
             crops=(),

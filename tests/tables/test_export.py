@@ -17,14 +17,14 @@ from dflib.tables.schemas import PREDICTIONS, VERDICTS
 from dflib.tables.store import Tables
 from tests.score_rows import EXTRACTOR, WHEN, ScoreRows, add, train_on
 
-SETTINGS = config.Export(
+SETTINGS = config.ExportConfig(
     table="verdicts", version=None, format="csv", to=None, model="latest", extractor=None, rule=None
 )
 MEAN = "mean(t=0.5,static=out,min_faces=1)"
 HOSTILE = ' "quoted", comma\nnew line\r\ttab \\ back\\" '
 
 
-def settings(**changes: Any) -> config.Export:
+def settings(**changes: Any) -> config.ExportConfig:
     return SETTINGS.model_copy(update=changes)
 
 

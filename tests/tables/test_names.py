@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dflib.errors import TableError
-from dflib.runs import Run
+from dflib.runtime.runs import Run
 from dflib.tables import names
 from dflib.tables.schemas import EXTRACTIONS, VIDEOS, Table
 from dflib.tables.store import Tables
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.spark
 
 def record(tables: Tables, job: str, counts: dict[str, object]) -> None:
     run = Run(f"id-{job}", job, "0", "0.1", "2026-01-01T00:00:00+00:00", outcome="DONE", counts=counts)
-    run.config = {"score": {"batch": 64}}
+    run.config = {"score": {"batch_size": 64}}
     run.write(tables.storage, tables.root)
 
 
@@ -37,7 +37,7 @@ def test_tables_and_runs_of_all_jobs_are_found_by_name(tables: Tables, tmp_path:
     sql("DROP TABLE named.runs")
     sql(f"CREATE TABLE named.runs (run_id STRING, job STRING) USING json LOCATION '{runs}'")
     names.register(tables, "named", move=False)
-    rows = sql("SELECT job, get_json_object(config, '$.score.batch') FROM named.runs ORDER BY job").collect()
+    rows = sql("SELECT job, get_json_object(config, '$.score.batch_size') FROM named.runs ORDER BY job").collect()
     assert [tuple(row) for row in rows] == [("extract", "64"), ("ingest", "64")]
 
     other = Tables(tables.spark, f"file://{tmp_path}/other", tables.storage)

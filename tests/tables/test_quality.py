@@ -14,7 +14,7 @@ from dflib.tables.schemas import FACES
 
 pytestmark = pytest.mark.spark
 
-MEASURES = ("box_w", "box_h", "blur", "brightness", "frontal")
+MEASURES = ("box_w", "box_h", "sharpness", "brightness", "frontal")
 
 
 def quality(**limits: float) -> Quality:
@@ -58,16 +58,16 @@ def passing(spark: SparkSession, rows: pd.DataFrame):
     [
         ({"min_size": 64}, lambda t: t[["box_w", "box_h"]].min(axis=1) < 64),
         ({"min_size": 64.5}, lambda t: t[["box_w", "box_h"]].min(axis=1) < 64.5),
-        ({"min_blur": 5.1}, lambda t: t["blur"] < 5.1),
+        ({"min_sharpness": 5.1}, lambda t: t["sharpness"] < 5.1),
         ({"min_brightness": 40}, lambda t: t["brightness"] < 40),
         ({"max_brightness": 120}, lambda t: t["brightness"] > 120),
         ({"min_brightness": 120, "max_brightness": 120}, lambda t: t["brightness"].notna() & (t["brightness"] != 120)),
         ({"min_frontal": 0.7}, lambda t: t["frontal"] < 0.7),
         (
-            {"min_size": 50, "min_blur": 50, "max_brightness": 200, "min_frontal": 0.5},
+            {"min_size": 50, "min_sharpness": 50, "max_brightness": 200, "min_frontal": 0.5},
             lambda t: (
                 (t[["box_w", "box_h"]].min(axis=1) < 50)
-                | (t["blur"] < 50)
+                | (t["sharpness"] < 50)
                 | (t["brightness"] > 200)
                 | (t["frontal"] < 0.5)
             ),
@@ -86,19 +86,19 @@ def test_no_limits_let_everything_through(passing, rows: pd.DataFrame) -> None:
 
 def test_a_face_of_which_nothing_is_known_passes_every_limit(passing, rows: pd.DataFrame) -> None:
     unknown = rows[rows[list(MEASURES)].isna().all(axis=1)]["face_id"].item()
-    strict = quality(min_size=10_000, min_blur=10_000, min_brightness=254, max_brightness=254, min_frontal=1)
+    strict = quality(min_size=10_000, min_sharpness=10_000, min_brightness=254, max_brightness=254, min_frontal=1)
     assert unknown in passing(strict)
 
 
 def test_it_is_never_null(spark: SparkSession) -> None:
     nothing = spark.range(1).select(*[F.lit(None).cast("double").alias(name) for name in MEASURES])
-    for these in (quality(), quality(min_size=1, min_blur=1, min_brightness=1, max_brightness=2, min_frontal=1)):
+    for these in (quality(), quality(min_size=1, min_sharpness=1, min_brightness=1, max_brightness=2, min_frontal=1)):
         assert nothing.select(usable(these).alias("usable")).first()["usable"] is True
 
 
 def test_limits_that_are_not_set_ask_for_no_column(spark: SparkSession) -> None:
     """A table of faces from before a measure was there can still be read."""
-    older = spark.createDataFrame([], FACES.spark_schema()).drop("frontal", "blur", "brightness")
+    older = spark.createDataFrame([], FACES.spark_schema()).drop("frontal", "sharpness", "brightness")
     assert older.where(usable(quality())).count() == 0
     assert older.where(usable(quality(min_size=64))).count() == 0
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dflib import conf_files
 from dflib.config import Config
+from dflib.config import load as conf_files
 from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS, Table
 from dflib.tables.store import Tables
 
@@ -67,7 +67,7 @@ def rows_of(clips: Iterable[Clip], extractor: str = EXTRACTOR) -> list[dict[str,
                     "box_x": 10.0, "box_y": 20.0, "box_w": 12.0, "box_h": 12.0,
                     "landmarks": [float(11 + number) for number in range(10)], "confidence": 0.99, "crop_x": 4.0,
                     "crop_y": 14.0, "crop_scale": 2.0, "crop_w": 48, "crop_h": 48, "format": "jpeg",
-                    "image": picture(rng, clip.row["label"] == "FAKE"), "blur": float(rng.random()),
+                    "image": picture(rng, clip.row["label"] == "FAKE"), "sharpness": float(rng.random()),
                 }
             )  # fmt: skip
     return rows
@@ -84,7 +84,7 @@ def fill(tables: Tables, clips: Iterable[Clip], extractor: str = EXTRACTOR) -> N
     clips = list(clips)
     ledger = [
         {
-            "video_id": clip.row["video_id"], "extractor": extractor, "outcome": "DONE", "tries": 1, "frames": 4,
+            "video_id": clip.row["video_id"], "extractor": extractor, "outcome": "DONE", "attempts": 1, "frames": 4,
             "fingerprint": "1", "faces": clip.faces, "bytes_read": 0, "requests": 0, "run_id": "made",
             "extracted_at": NOW,
         } for clip in clips

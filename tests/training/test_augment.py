@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dflib.config import Augment
+from dflib.config import AugmentConfig
 from dflib.training import augment
 
 SIZE = 64
@@ -46,7 +46,7 @@ def test_warp_is_that_of_keras(case: str, picture: np.ndarray) -> None:
 
 
 def test_draw_keeps_to_its_ranges_and_seed() -> None:
-    ranges = Augment(rotation=10, width_shift=0.1, height_shift=0.2, shear=5, zoom=0.3, horizontal_flip=True)
+    ranges = AugmentConfig(rotation=10, width_shift=0.1, height_shift=0.2, shear=5, zoom=0.3, horizontal_flip=True)
     found = augment.draw(2000, ranges, [1, 2]).numpy()
     expected = [(-np.radians(10), np.radians(10)), (-np.radians(5), np.radians(5)), (-0.1, 0.1), (-0.2, 0.2)]
     expected += [(0.7, 1.3), (0.7, 1.3)]
@@ -59,6 +59,6 @@ def test_draw_keeps_to_its_ranges_and_seed() -> None:
 
 
 def test_draw_of_nothing_leaves_the_picture(picture: np.ndarray) -> None:
-    none = Augment(rotation=0, width_shift=0, height_shift=0, shear=0, zoom=0, horizontal_flip=False)
+    none = AugmentConfig(rotation=0, width_shift=0, height_shift=0, shear=0, zoom=0, horizontal_flip=False)
     found = augment.warp(picture[None], augment.draw(1, none, [5, 5])).numpy()[0]
     assert np.abs(found - picture).max() < 0.01

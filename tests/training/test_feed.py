@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dflib.config import Augment, View
+from dflib.config import AugmentConfig, View
 from dflib.errors import CountError, ModelError, TrainingError
 from dflib.models import view as views
 from dflib.storage import Storage
@@ -17,8 +17,8 @@ from dflib.training.feed import Feed, Part
 from tests.training.made_faces import parquet_set
 
 VIEW = View(size=32, margin=0.2, square=True, interpolation="area", blank_face=False)
-NOTHING = Augment(rotation=0, width_shift=0, height_shift=0, shear=0, zoom=0, horizontal_flip=False)
-ALL = Augment(rotation=10, width_shift=0.1, height_shift=0.1, shear=10, zoom=0.1, horizontal_flip=True)
+NOTHING = AugmentConfig(rotation=0, width_shift=0, height_shift=0, shear=0, zoom=0, horizontal_flip=False)
+ALL = AugmentConfig(rotation=10, width_shift=0.1, height_shift=0.1, shear=10, zoom=0.1, horizontal_flip=True)
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from dflib import uris
-from dflib.config import Train
+from dflib.config import TrainConfig
 from dflib.errors import CountError, TrainingError
 from dflib.models import saved
-from dflib.progress import Progress
+from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.training import launch
 from dflib.training.fit import State
@@ -35,7 +35,13 @@ def s3() -> Iterator[Storage]:
 
 def spec(folder: Path, *overrides: str) -> Spec:
     """64 faces to train on and 30 to judge by, 32 pixels, ten epochs; fakes are red, reals are blue."""
-    small = ["train.view.size=32", "train.batch=8", "train.epochs=10", "train.patience=10", "train.optimizer_rate=0.01"]
+    small = [
+        "train.view.size=32",
+        "train.batch_size=8",
+        "train.epochs=10",
+        "train.patience=10",
+        "train.learning_rate=0.01",
+    ]
     work = folder / "work"
     work.mkdir(exist_ok=True)
     return Spec(
@@ -90,14 +96,16 @@ def test_a_killed_training_goes_on_where_it_was_and_learns(tmp_path: Path) -> No
 
 
 def test_mirrored_over_two_devices(tmp_path: Path) -> None:
-    told = replace(spec(tmp_path, "train.epochs=4", "train.batch=12"), devices=["CPU:0", "CPU:1"])
+    told = replace(spec(tmp_path, "train.epochs=4", "train.batch_size=12"), devices=["CPU:0", "CPU:1"])
     result = run(told)
     assert result.devices == ("CPU:0", "CPU:1") and len(result.history) == 4
     assert result.history[-1].loss < result.history[0].loss
 
 
 def test_in_parts_and_in_halves(tmp_path: Path) -> None:
-    told = spec(tmp_path, "train.epochs=6", "train.batch=8", "train.accumulate=2", "train.precision=mixed_bfloat16")
+    told = spec(
+        tmp_path, "train.epochs=6", "train.batch_size=8", "train.accumulate=2", "train.precision=mixed_bfloat16"
+    )
     result = run(told)
     assert [epoch.epoch for epoch in result.history] == list(range(1, 7))
     assert result.best_epoch.val_accuracy > 0.9
@@ -110,7 +118,7 @@ def test_in_parts_and_in_halves(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_can_not_be_shared_is_refused(tmp_path: Path) -> None:
-    told = replace(spec(tmp_path, "train.batch=8", "train.accumulate=4"), devices=["CPU:0", "CPU:1", "CPU:2"])
+    told = replace(spec(tmp_path, "train.batch_size=8", "train.accumulate=4"), devices=["CPU:0", "CPU:1", "CPU:2"])
     with pytest.raises(TrainingError, match="a multiple of 12"):
         run(told)
 
@@ -137,7 +145,7 @@ def test_a_set_without_a_readable_picture_ends(tmp_path: Path) -> None:
 
 def test_a_validation_batch_lost_to_an_unreadable_picture(tmp_path: Path) -> None:
     """Where steps are counted beforehand, as for parts and workers, one comes short of what was promised each time."""
-    told = spec(tmp_path, "train.epochs=3", "train.batch=8", "train.accumulate=2")
+    told = spec(tmp_path, "train.epochs=3", "train.batch_size=8", "train.accumulate=2")
     files = told.files | {"validation": parquet_set(tmp_path / "spoilt", "validation", 33, spoilt=1)}
     result = run(replace(told, files=files))
     assert [epoch.epoch for epoch in result.history] == [1, 2, 3] and result.unreadable["validation"] == 1
@@ -169,7 +177,7 @@ def epochs(*losses: float) -> tuple[State, list[bool]]:
 
 
 def test_training_stops_after_patience_without_improvement() -> None:
-    train = Train.model_validate(settings(Path("/nowhere")).train.model_dump() | {"patience": 2, "epochs": 9})
+    train = TrainConfig.model_validate(settings(Path("/nowhere")).train.model_dump() | {"patience": 2, "epochs": 9})
     state, better = epochs(0.5, 0.4, 0.4)
     assert better == [True, True, False] and state.best == 2 and not state.finished(train)
     assert epochs(0.5, 0.4, 0.4, 0.45)[0].finished(train)

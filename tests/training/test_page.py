@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dflib.datasets.training_set import Chosen, Count
 from dflib.training import page
 from dflib.training.launch import Epoch, Result
-from dflib.training.training_set import Chosen, Count
 from tests.training.made_faces import settings
 
 

@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from dflib.cluster.package import pack
+from dflib.cli.package import pack
 from dflib.config import Config, digest
 from dflib.errors import ConfigError, TableError, TrainingError
-from dflib.job import Job, Summary
 from dflib.models import registry, saved
-from dflib.progress import Progress
+from dflib.runtime.progress import Progress
+from dflib.steps.job import Job, Summary
 from dflib.storage import Storage
-from dflib.tables.commit import Committer
 from dflib.tables.schemas import MODELS, SPLITS
 from dflib.tables.store import Tables
+from dflib.tables.write_locks import Committer
 from dflib.training import train
 from tests.training.made_faces import EXTRACTOR, fill, groups, settings
 
-SMALL = ("train.view.size=32", "train.epochs=2", "train.batch=16", "splits.by=original")
+SMALL = ("train.view.size=32", "train.epochs=2", "train.batch_size=16", "splits.by=original")
 
 
 def job_of(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> Job:

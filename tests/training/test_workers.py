@@ -19,9 +19,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from dflib.config import Cluster
+from dflib.config import ClusterConfig
 from dflib.errors import CountError, TrainingError
-from dflib.progress import Progress
+from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
@@ -33,7 +33,7 @@ from tests.training.test_fit import spec
 
 HOME = Path(__file__).parent.parent.parent
 STILL = [f"train.augment.{name}=0" for name in ("rotation", "width_shift", "height_shift", "shear", "zoom")]
-CLUSTER = Cluster(gpu="auto", tasks_per_gpu=1, gpu_task_mib=None)
+CLUSTER = ClusterConfig(gpu="auto", tasks_per_gpu=1, gpu_memory_mib=None)
 
 
 def together(told: Spec, folder: Path, count: int, how: str, killed_after: int | None = None) -> list[int]:
@@ -84,8 +84,8 @@ def dealt_out(told: Spec, batch: int) -> Spec:
 @pytest.mark.parametrize(("how", "tolerance"), [("plain", 1e-5), ("certain", 0.02)])
 def test_two_workers_take_the_steps_of_one(tmp_path: Path, how: str, tolerance: float) -> None:
     """The same batches, each shared by two: the loss agrees after every step."""
-    still = [*STILL, "train.augment.horizontal_flip=false", "train.optimizer_rate=0.01"]
-    told = spec(tmp_path, "train.batch=16", "train.epochs=3", *still)
+    still = [*STILL, "train.augment.horizontal_flip=false", "train.learning_rate=0.01"]
+    told = spec(tmp_path, "train.batch_size=16", "train.epochs=3", *still)
     one, two = (steps(set_of, tmp_path, count, how) for count, set_of in ((1, dealt_out(told, 16)), (2, told)))
     assert len(one) == len(two) == 3 * 64 // 16
     # What Keras tells callbacks of a step is summed over the workers.
@@ -106,7 +106,7 @@ def test_after_a_kill_the_steps_are_those_of_an_unbroken_training(
     tmp_path: Path, count: int, parts: int, devices: int
 ) -> None:
     """In the middle of an epoch, between two checkpoints: the same batches, warps, dropout and figures."""
-    small = ["train.batch=8", "train.epochs=4", "train.save_steps=3", "train.optimizer_rate=0.01"]
+    small = ["train.batch_size=8", "train.epochs=4", "train.checkpoint_steps=3", "train.learning_rate=0.01"]
     told = spec(tmp_path, *small, f"train.accumulate={parts}")
     told = replace(told, devices=[f"CPU:{number}" for number in range(devices)] if devices > 1 else [])
     histories = {}
@@ -141,7 +141,9 @@ def test_after_a_kill_the_steps_are_those_of_an_unbroken_training(
 def test_a_lost_worker_does_not_cost_the_training(
     tables: Tables, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = spec(tmp_path, "train.batch=8", "train.workers=2", "train.max_restarts=1", "train.epochs=8", "train.seed=3")
+    told = spec(
+        tmp_path, "train.batch_size=8", "train.workers=2", "train.max_restarts=1", "train.epochs=8", "train.seed=3"
+    )
     killed = threading.Event()
 
     def kill() -> None:
@@ -168,7 +170,7 @@ def test_a_lost_worker_does_not_cost_the_training(
 
 @pytest.mark.spark
 def test_an_error_of_a_worker_comes_as_what_it_is(tables: Tables, tmp_path: Path) -> None:
-    told = spec(tmp_path, "train.batch=8", "train.workers=2")
+    told = spec(tmp_path, "train.batch_size=8", "train.workers=2")
     with pytest.raises(CountError, match="footer promises 64 rows, the training set 65"):
         train(replace(told, files=told.files | {"train": dict.fromkeys(told.files["train"], 65)}), tables)
 
@@ -189,6 +191,6 @@ def children() -> list[psutil.Process]:
 
 @pytest.mark.spark
 def test_more_workers_than_slots_are_refused(tables: Tables, tmp_path: Path) -> None:
-    told = spec(tmp_path, "train.batch=9", "train.workers=3")
+    told = spec(tmp_path, "train.batch_size=9", "train.workers=3")
     with pytest.raises(TrainingError, match="=3 are to start at once, and the cluster has fewer slots"):
         train(told, tables)

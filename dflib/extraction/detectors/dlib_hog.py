@@ -15,8 +15,8 @@ UPSAMPLING = 1
 """Times the picture is doubled first. The detector looks at 80 pixels, so faces from some 40 pixels up are found."""
 
 MARGINS = Scale(even=0.0, sure=0.5)
-"""Of the SVM's margin. dlib's own threshold, 0, becomes .5, so ``faces.threshold`` .5 with ``lone_floor`` and
-``track_floor`` .5 is dlib's own verdict. .5 becomes .95: on 25 frames of five clips and 22 pictures without a face, 16
+"""Of the SVM's margin. dlib's own threshold, 0, becomes .5, so ``faces.threshold`` .5 with ``lone_threshold`` and
+``track_threshold`` .5 is dlib's own verdict. .5 becomes .95: on 25 frames of five clips and 22 pictures without a face, 16
 of the 19 faces found had 1.1 to 2.2, and the only false box above 0 had .3."""
 
 LEAST_MARGIN = -1.0

@@ -23,7 +23,7 @@ SMALLEST = 20
 
 MARGINS = Scale(even=0.0, sure=1.5)
 """Of the level weight less the last stage's threshold. A window that has just passed the last stage has 0 and becomes
-.5, so ``faces.threshold`` .5 with ``lone_floor`` and ``track_floor`` .5 is the cascade's own verdict. 1.5 becomes .95:
+.5, so ``faces.threshold`` .5 with ``lone_threshold`` and ``track_threshold`` .5 is the cascade's own verdict. 1.5 becomes .95:
 on 25 frames of five clips and 22 pictures without a face, faces had 1.4 to 3.8 and the two false boxes .7 and 1.4."""
 
 

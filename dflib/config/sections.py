@@ -1,0 +1,440 @@
+"""The configuration's sections: every key, its kind, its limits and its meaning.
+
+How files and the command line become one of these: :mod:`dflib.config.load`.  Every section is a frozen model.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from dflib.parts import catalog
+from dflib.uris import to_uri
+
+
+def _split_list(value: object) -> object:
+    """One string is a comma-separated list, so that ``--set sources.chunks=a,b`` needs no brackets; none is empty."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Uri = Annotated[str, AfterValidator(to_uri)]
+Uris = Annotated[tuple[Uri, ...], BeforeValidator(_split_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourcesConfig(Section):
+    """What ingest reads."""
+
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    """First part of every video_id."""
+    chunks: Uris
+    """Chunk zips, folders of videos with metadata.json, plain folders of videos; globs allowed."""
+    crops: Uris
+    """Folders of face crops already cut, each with real and fake sub-folders."""
+    crop_pattern: str
+    """File name of a crop without its ending: literal text, ``<video>``, ``<original>``, ``<frame>``,
+    ``<face>`` or ``<k>``, and ``[...]`` around an optional part."""
+    crop_real: Names
+    """Sub-folder names that mean REAL, compared without case."""
+    crop_fake: Names
+    """Sub-folder names that mean FAKE, compared without case."""
+    labels: Uri | None
+    """CSV with columns ``video,label`` and optionally ``original`` for plain folders; else ``labels.csv`` there."""
+
+
+class S3Config(Section):
+    """How s3:// is reached. Credentials come from the default AWS chain and never stand here."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?#\s]+/?$")] | None
+    """``http(s)://host[:port]``; null: AWS."""
+    region: str | None
+    """null: that of the AWS variables or profile."""
+    path_style: bool
+    """Whether the bucket stands in the path and not in the host's name, as most servers other than AWS want it."""
+
+
+class TablesConfig(Section):
+    root: Uri
+    """Each table is a Delta folder ``<root>/<table>``."""
+    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    """Database of the metastore under which the tables are registered."""
+    metastore: Literal["embedded", "postgres", "external", "none"]
+    """embedded: Derby below ``root``, for one session at a time; postgres: ``metastore_at``, for a team; external: as
+    the Spark properties say (conf/spark/metastores.conf); none: no names are registered."""
+    metastore_at: (
+        Annotated[
+            str, Field(pattern=r"^[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+(:\d{1,5})?/[A-Za-z0-9_-]+(\?[A-Za-z0-9_=&/.-]+)?$")
+        ]
+        | None
+    )
+    """postgres: user@host:port/database, and options of the JDBC driver after a question mark (``?sslmode=require``).
+    The password stands in the variable DFLIB_METASTORE_PASSWORD, never here."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "TablesConfig":
+        if self.metastore == "postgres" and self.metastore_at is None:
+            raise ValueError("metastore=postgres needs metastore_at=user@host:port/database")
+        if "password" in (self.metastore_at or "").partition("?")[2].lower():
+            raise ValueError("no password in metastore_at; put it into the variable DFLIB_METASTORE_PASSWORD")
+        return self
+
+
+class SqlConfig(Section):
+    """Where ``spark-submit.sh thrift`` answers. It asks for no password: whoever reaches it may do all that its own
+    user may."""
+
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")]
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
+class MonitoringConfig(Section):
+    """What a job tells of itself while it runs, and leaves for ``spark-submit.sh history``."""
+
+    event_log: Uri | None
+    """Folder of Spark's event logs; null: none are written."""
+    ui_port: Annotated[int, Field(ge=1, le=65535)] | None
+    """Port of Spark's page, with ``/metrics/prometheus`` and ``/metrics/executors/prometheus``; null: no page."""
+
+
+class ClusterConfig(Section):
+    """What tasks run on."""
+
+    gpu: Literal["auto", "required", "off"]
+    """auto: a GPU where a task has one, else the CPU; required: a task without one fails."""
+    tasks_per_gpu: Positive
+    """Tasks of extract and score that share one GPU."""
+    gpu_memory_mib: Positive | None
+    """Memory of the GPU that one task may take, MiB; null: as much as it needs, for a task that has it alone."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "ClusterConfig":
+        if self.tasks_per_gpu > 1 and self.gpu_memory_mib is None:
+            raise ValueError(
+                f"tasks_per_gpu={self.tasks_per_gpu} tasks share a GPU's memory; say with gpu_memory_mib how many MiB "
+                "each may take"
+            )
+        return self
+
+
+class LocationConfig(Section):
+    root: Uri
+
+
+class SplitsConfig(Section):
+    by: Literal["auto", "original", "chunk", "given"]
+    """auto: by chunk when there are at least ``min_chunks``, else by original."""
+    min_chunks: Positive
+    validation: Fraction
+    test: Fraction
+    seed: int
+
+
+class SamplingConfig(Section):
+    frames: Annotated[str, AfterValidator(catalog.SAMPLINGS.check)]
+    """Which frames are sampled: a sampling of the catalog, such as ``even:20``."""
+    max_offset: Annotated[float, Field(ge=0)]
+    """Seconds by which a frame taken may differ from the one wanted, so that fewer need decoding."""
+
+
+class FacesConfig(Section):
+    detector: Annotated[str, AfterValidator(catalog.DETECTORS.check)]
+    """A detector of the catalog."""
+    threshold: Fraction
+    """Confidence above which a face is kept."""
+    lone_threshold: Fraction
+    """Confidence above which the only face of a frame is kept."""
+    track_threshold: Fraction
+    """Confidence above which a face is kept that lies on a track with a face above ``threshold``."""
+    resize: Literal["by_side", "by_width", "none"]
+    """Before detection: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓, by the width (S3, S4) or by the longer side."""
+    search: Annotated[str, Field(pattern=r"^(every|follow:([2-9]|[1-9]\d+))$")]
+    """every: each sampled frame is searched; follow:K: each Kth, and faces are followed in between, by detectors that
+    can follow (mtcnn); others search each."""
+    second_look: bool
+    """Whether frames without a clear face are looked at again, lightened when dark, and at twice the size."""
+    track_iou: Fraction
+    """Smallest intersection over union of neighbours on a track, their boxes grown to twice their sides."""
+    min_track_length: Positive
+    """A track with fewer sightings is marked short."""
+    track_gap: Annotated[int, Field(ge=0)]
+    """Sampled frames that a track may miss."""
+    static_shift: Annotated[float, Field(ge=0)]
+    """A track whose landmarks stay within this share of the box's side is static when another track moves more."""
+
+
+class CropsConfig(Section):
+    margin: Annotated[float, Field(ge=0, le=2)]
+    """Share of the box's longer side added all round in the stored crop."""
+    max_side: Positive
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    keep_frames: bool
+    """Whether the sampled frames themselves are stored as JPEG."""
+
+
+class ExtractConfig(Section):
+    wave_videos: Positive
+    """Videos committed together; a killed run loses at most one wave."""
+    task_bytes: Positive
+    """Video bytes aimed at for one task."""
+    max_attempts: Positive
+    """Tries of a video whose reading failed for a passing reason."""
+    max_video_bytes: Positive
+    max_pixels: Positive
+    batch_bytes: Positive
+    """Bytes at which a task hands an Arrow batch on."""
+
+
+class View(Section):
+    """What a model sees of a face; the one meaning of it is :func:`dflib.models.view.cut`."""
+
+    size: Positive
+    """Side of the square input in pixels."""
+    margin: Annotated[float, Field(ge=0, le=2)]
+    """Share of the box added on each side; ready-cut crops are taken whole. With ``align``, share by which the
+    aligned square is grown in all."""
+    square: bool
+    """Whether the box is grown to a square before it is cut (else it is stretched)."""
+    interpolation: Literal["nearest", "linear", "area", "cubic"]
+    blank_face: bool
+    """A control: the face box is filled with grey, so only what surrounds it is left."""
+
+    # What came later has a default here, and is left out of the JSON while it has it: the rows of older models hold
+    # without it, and the names of models that are made from a hash of their settings stay the same.
+    align: Literal["none", "landmarks"] = "none"
+    """landmarks: a square around the nose, turned so that the eyes are level, instead of the box."""
+    padding: Literal["edge", "reflect"] = "edge"
+    """What a square shows where it leaves the picture: its edge pixels, or the picture mirrored at its edge."""
+    mark_landmarks: bool = False
+    """An ablation: the five landmarks and the box are drawn on what the model sees."""
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether it can be cut of faces with landmarks only."""
+        return self.align == "landmarks" or self.mark_landmarks
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "View":
+        if self.align != "none" and not self.square:
+            raise ValueError(f"align={self.align} cuts a square; set square=true or align=none")
+        if self.align != "none" and self.blank_face:
+            raise ValueError(
+                f"align={self.align} leaves too little around the face for blank_face; set one of them off"
+            )
+        if self.padding != "edge" and not self.square:
+            raise ValueError(
+                f"padding={self.padding} has no meaning for a clipped view; set square=true or padding=edge"
+            )
+        if self.mark_landmarks and self.blank_face:
+            raise ValueError("mark_landmarks draws what blank_face hides; set one of them to false")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {name: value for name, value in dump(self).items() if value != fields[name].default}
+
+
+class Quality(Section):
+    """Which faces are good enough; the one meaning of it is :func:`dflib.tables.quality.usable`.
+
+    0 (255 for ``max_brightness``) lets every face through.
+    """
+
+    min_size: Annotated[float, Field(ge=0)]
+    """Shorter side of the box in pixels of the frame."""
+    min_sharpness: Annotated[float, Field(ge=0)]
+    """Variance of the Laplacian, as ``faces.sharpness``: small when blurred."""
+    min_brightness: Annotated[float, Field(ge=0, le=255)]
+    max_brightness: Annotated[float, Field(ge=0, le=255)]
+    min_frontal: Fraction
+    """As ``faces.frontal``: 1 looks into the camera, 0 is turned away by some 45 degrees or more."""
+    drop_short: bool
+    """Whether faces on tracks marked short are left out."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Quality":
+        if self.min_brightness > self.max_brightness:
+            raise ValueError(
+                f"min_brightness={self.min_brightness:g} is above max_brightness={self.max_brightness:g}: "
+                "no face would be left"
+            )
+        return self
+
+
+class AugmentConfig(Section):
+    """The seeds' six augmentations; angles in degrees, the rest as shares of the side."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    width_shift: Fraction
+    height_shift: Fraction
+    shear: Annotated[float, Field(ge=0, le=90)]
+    zoom: Fraction
+    horizontal_flip: bool
+
+
+class TrainConfig(Section):
+    name: str | None
+    """model_id; made from the network and the hash of all that decides the result when left out."""
+    network: Annotated[str, AfterValidator(catalog.NETWORKS.check)]
+    """A network of the catalog."""
+    backbone: str | None
+    """URI of backbone weights in HDF5; none: random initialisation."""
+    extractor: str | None
+    """Whose faces; the only one there, or the configured one, when left out."""
+    view: View
+    quality: Quality
+    balance: Literal["none", "consecutive", "random", "weights"]
+    """consecutive: first n fakes in name order; random: a random n; weights: all, weighted by class."""
+    augment: AugmentConfig
+    learning_rate: Annotated[float, Field(gt=0)]
+    loss: Annotated[str, AfterValidator(catalog.LOSSES.check)]
+    """A loss of the catalog."""
+    batch_size: Positive
+    """Global batch over all GPUs of all workers."""
+    accumulate: Positive
+    """Parts of a batch that go through the network one after another, for batches larger than a GPU's memory; the
+    gradients are those of the whole batch, batch normalisation sees a part at a time."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
+    """What the network computes in; weights are float32. float16 is for GPUs from Volta on, bfloat16 from Ampere on."""
+    workers: Positive
+    """Processes that train together, each a task of Spark; 1: one in the driver's place."""
+    max_restarts: Annotated[int, Field(ge=0)]
+    """Times that a training of several workers begins anew, at the step saved last, when one of them is lost."""
+    checkpoint_steps: Annotated[int, Field(ge=0)]
+    """Steps between checkpoints within an epoch; 0: at the ends of epochs only."""
+    epochs: Positive
+    patience: Positive
+    """Epochs without improvement of ``monitor`` after which training stops."""
+    monitor: Literal["val_loss", "val_accuracy"]
+    max_faces_per_video: Annotated[int, Field(ge=0)]
+    """0: all."""
+    shuffle_labels: bool
+    """A control: labels are permuted over videos, so nothing can be learnt that holds for others."""
+    cache_bytes: Annotated[int, Field(ge=0)]
+    """A split whose cut pictures take no more than this is kept in memory after the first epoch."""
+    seed: int
+
+
+class WeightsConfig(Section):
+    """What import_model reads."""
+
+    path: Uri | None
+    network: Annotated[str, AfterValidator(catalog.NETWORKS.check)]
+    """A network of the catalog."""
+    name: str | None
+    positive: Literal["real", "fake"] | None
+    """Which class the weights call 1; has to be said, since p_fake would be turned round without it."""
+    view: View
+
+
+class ScoreConfig(Section):
+    model: str
+    """model_id, or latest."""
+    batch_size: Positive
+
+
+class ReportConfig(Section):
+    model: str
+    """model_id, latest or all."""
+    rules: Names
+    """Rules of pooling, the first one for the headline: mean, share, run."""
+    threshold: Fraction
+    """A face or video is FAKE when its score is above this; a score equal to it is REAL."""
+    share: Fraction
+    """share rule: FAKE when more than this share of frames is suspicious."""
+    run_length: Positive
+    """run rule: FAKE when at least this many consecutive frames are suspicious."""
+    exclude_static: bool
+    """Leave out faces marked static (portraits on a wall)."""
+    quality: Quality
+    """Faces below these limits are left out, as if they had not been found."""
+    min_faces: Positive
+    """Fewer usable faces than this make a video UNDETERMINED."""
+    bootstrap: Annotated[int, Field(ge=100)]
+    """Resamples of source groups for each interval."""
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+    worst: Positive
+    """Most wrong videos shown."""
+
+
+class ExportConfig(Section):
+    table: str
+    """A table's name, training_sets/<set_id>, or submission for the challenge's submission.csv."""
+    version: Annotated[int, Field(ge=0)] | None
+    """Of the table; the newest when left out."""
+    format: Literal["parquet", "csv"]
+    to: Uri | None
+    """Folder, or name ending in .csv or .parquet; ``export`` below ``reports.root`` when left out."""
+    model: str
+    """submission: model_id or latest."""
+    extractor: str | None
+    """submission: whose faces; the only one with verdicts of the model when left out."""
+    rule: str | None
+    """submission: a rule's full name, or its first word; the first of ``report.rules`` when left out."""
+
+
+class EstimateConfig(Section):
+    """The cluster that ``plan`` reckons for."""
+
+    cores: Positive
+    task_cores: Positive
+    """Cores that Spark gives to one task (``spark.task.cpus``)."""
+    gpus: Annotated[int, Field(ge=0)]
+    core_hour: Annotated[float, Field(ge=0)] | None
+    """Price of a core for an hour."""
+    gpu_hour: Annotated[float, Field(ge=0)] | None
+
+
+class Config(Section):
+    sources: SourcesConfig
+    s3: S3Config
+    cluster: ClusterConfig
+    tables: TablesConfig
+    sql: SqlConfig
+    monitoring: MonitoringConfig
+    models: LocationConfig
+    reports: LocationConfig
+    splits: SplitsConfig
+    sampling: SamplingConfig
+    faces: FacesConfig
+    crops: CropsConfig
+    extract: ExtractConfig
+    train: TrainConfig
+    weights: WeightsConfig
+    score: ScoreConfig
+    report: ReportConfig
+    export: ExportConfig
+    estimate: EstimateConfig
+
+    def digest(self) -> str:
+        """Hash of the whole configuration, 12 hex digits, for the run record."""
+        return digest(self.model_dump())
+
+
+def digest(value: object) -> str:
+    """First 12 hex digits of the SHA-256 of ``value`` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

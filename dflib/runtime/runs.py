@@ -1,0 +1,114 @@
+"""One JSON object a run: who it was, what it was told, how far it is, what it did. No commit contention."""
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dflib
+from dflib import uris
+from dflib.runtime.progress import Progress
+from dflib.runtime.repeated import every
+from dflib.storage import Storage
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 15.0
+"""Between two signs of life: a small request each, and often enough for who watches."""
+
+
+@dataclass
+class Run:
+    """The record of one run of a job; written when it begins, while it runs, and when it ends, whichever way.
+
+    ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING.  ``seen_at`` and ``progress`` (a
+    :class:`dflib.runtime.progress.Standing`) are those of a run that has not ended.
+    """
+
+    run_id: str
+    job: str
+    config_digest: str
+    code_version: str
+    started_at: str
+    seen_at: str | None = None
+    progress: dict[str, Any] | None = None
+    ended_at: str | None = None
+    outcome: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+    versions_before: dict[str, int] = field(default_factory=dict)
+    versions_after: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, storage: Storage, tables_root: str) -> str:
+        """Writes the record to ``<tables_root>/runs/<run_id>.json`` and returns its URI.
+
+        Credentials have no place in the configuration, but a URI can be made to carry some: those are masked.
+        """
+        uri = uris.join(tables_root, "runs", f"{self.run_id}.json")
+        storage.write(uri, json.dumps(_masked(vars(self)), default=str).encode())
+        return uri
+
+
+@contextlib.contextmanager
+def kept_alive(
+    record: Run, progress: Progress, storage: Storage, tables_root: str, over: threading.Event | None = None
+) -> Iterator[None]:
+    """Writes the record anew every :data:`EVERY_SECONDS` of the block: that the run was alive then, and how far.
+
+    After the block nothing is written any more.  A record that can't be written is warned of, once, and no error.
+
+    Args:
+        record: as it is when the block begins.
+        over: what says that the block has ended.
+    """
+    now = replace(record)
+    warned = False
+
+    def tell() -> None:
+        nonlocal warned
+        try:
+            now.seen_at = datetime.now(UTC).isoformat()
+            standing = progress.standing
+            now.progress = asdict(standing) if standing else None
+            now.write(storage, tables_root)
+        except Exception as error:  # whatever it is, a job does not end of it
+            if not warned:
+                log.warning("status can't tell how far this run is: %s", error)
+            warned = True
+
+    with every(EVERY_SECONDS, tell, over):
+        yield
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return uris.masked(value)
+    if isinstance(value, dict):
+        return {key: _masked(held) for key, held in value.items()}
+    return [_masked(held) for held in value] if isinstance(value, list | tuple) else value
+
+
+def new_run_id(job: str) -> str:
+    """Job, time (UTC) and process: unique enough for objects in one folder, and sortable."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{job}-{os.getpid()}"
+
+
+def code_version() -> str:
+    """Version of dflib, with the commit where it runs from a checkout."""
+    folder = Path(os.environ.get("DFLIB_HOME", Path(dflib.__file__).parent.parent))
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return dflib.__version__
+    return f"{dflib.__version__}+{commit}"

@@ -1,0 +1,121 @@
+"""The configuration: overlays, overrides, and errors that name the mend."""
+
+from pathlib import Path
+
+import pytest
+
+from dflib.config.load import env_chain, load
+from dflib.errors import ConfigError
+
+CONF = Path(__file__).parent.parent / "conf"
+
+
+def test_every_environment_loads() -> None:
+    for path in (CONF / "env").glob("*.yml"):
+        load(CONF, path.stem)
+
+
+def test_an_overlay_wins_over_what_it_extends_and_an_override_over_both() -> None:
+    assert load(CONF, "local").sampling.frames == "even:20"
+    assert load(CONF, "demo").sampling.frames == "even:4"
+    assert load(CONF, "demo", ["sampling.frames=per_second:1"]).sampling.frames == "per_second:1"
+    assert env_chain(CONF, "demo") == ["demo", "local"]
+
+
+def test_places_become_uris() -> None:
+    config = load(CONF, "local", ["sources.chunks=s3://b/dfdc_*.zip, /data/x", "tables.root=/t/"])
+    assert config.sources.chunks == ("s3://b/dfdc_*.zip", "file:///data/x")
+    assert config.tables.root == "file:///t"
+
+
+def test_digest_changes_with_a_value_only() -> None:
+    assert load(CONF, "local").digest() == load(CONF, "local").digest()
+    assert load(CONF, "local").digest() != load(CONF, "local", ["train.epochs=3"]).digest()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sampling.frame=even:3", "did you mean sampling.frames"),
+        ("nosuch.key=1", "nosuch: unknown key"),
+        ("train.epochs=0", "train.epochs: .*greater than 0"),
+        ("train.epochs=many", "train.epochs: .*integer"),
+        ("sampling.frames=even:0", "sampling.frames: .*match pattern"),
+        ("sampling.frames=often", "sampling.frames: .*match pattern"),
+        ("faces.threshold=1.5", "faces.threshold: .*less than or equal to 1"),
+        ("sources.chunks=gs://bucket", "scheme 'gs' is not supported"),
+        ("sources.chunks=s3://", "no bucket"),
+        ("sources.chunks=s3a://b/k", "write s3://"),
+        ("sources.dataset=a/b", "sources.dataset: .*match pattern"),
+        ("tables.database=x; DROP TABLE y", "tables.database: .*match pattern"),
+        ("tables=5", "tables: "),
+        ("epochs", "expected section.key=value"),
+        ("=5", "expected section.key=value"),
+        ("train..epochs=5", "expected section.key=value"),
+    ],
+)
+def test_a_bad_override_is_refused_with_its_name(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(CONF, "local", [override])
+
+
+@pytest.mark.parametrize("section", ["train.view", "weights.view"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["align=landmarks", "square=false"], "set square=true or align=none"),
+        (["align=landmarks", "blank_face=true"], "too little around the face"),
+        (["padding=reflect", "square=false"], "set square=true or padding=edge"),
+        (["mark_landmarks=true", "blank_face=true"], "draws what blank_face hides"),
+        (["align=eyes"], "align: .*'none' or 'landmarks'"),
+        (["padding=zero"], "padding: .*'edge' or 'reflect'"),
+    ],
+)
+def test_views_that_contradict_themselves_are_refused(section: str, values: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{section}.*{message}"):
+        load(CONF, "local", [f"{section}.{value}" for value in values])
+
+
+@pytest.mark.parametrize("section", ["train.quality", "report.quality"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["min_brightness=200", "max_brightness=100"], "no face would be left"),
+        (["min_frontal=1.1"], "min_frontal: .*less than or equal to 1"),
+        (["min_size=-1"], "min_size: .*greater than or equal to 0"),
+        (["max_brightness=256"], "max_brightness: .*less than or equal to 255"),
+        (["blur=3"], "did you mean"),
+    ],
+)
+def test_limits_that_no_face_can_keep_are_refused(section: str, values: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{section}.*{message}"):
+        load(CONF, "local", [f"{section}.{value}" for value in values])
+
+
+def write(folder: Path, **files: str) -> Path:
+    (folder / "env").mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / ("base.yml" if name == "base" else f"env/{name}.yml")).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("env", "files", "message"),
+    [
+        ("nosuch", {}, "known environments: "),
+        ("a", {"a": "extends: b", "b": "extends: a"}, "extends itself"),
+        ("a", {"a": "[1, 2]"}, "holds a list"),
+        ("a", {"a": "x: [1"}, "cannot be read as YAML"),
+        ("a", {"a": "extends: nosuch"}, "nosuch.yml does not exist"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_path(env: str, files: dict[str, str], message: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, base=(CONF / "base.yml").read_text(), **files)
+    with pytest.raises(ConfigError, match=message):
+        load(folder, env)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path, base=(CONF / "base.yml").read_text(), a="")
+    with pytest.raises(ConfigError, match=r"tables\.root: missing"):
+        load(folder, "a")

@@ -1,0 +1,92 @@
+"""Splits: given once and for ever, near the shares asked for, by original, by chunk, or as the source says."""
+
+from collections import Counter
+
+import pytest
+
+from dflib.config import SplitsConfig
+from dflib.datasets import splits
+from dflib.errors import TrainingError
+from dflib.tables.schemas import SPLITS, VIDEOS
+from dflib.tables.store import Tables
+from tests.training.made_faces import Clip, groups, put, put_splits
+
+pytestmark = pytest.mark.spark
+
+
+def assign(tables: Tables, clips: list[Clip], dry_run: bool = False, **values: object) -> dict[str, str]:
+    asked = {"by": "original", "min_chunks": 10, "validation": 0.1, "test": 0.2, "seed": 1} | values
+    videos = tables.spark.createDataFrame(
+        [{name: clip.row.get(name) for name in VIDEOS.schema.names} for clip in clips], VIDEOS.spark_schema()
+    )
+    found = splits.assign(tables, videos, SplitsConfig.model_validate(asked), dry_run).collect()
+    assert len({row["source_group"] for row in found}) == len(found)
+    return {row["source_group"].removeprefix("made/"): row["split"] for row in found}
+
+
+def test_shares_are_met_with_few_groups_and_splits_are_kept_for_ever(tables: Tables) -> None:
+    first = assign(tables, groups(30))
+    assert Counter(first.values()) == {"train": 21, "validation": 3, "test": 6}
+    version = tables.version(SPLITS)
+    assert assign(tables, groups(30)) == first
+    assert tables.version(SPLITS) == version, "nothing new, yet a new version"
+    grown = assign(tables, groups(60), seed=99, test=0.5)
+    assert {group: grown[group] for group in first} == first
+    assert Counter(grown.values()) == {"train": 24, "validation": 6, "test": 30}
+
+
+def test_the_seed_decides_and_a_dry_run_writes_nothing(tables: Tables) -> None:
+    one = assign(tables, groups(30), dry_run=True)
+    assert one == assign(tables, groups(30)[::-1], dry_run=True) != assign(tables, groups(30), dry_run=True, seed=2)
+    assert not tables.exists(SPLITS)
+
+
+def test_few_groups_still_give_each_split_one(tables: Tables) -> None:
+    assert sorted(assign(tables, groups(3)).values()) == ["test", "train", "validation"]
+
+
+def test_videos_without_label_get_no_split(tables: Tables) -> None:
+    assert set(assign(tables, [Clip("a"), Clip("b", label=None)])) == {"a"}
+
+
+def test_by_chunk_keeps_chunks_whole_and_new_groups_follow_theirs(tables: Tables) -> None:
+    def chunked(count: int, per: int) -> list[Clip]:
+        return [Clip(f"c{chunk:02d}n{n}", chunk=f"chunk_{chunk}") for chunk in range(count) for n in range(per)]
+
+    # A fake in another chunk than its original: the group goes with the chunk of its first video.
+    found = assign(tables, [*chunked(10, 4), Clip("z", original="c00n0", chunk="chunk_9")], by="auto")
+    of_chunk = {group[:3]: split for group, split in found.items()}
+    assert all(found[group] == of_chunk[group[:3]] for group in found)
+    assert Counter(of_chunk.values()) == {"train": 7, "validation": 1, "test": 2}
+    later = assign(tables, chunked(10, 6), by="chunk")
+    assert all(split == of_chunk[group[:3]] for group, split in later.items())
+
+
+def test_auto_goes_by_original_when_chunks_are_few(tables: Tables) -> None:
+    assign(tables, [Clip(f"r{n}", chunk=f"chunk_{n % 3}") for n in range(9)], by="auto")
+    assert {row["split_by"] for row in tables.read(SPLITS).collect()} == {"original"}
+
+
+def test_given_splits_are_those_of_the_source(tables: Tables) -> None:
+    clips = [Clip("a", given="train"), Clip("b", given="Val"), Clip("c", given="test")]
+    assert assign(tables, clips, by="given") == {"a": "train", "b": "validation", "c": "test"}
+
+
+@pytest.mark.parametrize(
+    ("clips", "text"),
+    [
+        ([Clip("a", given="holdout")], "made/a: its source names the unknown split 'holdout'.*splits.by"),
+        ([Clip("a", given=None)], "made/a: 1 of its videos name no split"),
+        ([Clip("a", given="train"), Clip("b", original="a", given="test")], "made/a: .* into test and train"),
+    ],
+)  # fmt: skip
+def test_given_splits_that_cannot_be_used_are_refused(tables: Tables, clips: list[Clip], text: str) -> None:
+    with pytest.raises(TrainingError, match=text):
+        assign(tables, clips, by="given")
+    assert not tables.exists(SPLITS)
+
+
+def test_splits_of_groups_that_have_gone_are_kept(tables: Tables) -> None:
+    put_splits(tables, {"gone": "test"})
+    put(tables, VIDEOS, [])
+    assert assign(tables, [Clip("a")])["gone"] == "test"

@@ -1,0 +1,231 @@
+"""Training sets against pandas: balance, splits, labels, pixels, what is left out, and what is refused."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from dflib import uris
+from dflib.config import TrainConfig
+from dflib.datasets import training_set
+from dflib.datasets.training_set import Chosen, Count
+from dflib.errors import CountError, TrainingError
+from dflib.storage import Storage
+from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS
+from dflib.tables.store import Tables
+from tests.training.made_faces import EXTRACTOR, NOW, Clip, fill, groups, put, put_splits, rows_of, settings
+
+pytestmark = pytest.mark.spark
+
+OTHER = "even20-mtcnn-11111111"
+SPLIT = {"real00": "train", "real01": "train", "real02": "train", "real03": "validation", "real04": "test"}
+SPLIT |= {"lost": "train", "late": "test"}
+
+
+@pytest.fixture(scope="module")
+def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """Five groups of an original and two fakes, a portrait, an unlabelled clip, and one that joins two splits."""
+    tables = Tables(spark, f"file://{tmp_path_factory.mktemp('sets')}/a space/tables", Storage())
+    odd = [
+        Clip("portrait", original="real00", faces=3, static=2),
+        Clip("unknown", label=None, group="real00"),
+        Clip("lost"),
+        Clip("late", original="lost", group="late"),
+    ]
+    fill(tables, [*groups(5, fakes=2, faces=3), *odd])
+    put_splits(tables, SPLIT)
+    return tables
+
+
+def train(**values: object) -> TrainConfig:
+    whole = settings(Path("/nowhere")).train.model_dump()
+    return TrainConfig.model_validate(whole | values)
+
+
+def choose(tables: Tables, **values: object) -> Chosen:
+    return training_set.choose(tables, tables.read(VIDEOS), tables.read(SPLITS), EXTRACTOR, train(**values))
+
+
+def rows(chosen: Chosen) -> pd.DataFrame:
+    return chosen.rows.toPandas().sort_values("face_id", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def everything(made: Tables) -> pd.DataFrame:
+    return rows(choose(made, balance="none"))
+
+
+def test_all_labelled_moving_faces_are_there_with_label_and_split(everything: pd.DataFrame) -> None:
+    names = everything["video_id"].str.removeprefix("made/")
+    expected = {clip.name: 3 for clip in groups(5)} | {"portrait": 1, "lost": 2}
+    assert names.value_counts().to_dict() == expected
+    assert (everything["label"] == (~names.str.contains("real|lost")).astype(int)).all()
+    assert (everything["split"] == everything["source_group"].str.removeprefix("made/").map(SPLIT)).all()
+    assert (everything["weight"] == 1).all()
+
+
+def test_counts_are_those_of_the_rows(made: Tables, everything: pd.DataFrame) -> None:
+    chosen = choose(made, balance="none")
+    counted = everything.groupby(["split", "label"]).agg(faces=("face_id", "size"), videos=("video_id", "nunique"))
+    assert chosen.counts == tuple(Count(*key, row.faces, row.videos) for key, row in counted.iterrows())
+    assert chosen.groups == everything.groupby("split")["source_group"].nunique().to_dict()
+    assert chosen.joiners == 1
+
+
+def test_consecutive_keeps_the_first_fakes_in_name_order(made: Tables, everything: pd.DataFrame) -> None:
+    of_train = everything[everything["split"] == "train"]
+    real = of_train[of_train["label"] == 0]
+    first = of_train[of_train["label"] == 1].sort_values(["video_id", "face_id"]).head(len(real))
+    found = rows(choose(made, balance="consecutive"))
+    assert set(found[found["split"] == "train"]["face_id"]) == set(real["face_id"]) | set(first["face_id"])
+    rest = everything[everything["split"] != "train"]
+    assert set(found[found["split"] != "train"]["face_id"]) == set(rest["face_id"]), "only train is balanced"
+
+
+def test_random_keeps_as_many_fakes_and_the_seed_chooses_them(made: Tables) -> None:
+    kept = {}
+    for seed in (1, 2):
+        found = rows(choose(made, balance="random", seed=seed))
+        of_train = found[found["split"] == "train"]
+        assert of_train["label"].value_counts().to_dict() == {0: 11, 1: 11}
+        kept[seed] = set(of_train["face_id"])
+    assert kept[1] == set(rows(choose(made, balance="random")).query("split == 'train'")["face_id"]) != kept[2]
+
+
+def test_weights_weigh_the_classes_alike(made: Tables) -> None:
+    found = rows(choose(made, balance="weights"))
+    of_train = found[found["split"] == "train"]
+    sums = of_train.groupby("label")["weight"].sum()
+    assert sums[0] == pytest.approx(sums[1], rel=1e-6) and of_train["weight"].mean() == pytest.approx(1, rel=1e-6)
+    real = of_train[of_train["label"] == 0]["weight"]
+    assert real.unique() == pytest.approx([len(of_train) / (2 * len(real))])
+    assert (found[found["split"] != "train"]["weight"] == 1).all()
+
+
+def test_faces_per_video_are_capped(made: Tables) -> None:
+    found = rows(choose(made, balance="none", max_faces_per_video=2))
+    assert found["video_id"].value_counts().max() == 2 and len(found) == 15 * 2 + 2 + 1
+
+
+def test_shuffled_labels_are_a_permutation_over_videos(made: Tables, everything: pd.DataFrame) -> None:
+    found = rows(choose(made, balance="none", shuffle_labels=True))
+    assert (found.groupby("video_id")["label"].nunique() == 1).all()
+
+    def of_videos(frame: pd.DataFrame) -> dict[tuple[str, int], int]:
+        return frame.groupby(["split", "label"])["video_id"].nunique().to_dict()
+
+    assert of_videos(found) == of_videos(everything)
+    assert (found["label"] != everything["label"]).mean() > 0.2
+
+
+def test_only_faces_that_count_are_chosen(tables: Tables) -> None:
+    fill(tables, groups(5, fakes=2, faces=3))
+    put_splits(tables, SPLIT)
+    whole = choose(tables, balance="none")
+    before = set(rows(whole)["video_id"])
+    killed = [row | {"face_id": "left", "video_id": "made/killed"} for row in rows_of([Clip("killed", faces=1)])]
+    put(tables, FACES, killed)
+    put(tables, VIDEOS, [Clip("killed", original="real00").row])
+    assert (rows(choose(tables, balance="none"))["video_id"] != "made/killed").all()
+    tables.upsert(VIDEOS, tables.read(VIDEOS).where("video_id = 'made/fake000'").withColumn("fingerprint", F.lit("2")))
+    chosen = choose(tables, balance="none")
+    assert before - set(rows(chosen)["video_id"]) == {"made/fake000"}
+    assert (whole.not_current, chosen.not_current) == (0, 3 + 1)
+    assert sum(map(chosen.faces, ("train", "validation", "test"))) == 45 - 3
+
+
+def test_the_name_of_a_set_follows_its_rows(made: Tables) -> None:
+    names = [
+        choose(made, **values).set_id for values in ({}, {}, {"seed": 2}, {"balance": "none"}, {"shuffle_labels": True})
+    ]
+    assert names[0] == names[1] and len(set(names)) == 4
+
+
+def test_a_written_set_is_pinned_shuffled_and_written_once(made: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_set, "FACES_PER_FILE", 10)
+    chosen = choose(made, balance="weights")
+    written = training_set.write(made, chosen, seed=1)
+    assert training_set.write(made, choose(made, balance="weights"), seed=1) == written
+    rows_of = {split: sum(files.values()) for split, files in written.files.items()}
+    assert rows_of == {"test": 9, "train": 36 - 6, "validation": 9}
+    assert {split: len(files) for split, files in written.files.items()} == {"test": 1, "train": 3, "validation": 1}
+    table = DeltaTable(str(uris.local_path(written.uri)))
+    assert table.version() == written.version == 1
+    frame = table.to_pandas().sort_values("face_id", ignore_index=True)
+    expected = rows(chosen)
+    pd.testing.assert_frame_equal(frame[list(expected.columns)], expected, check_dtype=False)
+    for split, files in written.files.items():
+        for file, count in files.items():
+            content = pd.read_parquet(uris.local_path(file))
+            assert set(content["split"]) == {split} and len(content) == count
+    # Neighbours in a file are no neighbours of a video.
+    big = pd.concat([pd.read_parquet(uris.local_path(file)) for file in written.files["train"]])
+    assert (big["video_id"].values[1:] == big["video_id"].values[:-1]).mean() < 0.4
+    # The frame's 10, 20 with the crop at 4, 14 and twice the size.
+    assert np.allclose(np.stack(frame["box"]), [12, 12, 24, 24])
+    assert np.allclose(frame["landmarks"][0], [(11 + n - (14 if n % 2 else 4)) * 2 for n in range(10)])
+
+
+def test_a_ready_cut_crop_has_no_box(made: Tables) -> None:
+    nothing = ("box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_scale")
+    faces = made.spark.createDataFrame([("f", b"x")], "face_id string, image binary").selectExpr(
+        "*", "cast(null as array<double>) landmarks", *[f"cast(null as double) {name}" for name in nothing]
+    )
+    row = training_set._pictures(faces).first()
+    assert row is not None and [len(row["box"]), len(row["landmarks"])] == [4, 10]
+    assert all(map(math.isnan, [*row["box"], *row["landmarks"]]))
+
+
+def test_a_group_that_crosses_splits_is_refused(made: Tables) -> None:
+    twice = made.read(SPLITS).unionByName(
+        made.spark.createDataFrame([("made/real01", "test", "original", NOW)], SPLITS.spark_schema())
+    )
+    with pytest.raises(TrainingError, match="made/real01 lies in test and train"):
+        training_set.choose(made, made.read(VIDEOS), twice, EXTRACTOR, train())
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        ("split != 'validation'", "validation split holds no faces.*splits.by to original"),
+        ("split != 'train'", "train split holds no faces at all"),
+        ("split != 'train' OR source_group = 'made/lost'", "train split holds no FAKE face"),
+    ],
+)
+def test_a_set_without_what_training_needs_is_refused(made: Tables, left: str, text: str) -> None:
+    with pytest.raises(TrainingError, match=text):
+        training_set.choose(made, made.read(VIDEOS), made.read(SPLITS).where(left), EXTRACTOR, train())
+
+
+def test_a_set_that_was_touched_is_refused(made: Tables) -> None:
+    chosen = choose(made, balance="none", max_faces_per_video=1)
+    folder = f"training_sets/{chosen.set_id}"
+    written = training_set.write(made, chosen, seed=1)
+    rows_there = made.read(TRAINING_SET, written.version, folder)
+    target = uris.for_spark(made.uri(TRAINING_SET, folder))
+    # A fake of the train split comes into test by a stranger's hand.
+    stray = rows_there.where("split = 'train'").limit(1).selectExpr("* EXCEPT (split)", "'test' split")
+    stray.select(rows_there.columns).write.format("delta").mode("append").save(target)
+    with pytest.raises(CountError, match=r"where .* was chosen"):
+        training_set.write(made, chosen, seed=1)
+
+
+def test_whose_faces(made: Tables, tables: Tables) -> None:
+    assert training_set.whose(made, None, "another") == EXTRACTOR
+    with pytest.raises(TrainingError, match=f"train.extractor=x: .* {EXTRACTOR}"):
+        training_set.whose(made, "x", EXTRACTOR)
+    with pytest.raises(TrainingError, match="no faces to train on; run extract first"):
+        training_set.whose(tables, None, EXTRACTOR)
+    put(tables, EXTRACTIONS, [
+        {"video_id": "v", "extractor": name, "outcome": "DONE", "attempts": 1, "frames": 1, "faces": 1, "bytes_read": 0,
+         "requests": 0, "run_id": "r", "extracted_at": NOW} for name in (EXTRACTOR, OTHER)
+    ])  # fmt: skip
+    assert training_set.whose(tables, None, OTHER) == OTHER
+    assert training_set.whose(tables, EXTRACTOR, OTHER) == EXTRACTOR
+    with pytest.raises(TrainingError, match=f"set train.extractor to one of {OTHER}, {EXTRACTOR}"):
+        training_set.whose(tables, None, "neither")

@@ -1,0 +1,67 @@
+"""Progress on a terminal and in a log."""
+
+import io
+import os
+import pty
+import sys
+
+import pytest
+
+from dflib.runtime.progress import Progress, Standing, terminal
+
+
+def test_a_log_gets_a_line_now_and_then() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, every=0.0)
+    progress.start("videos", 200)
+    progress.set(50)
+    progress.finish()
+    line = stream.getvalue()
+    assert line.startswith("videos: 50 of 200 done, ")
+    assert line.count("\n") == 1
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = pty.openpty()
+    monkeypatch.setenv("DFLIB_TERMINAL", os.ttyname(writing))
+    progress = Progress(terminal())
+    progress.start("videos", 4)
+    progress.set(2)
+    progress.finish()
+    assert "[###############...............] videos: 2 of 4 done" in os.read(reading, 10_000).decode()
+
+
+def test_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("DFLIB_TERMINAL", f"{tmp_path}/no/such/terminal")
+    assert terminal() is sys.stderr
+
+
+def test_how_far_it_is_and_how_fast() -> None:
+    now = 100.0
+    progress = Progress(io.StringIO(), clock=lambda: now)
+    assert progress.standing is None
+    progress.start("faces", 400)
+    assert progress.standing == Standing("faces", 0, 400, None)
+    now = 104.0
+    progress.set(0)
+    assert progress.standing == Standing("faces", 0, 400, None), "nothing done, no rate"
+    now = 114.0
+    progress.set(50)
+    assert progress.standing == Standing("faces", 50, 400, 5.0)
+    now = 154.0
+    assert progress.standing == Standing("faces", 50, 400, 1.0), "nothing more for long: slower"
+    progress.finish()
+    assert progress.standing == Standing("faces", 50, 400, None), "no more will come"
+    progress.start("reports", 2)
+    assert progress.standing == Standing("reports", 0, 2, None), "each phase for itself"
+
+
+def test_what_an_earlier_run_did_is_no_speed() -> None:
+    now = 0.0
+    progress = Progress(io.StringIO(), clock=lambda: now)
+    progress.start("training steps", 1000)
+    now = 10.0
+    progress.set(900)
+    now = 20.0
+    progress.set(905)
+    assert progress.standing == Standing("training steps", 905, 1000, 0.5)
