@@ -131,7 +131,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
         choices=["client", "cluster"],
         help="where the driver runs: here, or on the cluster; otherwise as conf/spark says",
     )
-    parser.add_argument("--conf-dir", type=Path, default=Path(__file__).parent.parent / "conf", help=argparse.SUPPRESS)
+    parser.add_argument("--conf-dir", type=Path, default=Path(__file__).parents[2] / "conf", help=argparse.SUPPRESS)
     parser.add_argument("--application", help=argparse.SUPPRESS)
     return parser
 

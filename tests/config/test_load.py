@@ -7,7 +7,7 @@ import pytest
 from dflib.config.load import env_chain, load
 from dflib.errors import ConfigError
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_every_environment_loads() -> None:

@@ -18,7 +18,7 @@ from dflib.tables.store import Tables
 from tests import extract_rows
 
 pytestmark = pytest.mark.spark
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 BEGUN = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 A, K, STRETCH, START, WARM_UP, WRITING = 0.5, 2e-7, 1.25, 9.0, 4.0, 6.0
 """What the made-up run took: seconds a video and a byte, and so on; writing in all."""

@@ -17,7 +17,7 @@ from dflib.tables.schemas import EXTRACTIONS, VIDEOS
 from dflib.tables.store import Tables
 from tests import extract_rows
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 BEGUN = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 
 

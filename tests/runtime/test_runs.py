@@ -17,7 +17,7 @@ from dflib.runtime.progress import Progress
 from dflib.runtime.runs import EVERY_SECONDS, Run, kept_alive
 from dflib.storage import Storage
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_the_record_holds_the_configuration_without_secrets(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dflib.config import load as conf_files
 from dflib.steps.job import _parser
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.mark.parametrize(

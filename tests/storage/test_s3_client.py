@@ -10,7 +10,7 @@ from dflib.errors import ConfigError
 from dflib.runtime import session
 from dflib.storage import s3_client as s3
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 REQUIRED = ["tables.root=s3://b/tables", "models.root=/m", "reports.root=/r", "tables.metastore=none"]
 
 
