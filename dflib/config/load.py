@@ -102,7 +102,7 @@ def _explain(error: ValidationError) -> str:
         elif problem["type"] == "missing":
             lines.append(f"{where}: missing; set it in conf/base.yml, conf/env/*.yml or with --set {where}=…")
         else:
-            lines.append(f"{where}: {problem['msg']} (got {problem['input']!r})")
+            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})")
     return "configuration: " + "; ".join(lines)
 
 
