@@ -2,36 +2,38 @@
 
 from dflib.steps.job import Job, Summary, main
 from dflib.training import train
-from dflib.training.train import Plan
+from dflib.training.train import TrainingJob
 
 
 def run(job: Job) -> Summary:
-    """Plans the training, and carries it out unless the model is there already."""
-    plan = train.plan(job.tables, job.storage, job.config, job.dry_run)
-    faces = {split: plan.chosen.faces(split) for split in sorted(plan.chosen.groups)}
+    """Prepares the training, and runs it unless the model exists already."""
+    training = train.prepare(job.tables, job.storage, job.config, job.dry_run)
+    faces = {split: training.selection.faces(split) for split in sorted(training.selection.groups)}
     counts = {
-        "model_id": plan.model_id,
-        "training_set": plan.chosen.set_id,
+        "model_id": training.model_id,
+        "training_set": training.selection.set_id,
         "faces": faces,
-        "joiners": plan.chosen.joiners,
-        "not_current": plan.chosen.not_current,
+        "joiners": training.selection.joiners,
+        "not_current": training.selection.not_current,
     }
     line = (
-        f"{plan.model_id}: {faces['train']:,} train faces ({plan.chosen.groups['train']:,} groups), "
+        f"{training.model_id}: {faces['train']:,} train faces ({training.selection.groups['train']:,} groups), "
         f"{faces['validation']:,} validation"
     )
-    if plan.chosen.joiners:
-        line += f", {plan.chosen.joiners:,} videos left out that would join two splits"
-    if plan.chosen.not_current:
-        line += f", {plan.chosen.not_current:,} faces left out (file changed or extraction cut short: run extract)"
-    if plan.done:
+    if training.selection.joiners:
+        line += f", {training.selection.joiners:,} videos left out that would join two splits"
+    if training.selection.not_current:
+        not_current = training.selection.not_current
+        line += f", {not_current:,} faces left out (file changed or extraction cut short: run extract)"
+    if training.exists:
         line += "; it is there already, nothing to do"
-        if plan.latest != plan.model_id:
-            line += f"; latest is {plan.latest or 'no model'}, score with this one by --set score.model={plan.model_id}"
-        return Summary(line, counts, _table(plan))
+        if training.latest != training.model_id:
+            latest = training.latest or "no model"
+            line += f"; latest is {latest}, score with this one by --set score.model={training.model_id}"
+        return Summary(line, counts, _table(training))
     if job.dry_run:
-        return Summary(f"{line}; would be trained", counts, _table(plan))
-    result = train.carry_out(plan, job.tables, job.storage, job.config, job.run_id, job.progress)
+        return Summary(f"{line}; would be trained", counts, _table(training))
+    result = train.run(training, job.tables, job.storage, job.config, job.run_id, job.progress)
     best = result.best_epoch
     counts |= {
         "retries": result.retries,
@@ -44,12 +46,12 @@ def run(job: Job) -> Summary:
         f", {len(result.history)} epochs in {result.seconds:,.0f} s, best {job.config.train.monitor} "
         f"{getattr(best, job.config.train.monitor):.3f} at epoch {best.epoch}"
     )
-    return Summary(line, counts, _table(plan))
+    return Summary(line, counts, _table(training))
 
 
-def _table(plan: Plan) -> str:
-    lines = [f"training set {plan.chosen.set_id} of extractor {plan.chosen.extractor}"]
-    for count in plan.chosen.counts:
+def _table(training: TrainingJob) -> str:
+    lines = [f"training set {training.selection.set_id} of extractor {training.selection.extractor}"]
+    for count in training.selection.counts:
         label = "FAKE" if count.label else "REAL"
         lines.append(f"  {count.split:<10} {label}  {count.faces:>9,} faces of {count.videos:>7,} videos")
     return "\n".join(lines)

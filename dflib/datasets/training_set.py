@@ -34,8 +34,8 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What a training set is to hold.
+class Selection:
+    """The faces selected for a training set, not yet written.
 
     Attributes:
         set_id: hash of all that decides its rows; the same input gives the same one.
@@ -94,7 +94,7 @@ def whose(tables: Tables, wanted: str | None, configured: str) -> str:
     )
 
 
-def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str, train: TrainConfig) -> Chosen:
+def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str, train: TrainConfig) -> Selection:
     """Chooses the faces of a training set. Nothing is written.
 
     Only ``train`` is balanced: validation and test stay as the data are.  ``consecutive`` keeps the first n fakes
@@ -136,7 +136,7 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
     overview = _overview(rows, [*NARROW, "content", "fingerprint"])
     _check(overview)
     counts, groups = _count(overview)
-    return Chosen(
+    return Selection(
         set_id=digest([extractor, train.seed, FACES_PER_FILE, str(sum(row["sum"] for row in overview))]),
         extractor=extractor,
         rows=rows.select(*NARROW),
@@ -147,7 +147,7 @@ def choose(tables: Tables, videos: DataFrame, splits: DataFrame, extractor: str,
     )
 
 
-def write(tables: Tables, chosen: Chosen, seed: int) -> TrainingSet:
+def write(tables: Tables, chosen: Selection, seed: int) -> TrainingSet:
     """Writes a chosen set with its pictures unless it is there, checks what stands there, and pins it.
 
     Each file holds one split, its rows in random order; box and landmarks are in pixels of the crop.

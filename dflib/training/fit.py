@@ -1,8 +1,8 @@
 """Fits a network on a training set, in a process of its own: ``python -m dflib.training.fit SPEC.json``.
 
-A checkpoint is kept after every epoch and every ``train.checkpoint_steps`` steps, so that a killed training goes on at the
-step that was saved last, with the batches, the dropout and the figures of the epoch that it would have had.  (Keras'
-``BackupAndRestore`` keeps neither these figures nor the best weights, and with them the end by ``patience``: what it
+A checkpoint is kept after every epoch and every ``train.checkpoint_steps`` steps, so that a killed training goes on at
+the step that was saved last, with the batches, the dropout and the figures of the epoch that it would have had.
+(Keras' ``BackupAndRestore`` keeps neither these figures nor the best weights, and with them the end by ``patience``: what it
 saved and what they say would be of different steps.)  It speaks JSON lines on standard output: an epoch's figures, a
 step now and then, or an error.
 """
@@ -231,8 +231,8 @@ def fit(spec: Spec, say: Any) -> None:
     alone = spec.workers == 1 and train.accumulate == 1
     if not alone and train.batch_size % (replicas * train.accumulate):
         raise TrainingError(
-            f"train.batch_size={train.batch_size} can't be shared by {replicas} devices of all workers in train.accumulate="
-            f"{train.accumulate} parts each; make it a multiple of {replicas * train.accumulate}"
+            f"train.batch_size={train.batch_size} can't be shared by {replicas} devices of all workers in "
+            f"train.accumulate={train.accumulate} parts each; make it a multiple of {replicas * train.accumulate}"
         )
     # Of a device; Keras shares a batch out itself where all devices are of one process.
     own = train.batch_size if alone else train.batch_size // replicas

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dflib.config import TrainConfig
-from dflib.datasets.training_set import Chosen
+from dflib.datasets.training_set import Selection
 from dflib.training.launch import Result
 
 
@@ -20,13 +20,13 @@ class Picture:
     augmented: str
 
 
-def render(model_id: str, train: TrainConfig, chosen: Chosen, result: Result, examples: Path) -> str:
+def render(model_id: str, train: TrainConfig, selection: Selection, result: Result, examples: Path) -> str:
     """The page as HTML.
 
     Args:
         model_id: the model that was trained.
         train: the settings it was trained with.
-        chosen: the training set.
+        selection: the training set.
         result: how the training went.
         examples: ``examples.npz`` of the training's work folder.
     """
@@ -39,7 +39,7 @@ def render(model_id: str, train: TrainConfig, chosen: Chosen, result: Result, ex
         model_id=model_id,
         train=train,
         settings=_flat(train.model_dump()),
-        chosen=chosen,
+        selection=selection,
         result=result,
         best=result.best_epoch,
         curves=[_curve(result, "loss", "Loss"), _curve(result, "accuracy", "Accuracy")],

@@ -1,4 +1,8 @@
-"""A training from tables to a model's row: what is trained on, under which name, and what is left behind."""
+"""From tables to a model: select the training set, fit the network, write the training page, register the model.
+
+:func:`check` validates the configuration before Spark starts, :func:`prepare` determines what would be trained, and
+:func:`run` trains it.
+"""
 
 import hashlib
 import json
@@ -13,7 +17,7 @@ from dflib import uris
 from dflib.config import Config, TrainConfig, digest
 from dflib.config.identity import extractor_id, training_settings
 from dflib.datasets import splits, training_set
-from dflib.datasets.training_set import Chosen, TrainingSet
+from dflib.datasets.training_set import Selection, TrainingSet
 from dflib.errors import ConfigError, TrainingError
 from dflib.models import registry
 from dflib.runtime.progress import Progress
@@ -25,37 +29,39 @@ from dflib.training.launch import Result, Spec
 
 log = logging.getLogger(__name__)
 
-NOT_DECIDING = ("name", "extractor", "quality", "backbone", "cache_bytes", "max_restarts", "checkpoint_steps")
-"""Settings that do not decide the result: whose and which faces is in the set, what the backbone is in its hash."""
+NOT_HASHED = ("name", "extractor", "quality", "backbone", "cache_bytes", "max_restarts", "checkpoint_steps")
+"""Settings that do not change the result, or that another part of the identity covers: extractor and quality through
+the hash of the training set, the backbone through the hash of its content."""
 
-CAME_LATER = {"accumulate": 1, "precision": "float32", "workers": 1}
-"""Settings left out of the hash while they have the value that all had before they came: names stay as they were."""
+HASHED_UNLESS_DEFAULT = {"accumulate": 1, "precision": "float32", "workers": 1}
+"""Settings added later, with the value that all earlier models had: with that value they are left out of the hash, so
+that existing identifiers stay valid."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingJob:
     """What a training would do.
 
     Attributes:
-        model_id: the name that was asked for, or the network and a hash of ``decided_by``.
-        chosen: the training set.
-        decided_by: all that decides the result.
-        done: whether the model is there already.
-        latest: the model that ``latest`` stands for, if any; asked only when ``done``.
+        model_id: ``train.name``, or the network and a hash of ``identity``.
+        selection: the faces of the training set.
+        identity: everything that determines the result: training set, backbone and settings.
+        exists: whether this model is registered already.
+        latest: identifier of the latest model, None without one; looked up only when ``exists``.
     """
 
     model_id: str
-    chosen: Chosen
-    decided_by: dict[str, Any]
-    done: bool
+    selection: Selection
+    identity: dict[str, Any]
+    exists: bool
     latest: str | None = None
 
 
 def check(config: Config) -> None:
-    """Refuses settings that no training can use.
+    """Checks the settings that ``train`` uses; reads neither tables nor storage.
 
     Raises:
-        ConfigError: with the key and the mend.
+        ConfigError: with the key, the reason and the fix.
     """
     train, shares = config.train, config.splits
     if train.name is not None:
@@ -63,75 +69,87 @@ def check(config: Config) -> None:
     if not shares.validation or shares.validation + shares.test >= 1:
         raise ConfigError(
             f"splits.validation={shares.validation} and splits.test={shares.test}: validation must be above 0 (early "
-            "stopping needs it) and both together below 1"
+            "stopping needs it) and their sum below 1"
         )
     if train.batch_size % (train.workers * train.accumulate):
         raise ConfigError(
-            f"train.batch_size={train.batch_size} can't be shared by train.workers={train.workers} in "
-            f"train.accumulate={train.accumulate} parts each; make it a multiple of both together"
+            f"train.batch_size={train.batch_size} cannot be divided among train.workers={train.workers} with "
+            f"train.accumulate={train.accumulate} micro-batches each; make it a multiple of "
+            f"{train.workers * train.accumulate}"
         )
     if train.backbone == "imagenet":
         raise ConfigError(
-            "train.backbone=imagenet: nothing is downloaded when a job runs; fetch the HDF5 weights at set-up "
-            "(efficientnetb0_notop.h5 of Keras Applications) and give their path or URI"
+            "train.backbone=imagenet: jobs download nothing; fetch the HDF5 weights at set-up "
+            "(efficientnetb0_notop.h5 of Keras Applications) and set their path or URI"
         )
     if train.backbone is not None and train.network == "meso4":
         raise ConfigError("train.backbone: meso4 has no backbone; leave it out or set train.network=efficientnetb0")
 
 
-def plan(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> Plan:
-    """Gives new source groups their splits, chooses the training set and names the model.
+def prepare(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> TrainingJob:
+    """Assigns splits to new source groups, selects the training set and names the model.
 
     Args:
-        dry_run: the splits are not written.
+        tables: where faces, videos, splits and models are read, and new splits are written.
+        storage: reads ``train.backbone``.
+        config: sections ``train`` and ``splits``, and those that identify the extractor.
+        dry_run: splits are not written.
 
     Raises:
-        TrainingError: there is nothing to train on, or the name belongs to a model made otherwise.
-        StorageError: ``train.backbone`` can't be read.
+        TrainingError: there is nothing to train on, or the name belongs to a model with another identity.
+        StorageError: ``train.backbone`` cannot be read.
     """
     train = config.train
     extractor = training_set.whose(tables, train.extractor, extractor_id(config))
     videos = tables.read(VIDEOS)
     of_groups = splits.assign(tables, videos, config.splits, dry_run)
-    chosen = training_set.choose(tables, videos, of_groups, extractor, train)
+    selection = training_set.choose(tables, videos, of_groups, extractor, train)
     backbone = None
     if train.backbone is not None:
         backbone = hashlib.sha256(storage.read(uris.to_uri(train.backbone))).hexdigest()
-    decided_by = {
-        "training_set": chosen.set_id,
+    identity = {
+        "training_set": selection.set_id,
         "backbone_sha256": backbone,
-        "train": training_settings(train, NOT_DECIDING, CAME_LATER),
+        "train": training_settings(train, NOT_HASHED, HASHED_UNLESS_DEFAULT),
     }
-    model_id = train.name or f"{train.network}-{digest(decided_by)[:8]}"
-    done = _is_there(tables, model_id, decided_by)
-    return Plan(model_id, chosen, decided_by, done, registry.latest_id(tables) if done else None)
+    model_id = train.name or f"{train.network}-{digest(identity)[:8]}"
+    exists = _exists(tables, model_id, identity)
+    return TrainingJob(model_id, selection, identity, exists, registry.latest_id(tables) if exists else None)
 
 
-def carry_out(plan: Plan, tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress) -> Result:
-    """Writes the set, fits the network, writes the page and registers the model; in that order.
+def run(job: TrainingJob, tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress) -> Result:
+    """Writes the training set, fits the network, writes the training page and registers the model, in this order.
 
-    A run that was killed goes on where it was: the set stands, the steps done are in the work folder, and the
-    row, written last, is what "done" means.
+    A killed run is resumed by running it again: the training set is kept, the work folder holds the last checkpoint,
+    and the model's row, written last, marks the training as done.
+
+    Args:
+        job: from :func:`prepare`.
+        tables: where the training set and the model's row are written.
+        storage: writes the work folder, the SavedModel and the training page.
+        config: sections ``train``, ``models``, ``reports`` and ``cluster``.
+        run_id: the run that the rows of ``tasks`` belong to.
+        progress: counts training steps.
 
     Raises:
         TrainingError, CountError, ModelError: see :func:`dflib.training.launch.run` and
             :func:`dflib.training.workers.run`.
-        TableError: the same training runs already, elsewhere.
+        TableError: another run is training this model.
     """
     train = config.train
-    written = training_set.write(tables, plan.chosen, train.seed)
-    # Named by all that decides the result too, so that another training of the same name starts from nothing.
-    work = uris.join(config.models.root, "_training", f"{plan.model_id}-{digest(plan.decided_by)}")
+    written = training_set.write(tables, job.selection, train.seed)
+    # The identity is in the name, so that another training with the same train.name does not resume this one.
+    work = uris.join(config.models.root, "_training", f"{job.model_id}-{digest(job.identity)}")
     with tables.committer.only_run(f"train-{uris.name(work)}"):
-        if _is_there(tables, plan.model_id, plan.decided_by):
-            raise TrainingError(f"{plan.model_id} was trained by another run meanwhile; use it as it is")
-        result = _fit(plan, written, work, tables, storage, config, run_id, progress)
+        if _exists(tables, job.model_id, job.identity):
+            raise TrainingError(f"{job.model_id} was trained by another run in the meantime; use that model")
+        result = _train(job, written, work, tables, storage, config, run_id, progress)
         storage.delete_folder(work)
     return result
 
 
-def _fit(
-    plan: Plan,
+def _train(
+    job: TrainingJob,
     written: TrainingSet,
     work: str,
     tables: Tables,
@@ -140,7 +158,7 @@ def _fit(
     run_id: str,
     progress: Progress,
 ) -> Result:
-    """All that happens in the work folder."""
+    """Everything that needs the work folder."""
     train = config.train
     with launch.workplace(storage, work) as (folder, remote):
         spec = Spec(
@@ -158,36 +176,41 @@ def _fit(
             result = workers.run(spec, work, tables, storage, config.cluster, run_id, progress)
             if remote is not None:
                 storage.download_folder(remote, folder)
-        html = page.render(plan.model_id, train, plan.chosen, result, folder / "examples.npz")
-        storage.write(uris.join(config.reports.root, "training", f"{plan.model_id}.html"), html.encode())
+        html = page.render(job.model_id, train, job.selection, result, folder / "examples.npz")
+        storage.write(uris.join(config.reports.root, "training", f"{job.model_id}.html"), html.encode())
         registry.register(
             tables,
             storage,
             config.models.root,
             folder / "saved_model",
-            model_id=plan.model_id,
+            model_id=job.model_id,
             network=train.network,
             view=train.view,
             positive="fake",
             origin="trained",
-            extractor=plan.chosen.extractor,
-            training_set=plan.chosen.set_id,
-            settings={"decided_by": plan.decided_by, "history": [asdict(epoch) for epoch in result.history]},
-            metrics=_metrics(plan.chosen, result),
+            extractor=job.selection.extractor,
+            training_set=job.selection.set_id,
+            settings={"decided_by": job.identity, "history": [asdict(epoch) for epoch in result.history]},
+            metrics=_metrics(job.selection, result),
         )
     return result
 
 
-def _is_there(tables: Tables, model_id: str, decided_by: dict[str, Any]) -> bool:
+def _exists(tables: Tables, model_id: str, identity: dict[str, Any]) -> bool:
+    """Whether the model is registered.
+
+    Raises:
+        TrainingError: it is, with another identity.
+    """
     row = tables.read(MODELS).where(F.col("model_id") == model_id).select("settings").first()
     if row is None:
         return False
-    before = json.loads(row["settings"] or "{}").get("decided_by")
-    # Through JSON, as it was written.
-    if before != json.loads(json.dumps(decided_by)):
+    registered = json.loads(row["settings"] or "{}").get("decided_by")
+    # A round trip through JSON, because the registered one has made it too.
+    if registered != json.loads(json.dumps(identity)):
         raise TrainingError(
-            f"{tables.uri(MODELS)}: {model_id} is there already and was made from other settings or another training "
-            "set; names are never given twice: set another train.name, or none"
+            f"{tables.uri(MODELS)}: {model_id} exists already and was trained with other settings or on another "
+            "training set; a name is never used twice: set another train.name, or none"
         )
     return True
 
@@ -200,7 +223,7 @@ def _fetch_backbone(storage: Storage, train: TrainConfig, folder: Path) -> str |
     return str(target)
 
 
-def _metrics(chosen: Chosen, result: Result) -> dict[str, float]:
+def _metrics(selection: Selection, result: Result) -> dict[str, float]:
     best = result.best_epoch
     return {
         "best_epoch": best.epoch,
@@ -209,7 +232,7 @@ def _metrics(chosen: Chosen, result: Result) -> dict[str, float]:
         "epochs": len(result.history),
         "seconds": result.seconds,
         "parameters": result.parameters,
-        "train_faces": chosen.faces("train"),
-        "validation_faces": chosen.faces("validation"),
+        "train_faces": selection.faces("train"),
+        "validation_faces": selection.faces("validation"),
         "unreadable": sum(result.unreadable.values()),
     }

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from dflib import uris
 from dflib.config import TrainConfig
 from dflib.datasets import training_set
-from dflib.datasets.training_set import Chosen, Count
+from dflib.datasets.training_set import Count, Selection
 from dflib.errors import CountError, TrainingError
 from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS
@@ -47,11 +47,11 @@ def train(**values: object) -> TrainConfig:
     return TrainConfig.model_validate(whole | values)
 
 
-def choose(tables: Tables, **values: object) -> Chosen:
+def choose(tables: Tables, **values: object) -> Selection:
     return training_set.choose(tables, tables.read(VIDEOS), tables.read(SPLITS), EXTRACTOR, train(**values))
 
 
-def rows(chosen: Chosen) -> pd.DataFrame:
+def rows(chosen: Selection) -> pd.DataFrame:
     return chosen.rows.toPandas().sort_values("face_id", ignore_index=True)
 
 

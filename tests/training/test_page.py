@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dflib.datasets.training_set import Chosen, Count
+from dflib.datasets.training_set import Count, Selection
 from dflib.training import page
 from dflib.training.launch import Epoch, Result
 from tests.training.made_faces import settings
@@ -16,7 +16,7 @@ def render(tmp_path: Path, *overrides: str, extractor: str = "e", joiners: int =
     np.savez(tmp_path / "examples.npz", **arrays)
     history = (Epoch(1, 0.7, 0.5, 0.69, 0.5, 1.0), Epoch(2, 0.6, 0.6, 0.65, 0.625, 1.5))
     counts = (Count("train", 0, 1200, 30), Count("train", 1, 1300, 31), Count("validation", 1, 7, 3))
-    chosen = Chosen("abc", extractor, None, counts, {"train": 30, "validation": 3}, joiners)  # type: ignore[arg-type]
+    chosen = Selection("abc", extractor, None, counts, {"train": 30, "validation": 3}, joiners)  # type: ignore[arg-type]
     result = Result(history, 2, 28073, {"train": 0, "validation": 3}, ("CPU",))
     return page.render("m", settings(tmp_path, *overrides).train, chosen, result, tmp_path / "examples.npz")
 

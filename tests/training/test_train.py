@@ -44,8 +44,8 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     assert "would be trained" in dry.line
     assert not tables.exists(SPLITS) and not tables.exists(MODELS) and not (tmp_path / "models").exists()
 
-    planned = train.plan(tables, storage, config)
-    name = f"train-{planned.model_id}-{digest(planned.decided_by)}"
+    training = train.prepare(tables, storage, config)
+    name = f"train-{training.model_id}-{digest(training.identity)}"
     with (
         Committer(tables.spark, tables.root, storage, "other").only_run(name),
         pytest.raises(TableError, match="other"),
@@ -82,16 +82,16 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     assert f"latest is other, score with this one by --set score.model={model_id}" in script(job).line
 
     named = settings(tmp_path, *SMALL, f"train.name={model_id}", "train.epochs=3")
-    with pytest.raises(TrainingError, match="names are never given twice"):
-        train.plan(tables, storage, named)
+    with pytest.raises(TrainingError, match="a name is never used twice"):
+        train.prepare(tables, storage, named)
 
 
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
         (["splits.validation=0"], "validation must be above 0"),
-        (["splits.validation=0.5", "splits.test=0.5"], "both together below 1"),
-        (["train.network=efficientnetb0", "train.backbone=imagenet"], "nothing is downloaded"),
+        (["splits.validation=0.5", "splits.test=0.5"], "their sum below 1"),
+        (["train.network=efficientnetb0", "train.backbone=imagenet"], "jobs download nothing"),
         (["train.backbone=/x.h5"], "meso4 has no backbone"),
         (["train.name=all"], "train.name=all: this name has a meaning of its own"),
     ],
