@@ -47,7 +47,7 @@ def extract(contents: list[bytes], times: int, preset: str) -> dict[str, Any]:
     from dflib.extraction.video import extract_video
 
     settings = conf_files.load(Path(__file__).parent.parent / "conf", "local", [f"sampling.frames={preset}"])
-    detector = detect.load(settings.faces.detector, tracks.floor(settings.faces))
+    detector = detect.load(settings.faces.detector, tracks.candidate_threshold(settings.faces))
     loaded, after, faces, frames = resident(), [], 0, 0
     for number in range(times):
         rows = extract_video(contents[number % len(contents)], "v", extractor_id(settings), settings, detector)

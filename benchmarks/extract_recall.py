@@ -96,7 +96,7 @@ def _load(configs: dict[str, Config]) -> tuple[dict[str, Detector], dict[str, st
     skipped: dict[str, str] = {}
     for name, config in configs.items():
         try:
-            detectors[name] = detect.load(config.faces.detector, tracks.floor(config.faces))
+            detectors[name] = detect.load(config.faces.detector, tracks.candidate_threshold(config.faces))
         except ConfigError as error:
             skipped[name] = str(error)
     return detectors, skipped
@@ -123,7 +123,7 @@ def _by_package(clip: str, content: bytes, package: Any, config: Config) -> dict
             output_type="numpy",
             box_format="xyxy",
             fit_to_image=False,
-            threshold_onet=tracks.floor(config.faces),
+            threshold_onet=tracks.candidate_threshold(config.faces),
         )
         faces = []
         for row in np.asarray(rows, dtype=np.float64).reshape(-1, 16):

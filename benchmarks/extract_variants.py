@@ -16,19 +16,20 @@ from dflib.config import load as conf_files
 from dflib.config.identity import extractor_id
 from dflib.extraction import decode, detect, sampling, tracks
 from dflib.extraction.video import extract_video
+from dflib.parts import catalog
 
 CONF = Path(__file__).parent.parent / "conf"
+
+BASE = conf_files.load(CONF, "local")
 
 OURS: dict[str, list[str]] = {
     "ours": [],
     "ours_every": ["faces.search=every"],
     "ours_by_width": ["faces.resize=by_width"],
     "ours_full_decode": ["sampling.max_offset=0"],
-    "ours_haar": ["faces.detector=haar"],
-    "ours_blazeface": ["faces.detector=blazeface"],
-    "ours_dlib_hog": ["faces.detector=dlib_hog"],
+    **{f"ours_{name}": [f"faces.detector={name}"] for name in catalog.DETECTORS.names if name != BASE.faces.detector},
 }
-"""What each mode of dflib lays over the base configuration."""
+"""The settings in which each mode of dflib differs from the base configuration."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Ours:
     def __init__(self, name: str) -> None:
         self._config = settings(name)
         self._extractor = extractor_id(self._config)
-        self._detector = detect.load(self._config.faces.detector, tracks.floor(self._config.faces))
+        self._detector = detect.load(self._config.faces.detector, tracks.candidate_threshold(self._config.faces))
 
     def prepare(self, clip: Path) -> None:
         return None

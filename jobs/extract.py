@@ -2,8 +2,8 @@
 
 from dflib.config import Config
 from dflib.extraction import sampling
-from dflib.extraction.detectors import installed
 from dflib.extraction.extract import extract
+from dflib.parts import catalog
 from dflib.steps.job import Job, Summary, main
 
 
@@ -16,7 +16,7 @@ def run(job: Job) -> Summary:
 def check(config: Config) -> None:
     """Refuses a sampling that asks for nothing, and a detector whose package is not there."""
     sampling.check(config.sampling.frames)
-    installed.check(config.faces.detector)
+    catalog.DETECTORS.check_installed(config.faces.detector)
 
 
 if __name__ == "__main__":

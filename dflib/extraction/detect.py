@@ -1,13 +1,14 @@
-"""What a face detector is: the one interface that all of them have, and how one is chosen."""
+"""The interface of face detectors, and the detector that a worker process has loaded."""
 
 import functools
-import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dflib.parts import catalog
 
 Image = NDArray[np.uint8]
 
@@ -17,74 +18,88 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Detection:
-    """One face in pixels of the picture given.
+    """One face, in pixels of the image in which it was detected.
 
     Attributes:
-        box: as detected; may lie partly outside the picture.
+        box: as detected; may lie partly outside the image.
         confidence: 0 to 1.
-        landmarks: left eye, right eye, nose, left and right mouth corner as seen in the picture (the viewer's
-            left first), float64, shape (5, 2); None when the detector gives none.
+        landmarks: left eye, right eye, nose, left and right mouth corner as seen in the image (the viewer's
+            left first), x and y, float64, shape (5, 2); None when the detector has no landmarks.
     """
 
     box: Box
     confidence: float
     landmarks: NDArray[np.float64] | None
 
-    def scaled(self, across: float, down: float) -> "Detection":
-        """The same face in a picture that is ``across`` times as wide and ``down`` times as high."""
+    def scaled(self, scale_x: float, scale_y: float) -> "Detection":
+        """The same face in an image that is ``scale_x`` times as wide and ``scale_y`` times as high."""
         x, y, width, height = self.box
-        points = None if self.landmarks is None else self.landmarks * np.array([across, down])
-        return Detection((x * across, y * down, width * across, height * down), self.confidence, points)
+        points = None if self.landmarks is None else self.landmarks * np.array([scale_x, scale_y])
+        return Detection((x * scale_x, y * scale_y, width * scale_x, height * scale_y), self.confidence, points)
 
 
 class Detector(Protocol):
-    """Finds faces in uint8 RGB pictures of shape (height, width, 3)."""
+    """Finds faces in uint8 RGB images of shape (height, width, 3)."""
 
-    def detect(self, pictures: Sequence[Image]) -> list[list[Detection]]:
-        """The faces of each picture, most confident first; the pictures are of one size."""
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """The faces of each image, most confident first; all images have the same size."""
 
 
 @runtime_checkable
 class Follower(Detector, Protocol):
-    """A detector that can also look where faces are expected, for less."""
+    """A detector that can also search only the neighbourhood of expected faces, which is cheaper."""
 
-    def follow(self, pictures: Sequence[Image], expected: Sequence[Sequence[Box]]) -> list[list[Detection]]:
-        """The faces of each picture near the boxes expected in it; the pictures are of one size."""
-
-
-DETECTORS = {
-    "mtcnn": ("mtcnn", "Mtcnn"),
-    "haar": ("haar", "Haar"),
-    "dlib_hog": ("dlib_hog", "DlibHog"),
-    "blazeface": ("blazeface", "BlazeFace"),
-}
-"""Module and class of each ``faces.detector``."""
+    def follow(self, images: Sequence[Image], expected: Sequence[Sequence[Box]]) -> list[list[Detection]]:
+        """The faces of each image near its expected boxes; all images have the same size."""
 
 
-ON_DEVICES = ("mtcnn",)
-"""Those that can run on a GPU."""
+@dataclass(frozen=True)
+class DetectorPart:
+    """A detector as a named part: every module of :mod:`dflib.extraction.detectors` defines one as ``PART``.
+
+    Attributes:
+        make: returns the detector for a confidence threshold, above which faces are returned, and TensorFlow's name
+            of the task's device, such as ``GPU:0``.
+        on_device: whether it runs on the task's device; otherwise it runs on the CPU, and no GPU is requested.
+        landmarks: whether its detections have landmarks.
+        follows: whether it is a :class:`Follower`; without that, ``faces.search=follow:K`` searches every frame.
+    """
+
+    make: Callable[[float, str], Detector]
+    on_device: bool = False
+    landmarks: bool = False
+    follows: bool = False
 
 
-def most_confident_first(faces: Iterable[Detection]) -> list[Detection]:
-    """Faces in the order that detectors give them in; of those as sure, by their place."""
-    return sorted(faces, key=lambda face: (-face.confidence, face.box))
+def part(name: str) -> DetectorPart:
+    """The detector of that name in the catalog.
+
+    Raises:
+        ConfigError: a package that it needs is not installed.
+    """
+    found: DetectorPart = catalog.DETECTORS.load(name)
+    return found
 
 
 @functools.lru_cache(maxsize=1)
-def load(detector: str, floor: float, device: str = "CPU:0") -> Detector:
-    """The detector of this process: a worker keeps it from task to task, since loading takes seconds.
+def load(name: str, threshold: float, device: str = "CPU:0") -> Detector:
+    """The detector of this process; loading takes seconds, so a worker keeps it from task to task.
 
     Args:
-        detector: as ``faces.detector``.
-        floor: confidence above which faces are given.
-        device: TensorFlow's name of the device to run on, for those of :data:`ON_DEVICES`.
+        name: as ``faces.detector``.
+        threshold: confidence above which faces are returned.
+        device: TensorFlow's name of the task's device.
+
+    Raises:
+        ConfigError: a package that the detector needs is not installed.
     """
     import cv2
 
-    # Spark runs a task a core.
+    # Spark runs one task per core.
     cv2.setNumThreads(1)
-    # Imported by name: what one detector needs, the others do without.
-    module, name = DETECTORS[detector]
-    more = (device,) if detector in ON_DEVICES else ()
-    made: Detector = getattr(importlib.import_module(f"dflib.extraction.detectors.{module}"), name)(floor, *more)
-    return made
+    return part(name).make(threshold, device)
+
+
+def most_confident_first(faces: Iterable[Detection]) -> list[Detection]:
+    """Faces by descending confidence; faces of equal confidence are ordered by their boxes."""
+    return sorted(faces, key=lambda face: (-face.confidence, face.box))

@@ -143,7 +143,7 @@ def extract(
     if dry_run or not todo:
         return result
 
-    ask, profile = gpus.ask(tables.spark, config.cluster, config.faces.detector in detect.ON_DEVICES)
+    ask, profile = gpus.ask(tables.spark, config.cluster, detect.part(config.faces.detector).on_device)
     _clear(tables, todo, extractor)
     progress.start("videos", len(todo))
     before, refused = 0, 0

@@ -75,7 +75,7 @@ def search(frames: Sequence[Frame], detector: Detector, settings: FacesConfig) -
 
     Args:
         frames: of one size.
-        detector: asked for all faces above :func:`dflib.extraction.tracks.floor`.
+        detector: asked for all faces above :func:`dflib.extraction.tracks.candidate_threshold`.
         settings: the section ``faces`` of the configuration.
     """
     scale = scale_of(frames[0].width, frames[0].height, settings)

@@ -159,7 +159,7 @@ def _attempt(
     if video.problem:
         return _failed(*video.problem)
     with turn or contextlib.nullcontext():
-        detector = detect.load(faces.detector, tracks.floor(faces), device)
+        detector = detect.load(faces.detector, tracks.candidate_threshold(faces), device)
     try:
         if video.uri is None or video.packing is None or video.size is None:
             raise VideoError("BAD_RANGE", "videos does not say where its bytes are; run ingest again")

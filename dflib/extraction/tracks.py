@@ -43,8 +43,8 @@ class Kept:
     short: bool
 
 
-def floor(settings: FacesConfig) -> float:
-    """Confidence below which a detection is no candidate under any of the rules."""
+def candidate_threshold(settings: FacesConfig) -> float:
+    """Confidence above which a detection may be kept: the lowest threshold of the rules."""
     return min(settings.threshold, settings.lone_threshold, settings.track_threshold)
 
 
@@ -54,13 +54,14 @@ def select(candidates: Sequence[Sighting], settings: FacesConfig, seconds: float
     A face is kept when its confidence is above ``threshold`` (S3, S4); or it is the only one of its frame above
     ``lone_threshold`` (S3 and S4 keep a lone face at any confidence); or it is above ``track_threshold`` and on a track
     with a face above ``threshold``: a face seen clearly once is the same face where it is seen less clearly.
-    Tracks are numbered by their first kept face.  One with fewer than ``min_track_length`` candidates is short: a person
-    who is seen once in many frames is as a rule none.
+    Tracks are numbered in the order of their first kept face.  A track with fewer than ``min_track_length`` candidates
+    is short: a face found once in many frames is usually a false positive.
 
     Args:
-        candidates: all above :func:`floor`.
+        candidates: all above :func:`candidate_threshold`.
         settings: the rules.
-        seconds, frames: what was sampled; of less than ``SHORT_AMONG`` times ``min_track_length`` frames no track is short.
+        seconds, frames: time and number of frames sampled; below ``SHORT_AMONG`` times ``min_track_length`` frames, no
+            track is marked short.
     """
     tracks = link(candidates, settings.track_iou, settings.track_gap)
     confidence = [face.detection.confidence for face in candidates]

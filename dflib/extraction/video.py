@@ -79,7 +79,7 @@ def extract_video(
     if not wanted:
         raise VideoError("NO_FRAMES", f"sampling.frames={config.sampling.frames} asks for none of its frames")
     plan = decode.plan(survey, wanted, config.sampling.max_offset)
-    floor = tracks.floor(config.faces)
+    threshold = tracks.candidate_threshold(config.faces)
     problems = [survey.defect] if survey.defect else []
 
     frames: list[Row] = []
@@ -93,7 +93,7 @@ def extract_video(
             found_in = search.search(group, detector, config.faces)
         for frame, faces_found in zip(group, found_in, strict=True):
             for found in faces_found:
-                if found.confidence > floor and crops.inside(found.box, frame.width, frame.height):
+                if found.confidence > threshold and crops.inside(found.box, frame.width, frame.height):
                     sightings.append(tracks.Sighting(len(frames), frame.time, found))
                     cuts.append(crops.cut(frame, found.box, config.crops))
             frames.append(_frame(frame, video_id, extractor, config))

@@ -109,7 +109,7 @@ def size(tables: Tables, storage: Storage, settings: config.Config) -> Sizing:
     slots = wish.cores // wish.task_cores
     if slots < 1:
         raise ConfigError(f"estimate.cores={wish.cores} is less than estimate.task_cores={wish.task_cores}")
-    if wish.gpus and settings.cluster.gpu != "off" and settings.faces.detector in detect.ON_DEVICES:
+    if wish.gpus and settings.cluster.gpu != "off" and detect.part(settings.faces.detector).on_device:
         # Each task asks for a share of a GPU; cores beyond these are idle.
         slots = min(slots, wish.gpus * settings.cluster.tasks_per_gpu)
     extractor = extractor_id(settings)

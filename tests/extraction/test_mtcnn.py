@@ -11,8 +11,8 @@ from mtcnn import MTCNN
 from numpy.typing import NDArray
 
 from dflib.extraction.detect import Detection
+from dflib.extraction.detectors._mtcnn_p_net import rearranged
 from dflib.extraction.detectors.mtcnn import Mtcnn
-from dflib.extraction.detectors.mtcnn_p_net import rearranged
 from dflib.extraction.tracks import overlap
 from tests.extraction.conftest import Rgb
 

@@ -5,7 +5,7 @@ import pytest
 
 from dflib.config import Config, FacesConfig
 from dflib.extraction.detect import Detection
-from dflib.extraction.tracks import Sighting, floor, link, overlap, select
+from dflib.extraction.tracks import Sighting, candidate_threshold, link, overlap, select
 
 
 @pytest.fixture
@@ -50,15 +50,15 @@ def test_threshold_lone_and_track_rules(settings: FacesConfig) -> None:
     clear = [face(0, 0, confidence=0.96), face(0, 500, confidence=0.951)]
     assert len(select(clear, settings, 10, 20)) == 2
     assert len(select([face(0, 0, confidence=0.91)], settings, 10, 20)) == 1, "the only face"
-    assert select([face(0, 0, confidence=0.9)], settings, 10, 20) == [], "at the floor is not above it"
+    assert select([face(0, 0, confidence=0.9)], settings, 10, 20) == [], "equal to the threshold is not above it"
     assert select([face(0, 0, confidence=0.92), face(0, 500, confidence=0.93)], settings, 10, 20) == []
     dim = [face(0, 0, confidence=0.75), face(0, 500, confidence=0.75), face(1, 5, confidence=0.97)]
     assert [kept.place for kept in select(dim, settings, 10, 20)] == [0, 2], "dim, but on the track of a clear face"
 
 
-def test_floor_is_the_lowest_rule(settings: FacesConfig) -> None:
-    assert floor(settings) == 0.7
-    assert floor(settings.model_copy(update={"lone_threshold": 0.5})) == 0.5
+def test_candidate_threshold_is_the_lowest_of_the_rules(settings: FacesConfig) -> None:
+    assert candidate_threshold(settings) == 0.7
+    assert candidate_threshold(settings.model_copy(update={"lone_threshold": 0.5})) == 0.5
 
 
 def test_portraits_are_static_and_people_are_not(settings: FacesConfig) -> None:

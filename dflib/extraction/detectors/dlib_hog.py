@@ -1,26 +1,26 @@
 """dlib's frontal face detector: histograms of oriented gradients and five linear SVMs (King 2015, arXiv:1502.00046).
 
-It sees upright faces, gives no landmarks, and needs the extra ``dlib``. dlib is imported inside functions.
+It detects upright faces, has no landmarks, and needs the extra ``dlib``.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from dflib.extraction.detect import Detection, Image, most_confident_first
-from dflib.extraction.detectors import installed
-from dflib.extraction.detectors.scores import Scale
+from dflib.extraction.detect import Detection, DetectorPart, Image, most_confident_first
+from dflib.extraction.detectors._scores import Scale
 
 UPSAMPLING = 1
-"""Times the picture is doubled first. The detector looks at 80 pixels, so faces from some 40 pixels up are found."""
+"""Number of times the image is doubled before detection. The detector's window has a side of 80 pixels, so faces from
+about 40 pixels up are detected."""
 
-MARGINS = Scale(even=0.0, sure=0.5)
-"""Of the SVM's margin. dlib's own threshold, 0, becomes .5, so ``faces.threshold`` .5 with ``lone_threshold`` and
-``track_threshold`` .5 is dlib's own verdict. .5 becomes .95: on 25 frames of five clips and 22 pictures without a face, 16
-of the 19 faces found had 1.1 to 2.2, and the only false box above 0 had .3."""
+MARGINS = Scale(even=0.0, reliable=0.5)
+"""Of the SVM's margin. dlib's own threshold, 0, is mapped to .5: with ``faces.threshold``, ``lone_threshold`` and
+``track_threshold`` at .5, all that dlib detects is kept. .5 is mapped to .95: on 25 frames of five clips and 22 images
+without a face, 16 of the 19 faces detected had 1.1 to 2.2, and the only false positive above 0 had .3."""
 
-LEAST_MARGIN = -1.0
-"""Nothing below this is asked for (confidence .003), whatever the floor: there is no end to such boxes."""
+MIN_MARGIN = -1.0
+"""No lower margin is requested (confidence .003), whatever the threshold: the number of such boxes has no bound."""
 
 
 class DlibHog:
@@ -29,30 +29,29 @@ class DlibHog:
     Confidence is no probability: it is :data:`MARGINS` of the SVM's margin.
     """
 
-    def __init__(self, floor: float) -> None:
+    def __init__(self, threshold: float) -> None:
         """
         Args:
-            floor: confidence above which faces are given.
-
-        Raises:
-            ConfigError: dlib is not installed.
+            threshold: confidence above which faces are returned.
         """
-        installed.check("dlib_hog")
         import dlib
 
         self._detector = dlib.get_frontal_face_detector()
-        self._floor = floor
+        self._threshold = threshold
 
-    def detect(self, pictures: Sequence[Image]) -> list[list[Detection]]:
-        return [self._detect(picture) for picture in pictures]
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        return [self._detect(image) for image in images]
 
-    def _detect(self, picture: Image) -> list[Detection]:
-        least = max(MARGINS.score(self._floor), LEAST_MARGIN)
-        boxes, margins, _ = self._detector.run(np.ascontiguousarray(picture), UPSAMPLING, least)
+    def _detect(self, image: Image) -> list[Detection]:
+        margin_threshold = max(MARGINS.score(self._threshold), MIN_MARGIN)
+        boxes, margins, _ = self._detector.run(np.ascontiguousarray(image), UPSAMPLING, margin_threshold)
         found = []
         for box, margin in zip(boxes, margins, strict=True):
             confidence = MARGINS.confidence(float(margin))
-            if confidence > self._floor:
-                sides = (float(box.left()), float(box.top()), float(box.width()), float(box.height()))
-                found.append(Detection(sides, confidence, None))
+            if confidence > self._threshold:
+                corner_and_size = (float(box.left()), float(box.top()), float(box.width()), float(box.height()))
+                found.append(Detection(corner_and_size, confidence, None))
         return most_confident_first(found)
+
+
+PART = DetectorPart(make=lambda threshold, device: DlibHog(threshold))
