@@ -54,7 +54,7 @@ for ((i = 0; i < ${#spark_options[@]}; i++)); do
     --deploy-mode=* | *spark.submit.deployMode=*) job_options+=(--deploy-mode "${spark_options[i]##*=}");;
   esac
 done
-if is_tool; then check=(-m dflib.steps.job); job_options+=(--deploy-mode client); else check=("$script"); fi
+if is_tool; then check=(-m dflib.cli.job); job_options+=(--deploy-mode client); else check=("$script"); fi
 settings=$(here "${check[@]}" --conf-dir "$home/conf" ${job_options[@]+"${job_options[@]}"})
 mapfile -t settings <<<"$settings"
 # Last comes what the driver is told: it needs no file of this machine.

@@ -1,13 +1,7 @@
-"""status: what is running, what is done of what, what failed, and when it will be over. Changes nothing."""
+"""Shows what is done, what failed, what runs and when it will be over; changes nothing."""
 
-from dflib.operations import status
-from dflib.steps.job import Job, Summary, main
-
-
-def run(job: Job) -> Summary:
-    found = status.text(job.tables, job.storage, job.config)
-    return Summary("nothing was changed", text=found)
-
+from dflib.cli.job import main
+from dflib.steps.status import STEP
 
 if __name__ == "__main__":
-    main("status", run, recorded=False)
+    main(STEP)

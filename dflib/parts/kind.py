@@ -81,9 +81,9 @@ class Kind:
             raise ValueError(f"unknown {self.name} {name!r}; {hint}")
         if colon and part.argument is None:
             raise ValueError(f"{self.name} {name} takes no argument, but {argument!r} is given")
-        if part.argument is not None and (colon or part.default is None):
-            if not re.fullmatch(part.argument, argument):
-                raise ValueError(f"{self.name} {name}: {argument!r} is not a valid argument; write {part.usage}")
+        expected = part.argument is not None and (colon or part.default is None)
+        if expected and not re.fullmatch(part.argument or "", argument):
+            raise ValueError(f"{self.name} {name}: {argument!r} is not a valid argument; write {part.usage}")
         return text
 
     def split(self, text: str) -> tuple[str, str]:

@@ -25,7 +25,7 @@ def terminal() -> TextIO:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProgressState:
     """How far a phase of a job is.
 
     Attributes:
@@ -77,7 +77,7 @@ class Progress:
             self._say()
 
     @property
-    def standing(self) -> Standing | None:
+    def state(self) -> ProgressState | None:
         """How far the phase is that began last; None before the first one.
 
         The rate is that since the first word of it, once there was a second one: work that goes on where a killed
@@ -91,7 +91,7 @@ class Progress:
                 since, before = self._first
             done, seconds = self._done - before, now - since
             known = done > 0 and seconds > 0 and not self._over
-            return Standing(self._what, self._done, self._total, done / seconds if known else None)
+            return ProgressState(self._what, self._done, self._total, done / seconds if known else None)
 
     def finish(self) -> None:
         """Ends the count, also of what stopped early; a bar is closed with its last state."""
@@ -104,7 +104,7 @@ class Progress:
 
     def _say(self) -> None:
         self._said = self._clock()
-        now = self.standing
+        now = self.state
         if now is None:
             return
         rate = "rate unknown yet"

@@ -28,8 +28,9 @@ EVERY_SECONDS = 15.0
 class Run:
     """The record of one run of a job; written when it begins, while it runs, and when it ends, whichever way.
 
-    ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING.  ``seen_at`` and ``progress`` (a
-    :class:`dflib.runtime.progress.Standing`) are those of a run that has not ended.
+    ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING. ``parent`` is the run_id of the job
+    that this run is a step of; None for a job of one step. ``seen_at`` and ``progress`` (a
+    :class:`dflib.runtime.progress.ProgressState`) are those of a run that has not ended.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class Run:
     config_digest: str
     code_version: str
     started_at: str
+    parent: str | None = None
     seen_at: str | None = None
     progress: dict[str, Any] | None = None
     ended_at: str | None = None
@@ -59,7 +61,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def kept_alive(
+def heartbeat(
     record: Run, progress: Progress, storage: Storage, tables_root: str, over: threading.Event | None = None
 ) -> Iterator[None]:
     """Writes the record anew every :data:`EVERY_SECONDS` of the block: that the run was alive then, and how far.
@@ -77,8 +79,8 @@ def kept_alive(
         nonlocal warned
         try:
             now.seen_at = datetime.now(UTC).isoformat()
-            standing = progress.standing
-            now.progress = asdict(standing) if standing else None
+            state = progress.state
+            now.progress = asdict(state) if state else None
             now.write(storage, tables_root)
         except Exception as error:  # whatever it is, a job does not end of it
             if not warned:

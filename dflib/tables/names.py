@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 RUNS = "runs"
 RUN_COLUMNS = {
     "run_id": ("STRING", "time, job and process"),
-    "job": ("STRING", "name of the job"),
+    "job": ("STRING", "name of the job, or of the step of one"),
+    "parent": ("STRING", "run_id of the job that this run is a step of; null: a job of one step"),
     "config_digest": ("STRING", "hash of the whole configuration"),
     "code_version": ("STRING", "of dflib, with the commit where it runs from a checkout"),
     "started_at": ("TIMESTAMP", "when (UTC)"),

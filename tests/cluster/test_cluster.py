@@ -50,5 +50,5 @@ def test_required_gpus_that_are_not_there_end_the_job(
     failed = spread.submit("extract", *other, options=options, code=1)
     assert "cluster.gpu=required, but TensorFlow sees no GPU at address" in failed.stdout
     bare = cluster.options(*SMALL, "spark.executor.resource.gpu.amount=0")
-    refused = spread.submit("extract", *other, options=bare, code=2)
+    refused = spread.submit("extract", *other, options=bare, code=1)
     assert "the executors have none" in refused.stdout and "conf/spark" in refused.stdout

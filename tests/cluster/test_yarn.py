@@ -79,7 +79,7 @@ def test_exit_codes_are_those_of_the_job(done: tuple[str, Place, str], cluster: 
     # A bad configuration that only the driver finds, once there is something to extract.
     without = (*there, "--conf", "spark.executor.resource.gpu.amount=0")
     assert "the executors have none" in says(
-        "extract", "sampling.frames=even:2", "cluster.gpu=required", options=without, code=2
+        "extract", "sampling.frames=even:2", "cluster.gpu=required", options=without, code=1
     )
     # One that is found before Spark starts.
     assert "did you mean" in place.submit("extract", "sampling.frame=x", options=there, code=2).stderr

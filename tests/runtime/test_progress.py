@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dflib.runtime.progress import Progress, Standing, terminal
+from dflib.runtime.progress import Progress, ProgressState, terminal
 
 
 def test_a_log_gets_a_line_now_and_then() -> None:
@@ -39,21 +39,21 @@ def test_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch, tm
 def test_how_far_it_is_and_how_fast() -> None:
     now = 100.0
     progress = Progress(io.StringIO(), clock=lambda: now)
-    assert progress.standing is None
+    assert progress.state is None
     progress.start("faces", 400)
-    assert progress.standing == Standing("faces", 0, 400, None)
+    assert progress.state == ProgressState("faces", 0, 400, None)
     now = 104.0
     progress.set(0)
-    assert progress.standing == Standing("faces", 0, 400, None), "nothing done, no rate"
+    assert progress.state == ProgressState("faces", 0, 400, None), "nothing done, no rate"
     now = 114.0
     progress.set(50)
-    assert progress.standing == Standing("faces", 50, 400, 5.0)
+    assert progress.state == ProgressState("faces", 50, 400, 5.0)
     now = 154.0
-    assert progress.standing == Standing("faces", 50, 400, 1.0), "nothing more for long: slower"
+    assert progress.state == ProgressState("faces", 50, 400, 1.0), "nothing more for long: slower"
     progress.finish()
-    assert progress.standing == Standing("faces", 50, 400, None), "no more will come"
+    assert progress.state == ProgressState("faces", 50, 400, None), "no more will come"
     progress.start("reports", 2)
-    assert progress.standing == Standing("reports", 0, 2, None), "each phase for itself"
+    assert progress.state == ProgressState("reports", 0, 2, None), "each phase for itself"
 
 
 def test_what_an_earlier_run_did_is_no_speed() -> None:
@@ -64,4 +64,4 @@ def test_what_an_earlier_run_did_is_no_speed() -> None:
     progress.set(900)
     now = 20.0
     progress.set(905)
-    assert progress.standing == Standing("training steps", 905, 1000, 0.5)
+    assert progress.state == ProgressState("training steps", 905, 1000, 0.5)

@@ -14,7 +14,7 @@ import pytest
 from dflib.config import load as conf_files
 from dflib.errors import StorageError
 from dflib.runtime.progress import Progress
-from dflib.runtime.runs import EVERY_SECONDS, Run, kept_alive
+from dflib.runtime.runs import EVERY_SECONDS, Run, heartbeat
 from dflib.storage import Storage
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -82,7 +82,7 @@ def running() -> Run:
 def test_the_record_is_written_anew_at_most_every_few_seconds() -> None:
     storage, clock, progress, record = Written(), Clock(), Progress(io.StringIO()), running()
     begun = datetime.now(UTC)
-    with kept_alive(record, progress, storage, "file:///t", clock):
+    with heartbeat(record, progress, storage, "file:///t", clock):
         assert clock.asleep() == EVERY_SECONDS
         progress.start("faces", 40)
         for done in range(5):
@@ -114,7 +114,7 @@ def test_the_last_record_wins() -> None:
             super().write(uri, content)
 
     storage, clock, record = Slow(), Clock(), running()
-    with kept_alive(record, Progress(io.StringIO()), storage, "file:///t", clock):
+    with heartbeat(record, Progress(io.StringIO()), storage, "file:///t", clock):
         clock.asleep()
         clock.passed.put(EVERY_SECONDS)
         assert under_way.wait(30)
@@ -133,7 +133,7 @@ def test_a_record_that_cant_be_written_breaks_no_job(error: Exception, caplog: p
     clock = Clock()
     with (
         caplog.at_level(logging.WARNING),
-        kept_alive(running(), Progress(io.StringIO()), Failing(), "file:///t", clock),
+        heartbeat(running(), Progress(io.StringIO()), Failing(), "file:///t", clock),
     ):
         for _ in range(3):
             clock.asleep()
@@ -144,6 +144,6 @@ def test_a_record_that_cant_be_written_breaks_no_job(error: Exception, caplog: p
 
 def test_an_error_of_the_job_ends_it_too() -> None:
     storage = Written()
-    with pytest.raises(ZeroDivisionError), kept_alive(running(), Progress(io.StringIO()), storage, "file:///t"):
+    with pytest.raises(ZeroDivisionError), heartbeat(running(), Progress(io.StringIO()), storage, "file:///t"):
         raise ZeroDivisionError
     assert storage.records == [] and "record" not in {thread.name for thread in threading.enumerate()}

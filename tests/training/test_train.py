@@ -3,12 +3,10 @@
 import io
 import json
 import os
-import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import functions as F
@@ -18,7 +16,8 @@ from dflib.config import Config, digest
 from dflib.errors import ConfigError, TableError, TrainingError
 from dflib.models import registry, saved
 from dflib.runtime.progress import Progress
-from dflib.steps.job import Job, Summary
+from dflib.steps.step import Context
+from dflib.steps.train import STEP
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS, SPLITS
 from dflib.tables.store import Tables
@@ -29,18 +28,17 @@ from tests.training.made_faces import EXTRACTOR, fill, groups, settings
 SMALL = ("train.view.size=32", "train.epochs=2", "train.batch_size=16", "splits.by=original")
 
 
-def job_of(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> Job:
-    return Job("run", config, tables.spark, storage, tables, Progress(io.StringIO()), dry_run)
+def context_of(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> Context:
+    return Context("run", config, tables.spark, storage, tables, Progress(io.StringIO()), dry_run)
 
 
 @pytest.mark.spark
 def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: Storage, tmp_path: Path) -> None:
-    script: Any = runpy.run_path(str(Path(__file__).parent.parent.parent / "jobs" / "train.py"))["run"]
     fill(tables, groups(12, fakes=1, faces=4))
     config = settings(tmp_path, *SMALL)
-    job = job_of(tables, storage, config)
+    context = context_of(tables, storage, config)
 
-    dry: Summary = script(replace(job, dry_run=True))
+    dry = STEP.run(replace(context, dry_run=True))
     assert "would be trained" in dry.line
     assert not tables.exists(SPLITS) and not tables.exists(MODELS) and not (tmp_path / "models").exists()
 
@@ -50,10 +48,10 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
         Committer(tables.spark, tables.root, storage, "other").only_run(name),
         pytest.raises(TableError, match="other"),
     ):
-        script(job)
+        STEP.run(context)
     assert not tables.exists(MODELS)
 
-    summary: Summary = script(job)
+    summary = STEP.run(context)
     model_id = summary.counts["model_id"]
     assert dry.line.split(";")[0] in summary.line and "2 epochs in" in summary.line
     model = registry.find(tables, model_id)
@@ -70,7 +68,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     assert summary.counts["training_set"] in html and "A control" not in html
 
     versions, files = tables.versions(), sorted(tmp_path.rglob("*"))
-    again: Summary = script(job)
+    again = STEP.run(context)
     assert "nothing to do" in again.line and again.counts["model_id"] == model_id
     assert tables.versions() == versions and sorted(tmp_path.rglob("*")) == files
 
@@ -79,7 +77,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
         {"model_id": F.lit("other"), "created_at": F.col("created_at") + F.expr("interval 1 day")}
     )
     tables.insert_new(MODELS, other)
-    assert f"latest is other, score with this one by --set score.model={model_id}" in script(job).line
+    assert f"latest is other, score with this one by --set score.model={model_id}" in STEP.run(context).line
 
     named = settings(tmp_path, *SMALL, f"train.name={model_id}", "train.epochs=3")
     with pytest.raises(TrainingError, match="a name is never used twice"):

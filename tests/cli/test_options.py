@@ -1,11 +1,11 @@
-"""The command line of a job, as far as it is parsed."""
+"""The options of a job."""
 
 from pathlib import Path
 
 import pytest
 
+from dflib.cli.job import _parser
 from dflib.config import load as conf_files
-from dflib.steps.job import _parser
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -19,21 +19,20 @@ CONF = Path(__file__).parents[2] / "conf"
         ["--set=score.batch_size=3", "--set", "score.model=m", "--env", "local"],
     ],
 )
-def test_values_may_follow_one_set_or_several(arguments: list[str]) -> None:
+def test_set_takes_several_values_and_may_be_repeated(arguments: list[str]) -> None:
     parsed = _parser("score").parse_args(arguments)
     score = conf_files.load(CONF, parsed.env, parsed.set).score
     assert (score.model, score.batch_size) == ("m", 3)
 
 
-def test_without_set_nothing_is_laid_over() -> None:
-    parsed = _parser("score").parse_args([])
-    assert parsed.set == []
+def test_set_of_one_call_does_not_leak_into_the_next() -> None:
+    assert _parser("score").parse_args([]).set == []
     assert _parser("score").parse_args(["--set", "a.b=c"]).set == ["a.b=c"]
     assert _parser("score").parse_args([]).set == []
 
 
 @pytest.mark.parametrize("arguments", [["--set"], ["stray"], ["--set", "a.b=c", "--unknown"]])
-def test_bad_usage_ends_with_2(arguments: list[str]) -> None:
+def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         _parser("score").parse_args(arguments)
     assert ended.value.code == 2

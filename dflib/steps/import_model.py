@@ -1,0 +1,28 @@
+"""import_model: published weights as a model of dflib; its output is p_fake."""
+
+from dflib.config import Config
+from dflib.models import published
+from dflib.steps.step import Context, Step, Summary
+
+
+def check(config: Config) -> None:
+    """Raises :class:`ConfigError` on missing settings or a name that no model can have."""
+    published.check(config.weights)
+
+
+def run(context: Context) -> Summary:
+    weights = context.config.weights
+    imported = published.import_weights(
+        context.tables, context.storage, context.config.models.root, weights, context.dry_run
+    )
+    source = f"{weights.network} with {imported.parameters:,} parameters from {weights.path}"
+    if context.dry_run:
+        line = f"would be {imported.model_id}: {source}"
+    elif imported.new:
+        line = f"{imported.model_id} is {source}; its 1 means {weights.positive}, p_fake comes out"
+    else:
+        line = f"nothing to do: {imported.model_id} is there already, the same {source}"
+    return Summary(line, {"models": int(imported.new), "parameters": imported.parameters})
+
+
+STEP = Step("import_model", run, check)

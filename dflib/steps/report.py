@@ -1,0 +1,38 @@
+"""report: verdicts and metrics of scored videos, and one page a model."""
+
+from dflib.config import Config
+from dflib.reporting.report import report
+from dflib.scoring.verdicts import rule_names
+from dflib.steps.step import Context, Step, Summary
+
+
+def check(config: Config) -> None:
+    """Raises :class:`ConfigError` on an unknown pooling rule."""
+    rule_names(config.report)
+
+
+def run(context: Context) -> Summary:
+    config = context.config
+    done = report(
+        context.tables, context.storage, config.report, config.reports.root, context.progress, context.dry_run
+    )
+    line = (
+        f"{done.videos:,} videos judged, {done.undetermined:,} UNDETERMINED, {done.not_extracted:,} not extracted yet; "
+        f"{done.verdicts:,} verdicts and {done.metrics:,} metrics new or changed, "
+        f"{done.pages_written} of {len(done.pages)} pages written"
+    )
+    if context.dry_run:
+        line = f"{len(done.text.splitlines())} reports would be made"
+    counts = {
+        "videos": done.videos,
+        "undetermined": done.undetermined,
+        "not_extracted": done.not_extracted,
+        "verdicts": done.verdicts,
+        "metrics": done.metrics,
+        "pages": done.pages,
+        "pages_written": done.pages_written,
+    }
+    return Summary(line, counts, done.text)
+
+
+STEP = Step("report", run, check)
