@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.extract import machine, rounded
 from benchmarks.extract_memory import resident
+from dflib.models import networks
+from dflib.parts.catalog import NETWORKS
 
 PARTS = (1, 2, 4, 8)
-NETWORKS = {"efficientnetb0": 128, "meso4": 256}
-"""Side of their pictures, pixels."""
 STEPS = 4
 
 
@@ -40,7 +40,6 @@ def peak() -> float:
 
 def step(network: str, size: int, batch: int, parts: int) -> dict[str, float]:
     """MiB that building the graph and that steps take."""
-    from dflib.models import networks
     from dflib.runtime import tensorflow_setup as framework
     from dflib.training.accumulate import in_parts
 
@@ -73,12 +72,14 @@ def _in_process(*arguments: Any) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS.names, default=NETWORKS.names)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/train_memory.json"))
     arguments = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     found: dict[str, Any] = {"machine": machine(), "batch": arguments.batch, "networks": {}}
     print(f"{'network':16}{'parts':>6}{'MiB a step':>12}{'/ whole':>9}{'graph':>9}")
-    for network, size in NETWORKS.items():
+    for network in arguments.networks:
+        size = networks.load(network).published_size
         ways: dict[str, dict[str, float]] = {}
         for parts in PARTS:
             way = _in_process(network, size, arguments.batch, parts)

@@ -33,7 +33,8 @@ from dflib.errors import DflibError
 from dflib.extraction import crops
 from dflib.extraction.decode import Frame
 from dflib.extraction.sampling import Wanted
-from dflib.models import networks, weights
+from dflib.models import networks
+from dflib.models.importers import keras_hdf5
 from dflib.models.view import cut, decode_rgb
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -123,7 +124,7 @@ class Scorer:
     def __init__(self, path: Path, network: str, size: int, positive: str) -> None:
         self.size = size
         self._network = networks.build(network, size)
-        weights.load(self._network, path.read_bytes(), str(path))
+        keras_hdf5.load_weights(self._network, path.read_bytes(), str(path))
         self._positive = positive
 
     def __call__(self, images: list[np.ndarray]) -> np.ndarray:

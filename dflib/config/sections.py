@@ -341,6 +341,8 @@ class WeightsConfig(Section):
     """What import_model reads."""
 
     path: Uri | None
+    format: Annotated[str, AfterValidator(catalog.MODEL_FORMATS.check)]
+    """A model format of the catalog."""
     network: Annotated[str, AfterValidator(catalog.NETWORKS.check)]
     """A network of the catalog."""
     name: str | None

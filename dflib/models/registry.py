@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from dflib import uris
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
-from dflib.models import saved
+from dflib.models import saved_model
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
@@ -29,7 +29,7 @@ _RESERVED = (LATEST, "all")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 _verified: set[tuple[str, str]] = set()
-_loaded: dict[tuple[str, str], saved.Scorer] = {}
+_loaded: dict[tuple[str, str], saved_model.Scorer] = {}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def register(
         tables: where ``models`` is.
         storage: where the files go.
         models_root: the SavedModel is put below it, at ``<models_root>/<model_id>``.
-        folder: local SavedModel of :func:`dflib.models.saved.save`.
+        folder: local SavedModel of :func:`dflib.models.saved_model.save`.
         model_id, network, view, positive, origin, extractor, training_set, metrics: the columns of ``models``.
         settings: all that decided the result, as plain values; kept as JSON.
 
@@ -195,14 +195,14 @@ def fetch(storage: Storage, uri: str, sha256: str) -> Path:
     return folder
 
 
-def open_model(storage: Storage, uri: str, sha256: str, threads: int | None = None) -> tuple[saved.Scorer, bool]:
+def open_model(storage: Storage, uri: str, sha256: str, threads: int | None = None) -> tuple[saved_model.Scorer, bool]:
     """The scorer of a model, kept by the process for later tasks, and whether it had to be loaded now."""
     key = (uri, sha256)
     if key in _loaded:
         return _loaded[key], False
     # One model at a time: reused workers would collect them.
     _loaded.clear()
-    _loaded[key] = saved.load(fetch(storage, uri, sha256), threads)
+    _loaded[key] = saved_model.load(fetch(storage, uri, sha256), threads)
     return _loaded[key], True
 
 
@@ -220,7 +220,7 @@ def _try(folder: Path, view: View) -> None:
     """Scores one grey picture, so that no model gets a name that can't."""
     import numpy as np
 
-    p_fake = saved.load(folder)(np.full((1, view.size, view.size, 3), 127, np.uint8))
+    p_fake = saved_model.load(folder)(np.full((1, view.size, view.size, 3), 127, np.uint8))
     if p_fake.shape != (1,) or not 0 <= p_fake[0] <= 1:
         raise ModelError(f"{folder}: gives {p_fake} for one grey picture, which is no probability; train it anew")
 

@@ -41,6 +41,13 @@ NETWORKS = Kind(
     Part("efficientnetb0", "EfficientNetB0 (Tan and Le 2019) with the head of S3 and S4"),
 )
 
+MODEL_FORMATS = Kind(
+    "model format",
+    "Model formats that import_model reads",
+    "dflib.models.importers",
+    Part("keras_hdf5", "HDF5 weights of Keras 2, as save_weights and save write them, for a network of dflib"),
+)
+
 TRANSFORMS = Kind(
     "transform",
     "Transforms of a model's view",
@@ -84,4 +91,4 @@ SCHEMES = Kind(
     Part("s3", "S3 and servers that speak its protocol: s3://bucket/key"),
 )
 
-KINDS = (DETECTORS, SAMPLINGS, LAYOUTS, NETWORKS, TRANSFORMS, LOSSES, RULES, METRICS, PLOTS, SCHEMES)
+KINDS = (DETECTORS, SAMPLINGS, LAYOUTS, NETWORKS, MODEL_FORMATS, TRANSFORMS, LOSSES, RULES, METRICS, PLOTS, SCHEMES)

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from dflib import config, uris
 from dflib.config import digest
-from dflib.datasets.seen import split_of_videos
+from dflib.datasets.video_splits import split_of_videos
 from dflib.errors import CountError, StorageError, TableError
 from dflib.models import registry
 from dflib.models.registry import Model

@@ -94,7 +94,7 @@ def pool(
         faces: rows of that extractor, as in FACES; images are not read.
         videos: as in VIDEOS.
         extractions: rows of that extractor, as in EXTRACTIONS: the videos to be judged.
-        splits: ``video_id`` and ``split``, one row a video (:func:`dflib.datasets.seen.split_of_videos`).
+        splits: ``video_id`` and ``split``, one row a video (:func:`dflib.datasets.video_splits.split_of_videos`).
         settings: threshold, rules and filters.
 
     Returns:

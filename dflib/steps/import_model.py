@@ -1,18 +1,18 @@
 """import_model: published weights as a model of dflib; its output is p_fake."""
 
 from dflib.config import Config
-from dflib.models import published
+from dflib.models import import_model
 from dflib.steps.step import Context, Step, Summary
 
 
 def check(config: Config) -> None:
     """Raises :class:`ConfigError` on missing settings or a name that no model can have."""
-    published.check(config.weights)
+    import_model.check(config.weights)
 
 
 def run(context: Context) -> Summary:
     weights = context.config.weights
-    imported = published.import_weights(
+    imported = import_model.import_model(
         context.tables, context.storage, context.config.models.root, weights, context.dry_run
     )
     source = f"{weights.network} with {imported.parameters:,} parameters from {weights.path}"

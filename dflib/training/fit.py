@@ -122,7 +122,7 @@ def fit(spec: Spec, say: Any) -> None:
         CountError: the rows delivered are not those promised.
         TrainingError: the loss is no number, or no picture could be read.
     """
-    from dflib.models import networks, saved
+    from dflib.models import networks, saved_model
     from dflib.runtime import tensorflow_setup as framework
 
     framework.tensorflow()
@@ -270,7 +270,7 @@ def fit(spec: Spec, say: Any) -> None:
     tf_keras.backend.experimental.disable_tf_random_generator()
     model = networks.build(train.network, train.view.size, backbone)
     model.load_weights(folder / f"best-{state.best}.h5")
-    saved.save(model, folder / "saved_model", train.view.size, positive="fake")
+    saved_model.save(model, folder / "saved_model", train.view.size, positive="fake")
     # Of the first worker all that were seen, also before a restart; of the others those of this start.
     unreadable = state.unreadable if spec.worker == 0 else {split: feed.unreadable for split, feed in feeds.items()}
     result = {

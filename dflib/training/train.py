@@ -19,7 +19,7 @@ from dflib.config.identity import extractor_id, training_settings
 from dflib.datasets import splits, training_set
 from dflib.datasets.training_set import Selection, TrainingSet
 from dflib.errors import ConfigError, TrainingError
-from dflib.models import registry
+from dflib.models import networks, registry
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS, VIDEOS
@@ -77,13 +77,19 @@ def check(config: Config) -> None:
             f"train.accumulate={train.accumulate} micro-batches each; make it a multiple of "
             f"{train.workers * train.accumulate}"
         )
+    network = networks.load(train.network)
+    if train.view.size < network.smallest_size:
+        raise ConfigError(
+            f"train.view.size={train.view.size} is too small for {train.network}; set it to {network.smallest_size} "
+            "or more"
+        )
+    if train.backbone is not None and network.backbone is None:
+        raise ConfigError(f"train.backbone: {train.network} has no backbone; remove it or set another train.network")
     if train.backbone == "imagenet":
         raise ConfigError(
-            "train.backbone=imagenet: jobs download nothing; fetch the HDF5 weights at set-up "
-            "(efficientnetb0_notop.h5 of Keras Applications) and set their path or URI"
+            "train.backbone=imagenet: jobs download nothing; download the weights before "
+            f"({network.backbone}) and set train.backbone to their path or URI"
         )
-    if train.backbone is not None and train.network == "meso4":
-        raise ConfigError("train.backbone: meso4 has no backbone; leave it out or set train.network=efficientnetb0")
 
 
 def prepare(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> TrainingJob:

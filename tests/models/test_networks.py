@@ -1,4 +1,4 @@
-"""The networks: sizes as published, inputs and outputs as promised."""
+"""What all networks of the catalog promise. Each has a test file of its own in ``networks/``."""
 
 from pathlib import Path
 
@@ -7,74 +7,68 @@ import pytest
 
 from dflib.errors import ModelError
 from dflib.models import networks
+from dflib.parts.catalog import NETWORKS
+
+FACE_NETWORKS = [name for name in NETWORKS.names if networks.load(name).input == "face"]
 
 
-def trainable(network: object) -> int:
-    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("name", NETWORKS.names)
+def test_part_is_a_network(name: str) -> None:
+    part = networks.load(name)
+    assert isinstance(part, networks.Network)
+    assert 0 < part.smallest_size <= part.published_size
 
 
-def test_meso4_has_the_published_number_of_parameters() -> None:
-    network = networks.build("meso4", 256)
-    assert network.count_params() == 28_073
-    assert trainable(network) == 27_977
-
-
-def test_efficientnetb0_is_the_backbone_with_the_head_of_s4() -> None:
-    network = networks.build("efficientnetb0", 128)
-    # 4,049,571 of Keras Applications' EfficientNetB0 without top, and the three dense layers.
-    assert network.count_params() == 4_049_571 + (1280 * 512 + 512) + (512 * 128 + 128) + (128 + 1)
-    assert network.input_shape == (None, 128, 128, 3)
-
-
-@pytest.mark.parametrize("name", networks.NETWORKS)
-def test_bytes_and_floats_give_the_same_probability(name: str) -> None:
-    network = networks.build(name, 64)
-    images = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), np.uint8)
+@pytest.mark.parametrize("name", FACE_NETWORKS)
+def test_build_returns_a_probability_for_uint8_and_float_images(name: str) -> None:
+    size = networks.load(name).smallest_size
+    network = networks.build(name, size)
+    assert network.input_shape == (None, size, size, 3)
+    images = np.random.default_rng(0).integers(0, 255, (3, size, size, 3), np.uint8)
     from_bytes = network(images, training=False).numpy()
-    assert from_bytes.shape == (3, 1)
+    assert from_bytes.shape == (3, 1) and from_bytes.dtype == np.float32
     assert ((from_bytes > 0) & (from_bytes < 1)).all()
     np.testing.assert_allclose(from_bytes, network(images.astype(np.float32), training=False).numpy(), atol=1e-6)
 
 
-def test_meso4_scales_its_input_itself() -> None:
-    network = networks.build("meso4", 32)
-    first = network.layers[1]
-    assert first(np.array([[0.0, 255.0]])).numpy().tolist() == [[0.0, 1.0]]
-
-
-def test_a_backbone_file_gives_what_keras_gives_with_its_own_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Keras' own loading, with its download put off to a file of made weights, is the reference."""
+@pytest.mark.parametrize("name", FACE_NETWORKS)
+def test_build_computes_the_probability_in_float32_under_mixed_precision(name: str) -> None:
     import tf_keras
-    from tf_keras.src.applications import efficientnet as keras_efficientnet
 
-    file = tmp_path / "backbone.h5"
-    made = tf_keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3), pooling="max")
-    normalization = next(layer for layer in made.layers if layer.name.startswith("normalization"))
-    normalization.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]), np.int64(0)])
-    made.save_weights(file)
-    monkeypatch.setattr(keras_efficientnet.data_utils, "get_file", lambda *args, **kwargs: str(file))
-    reference = tf_keras.applications.EfficientNetB0(
-        include_top=False, weights="imagenet", input_shape=(64, 64, 3), pooling="max"
-    )
-    network = networks.build("efficientnetb0", 64, file)
-    backbone = tf_keras.Model(network.input, network.layers[-5].output)
-    images = np.random.default_rng(1).integers(0, 255, (2, 64, 64, 3), np.uint8).astype(np.float32)
-    expected = reference(images, training=False).numpy()
-    assert np.abs(expected).max() > 1e-6
-    np.testing.assert_allclose(backbone(images, training=False).numpy(), expected, rtol=1e-3, atol=1e-6)
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        layer = networks.build(name, networks.load(name).smallest_size).layers[-1]
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+    assert layer.compute_dtype == "float32"
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "message"),
-    [("resnet50", 128, "one of meso4"), ("meso4", 8, "too small"), ("efficientnetb0", 16, "too small")],
-)
-def test_what_cannot_be_built_is_an_error(name: str, size: int, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        networks.build(name, size)
+@pytest.mark.parametrize("name", NETWORKS.names)
+def test_build_synchronizes_batch_normalization_only_where_the_network_can(name: str) -> None:
+    import tf_keras
+
+    part = networks.load(name)
+    for asked in (False, True):
+        network = networks.build(name, part.smallest_size, synchronized=asked)
+        layers = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.BatchNormalization)]
+        found = {layer.synchronized for layer in layers}
+        assert found <= {asked and part.synchronized_batch_norm}
+        assert layers or not part.synchronized_batch_norm
 
 
-def test_a_backbone_for_a_network_without_one_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no backbone"):
-        networks.build("meso4", 64, tmp_path / "x.h5")
+@pytest.mark.parametrize("name", NETWORKS.names)
+def test_build_refuses_an_input_below_the_smallest(name: str) -> None:
+    smallest = networks.load(name).smallest_size
+    with pytest.raises(ModelError, match=f"set view.size to {smallest} or more"):
+        networks.build(name, smallest - 1)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS.names if networks.load(name).backbone is None])
+def test_build_refuses_a_backbone_for_a_network_without_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"{name} has no backbone"):
+        networks.build(name, 256, tmp_path / "x.h5")
+
+
+def test_build_refuses_an_unknown_network() -> None:
+    with pytest.raises(ModelError, match="unknown network 'meso5'; did you mean meso4"):
+        networks.build("meso5", 128)

@@ -11,7 +11,7 @@ import pytest
 from dflib import uris
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
-from dflib.models import networks, registry, saved
+from dflib.models import networks, registry, saved_model
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
@@ -27,7 +27,7 @@ def network() -> Any:
 
 @pytest.fixture
 def folder(network: Any, tmp_path: Path) -> Path:
-    saved.save(network, tmp_path / "export", 32, "fake")
+    saved_model.save(network, tmp_path / "export", 32, "fake")
     return tmp_path / "export"
 
 
@@ -74,7 +74,7 @@ def test_the_same_again_changes_nothing(tables: Tables, root: str, folder: Path,
     register(tables, root, folder)
     before = registry.find(tables, "m1")
     # Another export of the same network: its files differ, its variables do not.
-    saved.save(network, tmp_path / "again", 32, "fake")
+    saved_model.save(network, tmp_path / "again", 32, "fake")
     assert registry.folder_sha256(tmp_path / "again") != before.sha256
     assert not register(tables, root, tmp_path / "again")
     assert registry.find(tables, "m1") == before
@@ -85,7 +85,7 @@ def test_the_same_again_changes_nothing(tables: Tables, root: str, folder: Path,
 @pytest.mark.spark
 def test_a_name_is_never_given_twice(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
     register(tables, root, folder)
-    saved.save(networks.build("meso4", 32), tmp_path / "other", 32, "fake")
+    saved_model.save(networks.build("meso4", 32), tmp_path / "other", 32, "fake")
     with pytest.raises(ModelError, match=r"m1: .* differs in weights;"):
         register(tables, root, tmp_path / "other")
     with pytest.raises(ModelError, match="differs in view, positive, settings;"):
@@ -118,7 +118,7 @@ def test_what_a_killed_run_left_is_cleared(tables: Tables, root: str, folder: Pa
 
 @pytest.mark.spark
 def test_a_model_that_cannot_score_its_view_gets_no_name(tables: Tables, root: str, folder: Path) -> None:
-    with pytest.raises(ModelError, match=r"takes pictures of \(32, 32, 3\), not of \(64, 64, 3\)"):
+    with pytest.raises(ModelError, match=r"takes images of shape \(32, 32, 3\), got \(64, 64, 3\)"):
         register(tables, root, folder, view=VIEW.model_copy(update={"size": 64}))
     assert not tables.exists(MODELS)
 
@@ -174,7 +174,7 @@ def test_a_model_on_s3_is_copied_once_and_checked(
     assert registry.fetch(s3, "s3://models/m1", sha256) == local
     assert s3.counters.requests == requests
     grey = np.full((1, 32, 32, 3), 127, np.uint8)
-    assert saved.load(local)(grey) == saved.load(folder)(grey)
+    assert saved_model.load(local)(grey) == saved_model.load(folder)(grey)
     s3.write("s3://models/m2/saved_model.pb", b"other")
     with pytest.raises(ModelError, match="not those that were registered"):
         registry.fetch(s3, "s3://models/m2", sha256[::-1])

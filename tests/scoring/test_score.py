@@ -14,7 +14,7 @@ from dflib import uris
 from dflib.config import ClusterConfig, ScoreConfig, View
 from dflib.config import load as conf_files
 from dflib.errors import CountError, ModelError
-from dflib.models import networks, published, registry, saved
+from dflib.models import import_model, networks, registry, saved_model
 from dflib.models.view import cut_row
 from dflib.runtime.gpus import Device
 from dflib.runtime.progress import Progress
@@ -89,7 +89,7 @@ def insert(tables: Tables, rows: list[dict[str, Any]]) -> None:
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "m"
-    saved.save(networks.build("meso4", VIEW.size), folder, VIEW.size, "fake")
+    saved_model.save(networks.build("meso4", VIEW.size), folder, VIEW.size, "fake")
     return folder
 
 
@@ -134,7 +134,7 @@ def test_every_face_is_scored_once_as_the_model_does(tables: Tables, model: None
     # The box in crop pixels by hand: (140 - 100) / 2, (90 - 50) / 2, 80 / 2, 100 / 2.
     boxes = [None if row["box_x"] is None else (20.0, 20.0, 40.0, 50.0) for row in rows]
     seen = np.stack([cut_row(row["image"], box, None, VIEW) for row, box in zip(rows, boxes, strict=True)])
-    expected = saved.load(export)(seen)
+    expected = saved_model.load(export)(seen)
     assert np.ptp(expected) > 1e-3
     found = predictions.loc[[row["face_id"] for row in rows]]
     np.testing.assert_allclose(found["p_fake"], expected, atol=1e-6)
@@ -240,7 +240,7 @@ def test_scores_that_are_no_probability_fail_the_run(tables: Tables, model: None
         return {"p_fake": tf.where(dark, float("nan"), 0.5)}
 
     module.give = give
-    tf.saved_model.save(module, str(tmp_path / "nan"), signatures={saved.SIGNATURE: give.get_concrete_function()})
+    tf.saved_model.save(module, str(tmp_path / "nan"), signatures={saved_model.SIGNATURE: give.get_concrete_function()})
     register(tables, tmp_path / "nan", "wrong")
     dark = bytes(cv2.imencode(".png", np.zeros((90, 90, 3), np.uint8))[1])
     insert(tables, [face(0), face(1), face(2, image=dark, face_id="dark")])
@@ -307,7 +307,7 @@ def test_published_weights_on_their_test_images(
     base = conf_files.load(Path(__file__).parent.parent.parent / "conf", "local").weights
     path = f"file://{sample_data}/mesonet/{weights}.h5"
     source = base.model_copy(update={"path": path, "name": weights, "positive": "real"})
-    published.import_weights(tables, tables.storage, f"file://{tmp_path}/models", source, dry_run=False)
+    import_model.import_model(tables, tables.storage, f"file://{tmp_path}/models", source, dry_run=False)
     images = sorted((sample_data / "mesonet" / "test_images").rglob("*.jpg"))
     insert(tables, [crop(number) | {"image": path.read_bytes()} for number, path in enumerate(images)])
     run(tables, model=weights)

@@ -16,7 +16,7 @@ import pytest
 from dflib import uris
 from dflib.config import TrainConfig
 from dflib.errors import CountError, TrainingError
-from dflib.models import saved
+from dflib.models import saved_model
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.training import launch
@@ -86,7 +86,7 @@ def test_a_killed_training_goes_on_where_it_was_and_learns(tmp_path: Path) -> No
     red, blue = np.zeros((2, 4, 32, 32, 3), np.uint8) + 60
     red[..., 0] += 90
     blue[..., 2] += 90
-    scorer = saved.load(work / "saved_model")
+    scorer = saved_model.load(work / "saved_model")
     assert scorer(red).min() > 0.5 > scorer(blue).max(), "p_fake: 1 is fake"
     with np.load(work / "examples.npz") as examples:
         assert set(examples) == {"real", "real_augmented", "fake", "fake_augmented"}
@@ -110,7 +110,7 @@ def test_in_parts_and_in_halves(tmp_path: Path) -> None:
     assert [epoch.epoch for epoch in result.history] == list(range(1, 7))
     assert result.best_epoch.val_accuracy > 0.9
     # What is kept is of float32 and knows of no parts.
-    model = saved.load(Path(told.folder) / "saved_model", 1)
+    model = saved_model.load(Path(told.folder) / "saved_model", 1)
     faces = np.zeros((2, 32, 32, 3), np.uint8)
     faces[0, ..., 0] = faces[1, ..., 2] = 200
     p_fake = model(faces)

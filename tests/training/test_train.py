@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from dflib.cli.package import pack
 from dflib.config import Config, digest
 from dflib.errors import ConfigError, TableError, TrainingError
-from dflib.models import registry, saved
+from dflib.models import registry, saved_model
 from dflib.runtime.progress import Progress
 from dflib.steps.step import Context
 from dflib.steps.train import STEP
@@ -59,7 +59,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     assert model.metrics is not None and model.metrics["epochs"] == 2
     train_groups = tables.read(SPLITS).where("split = 'train'").count()
     assert model.metrics["train_faces"] == summary.counts["faces"]["train"] == train_groups * 2 * 4
-    saved.load(registry.fetch(storage, model.uri, model.sha256))
+    saved_model.load(registry.fetch(storage, model.uri, model.sha256))
     assert len(json.loads(model.settings or "")["history"]) == 2
     assert list((tmp_path / "models" / "_training").iterdir()) == [], "the work folder is cleared"
 
@@ -89,8 +89,12 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     [
         (["splits.validation=0"], "validation must be above 0"),
         (["splits.validation=0.5", "splits.test=0.5"], "their sum below 1"),
-        (["train.network=efficientnetb0", "train.backbone=imagenet"], "jobs download nothing"),
+        (
+            ["train.network=efficientnetb0", "train.backbone=imagenet"],
+            r"jobs download nothing; .*efficientnetb0_notop\.h5",
+        ),
         (["train.backbone=/x.h5"], "meso4 has no backbone"),
+        (["train.view.size=15"], "too small for meso4; set it to 16"),
         (["train.name=all"], "train.name=all: this name has a meaning of its own"),
     ],
 )

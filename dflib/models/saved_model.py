@@ -1,4 +1,7 @@
-"""Models as SavedModels: uint8 RGB of their view in, p_fake out, normalisation and direction inside the graph."""
+"""Models as SavedModels: uint8 RGB of their view in, p_fake out.
+
+Normalisation, and the conversion of P(real) to p_fake, are part of the graph.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,7 @@ import numpy.typing as npt
 from dflib.errors import ModelError
 
 Scorer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""uint8 RGB ``[B, size, size, 3]`` to p_fake, float32 ``[B]``, 1 = fake."""
+"""Takes uint8 RGB ``[B, size, size, 3]`` and returns p_fake, float32 ``[B]``, 1 = fake."""
 
 SIGNATURE = "serving_default"
 
@@ -19,21 +22,21 @@ def save(network: Any, folder: Path, size: int, positive: Literal["fake", "real"
     """Exports a network as a SavedModel with the signature ``score(images) -> p_fake``.
 
     Args:
-        network: a ``tf_keras.Model`` as :func:`dflib.models.networks.build` makes them.
-        folder: where; made when it is not there.
+        network: a ``tf_keras.Model`` of :func:`dflib.models.networks.build`.
+        folder: target folder; created if it does not exist.
         size: side of the input in pixels.
-        positive: the class that the network's output 1 means; ``real`` is turned round inside the graph.
+        positive: the class whose probability the network returns. For ``real`` the graph returns one minus it.
 
     Raises:
-        ModelError: the network's input or output has another shape.
+        ModelError: the input or output of the network has another shape.
     """
     from dflib.runtime.tensorflow_setup import tensorflow
 
     tf = tensorflow()
     if tuple(network.input_shape) != (None, size, size, 3) or tuple(network.output_shape) != (None, 1):
         raise ModelError(
-            f"{network.name}: takes {network.input_shape} and gives {network.output_shape}; a model that can be saved "
-            f"takes {(None, size, size, 3)} and gives (None, 1)"
+            f"{network.name}: its input is {network.input_shape} and its output {network.output_shape}; "
+            f"a model that scores this view takes {(None, size, size, 3)} and returns (None, 1)"
         )
     module = tf.Module(name="model")
     module.network = network
@@ -48,14 +51,14 @@ def save(network: Any, folder: Path, size: int, positive: Literal["fake", "real"
 
 
 def load(folder: Path, threads: int | None = None) -> Scorer:
-    """Loads a SavedModel that :func:`save` wrote. Only for our own: a SavedModel is a program.
+    """Loads a SavedModel that :func:`save` wrote. Never pass a foreign one: a SavedModel is a program.
 
     Args:
         folder: the SavedModel.
-        threads: as for :func:`dflib.runtime.tensorflow_setup.tensorflow`.
+        threads: see :func:`dflib.runtime.tensorflow_setup.tensorflow`.
 
     Raises:
-        ModelError: there is no SavedModel, or it has not the signature of :func:`save`.
+        ModelError: there is no SavedModel, or its signature is not that of :func:`save`.
     """
     from dflib.runtime.tensorflow_setup import tensorflow
 
@@ -63,19 +66,21 @@ def load(folder: Path, threads: int | None = None) -> Scorer:
     try:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise ModelError(f"{folder}: no SavedModel can be loaded ({error}); train or import the model anew") from None
+        raise ModelError(f"{folder}: can't load a SavedModel ({error}); train or import the model again") from None
     signature = loaded.signatures.get(SIGNATURE)
     takes = {} if signature is None else signature.structured_input_signature[1]
     if signature is None or set(signature.structured_outputs) != {"p_fake"} or set(takes) != {"images"}:
-        raise ModelError(f"{folder}: a SavedModel, but not one that gives p_fake; train or import the model anew")
+        raise ModelError(f"{folder}: this SavedModel does not return p_fake; train or import the model again")
 
     shape = tuple(takes["images"].shape[1:])
 
     def score(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        # A signature does not check this: a flattening layer would make several rows of one larger picture.
+        # The signature does not check this: a flattening layer would turn one larger image into several rows.
         if images.shape[1:] != shape:
-            raise ModelError(f"{folder}: takes pictures of {shape}, not of {images.shape[1:]}; its view is another")
-        # The name keeps the loaded object alive: its variables go when it is collected.
+            raise ModelError(
+                f"{folder}: takes images of shape {shape}, got {images.shape[1:]}; use the view of the model"
+            )
+        # This reference keeps the loaded object alive; its variables are deleted with it.
         assert loaded is not None
         p_fake: npt.NDArray[np.float32] = signature(images=tf.constant(images, tf.uint8))["p_fake"].numpy()
         return p_fake

@@ -1,4 +1,4 @@
-"""Weights files: the published ones, those of tf-keras, and hostile ones."""
+"""HDF5 weights: the published files, files of tf-keras, and hostile files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dflib.errors import ModelError
-from dflib.models import networks, weights
+from dflib.models import importers, networks
+from dflib.models.importers.keras_hdf5 import load_weights
 
 
 def values(network: Any) -> list[np.ndarray]:
@@ -37,10 +38,11 @@ def good(donor: Any, tmp_path: Path) -> Path:
         ("Meso4_F2F.h5", [0.8222, 0.7676, 0.8810, 0.9585]),
     ],
 )
-def test_published_weights_give_the_published_figures(sample_data: Path, file: str, p_real: list[float]) -> None:
+def test_read_of_published_weights_gives_the_published_probabilities(
+    sample_data: Path, file: str, p_real: list[float]
+) -> None:
     folder = sample_data / "mesonet"
-    network = networks.build("meso4", 256)
-    weights.load(network, (folder / file).read_bytes(), file)
+    network = importers.load("keras_hdf5").read((folder / file).read_bytes(), file, "meso4", 256)
     images = [
         cv2.resize(cv2.imread(str(path))[:, :, ::-1], (256, 256), interpolation=cv2.INTER_NEAREST)
         for path in sorted((folder / "test_images").rglob("*.jpg"))
@@ -49,61 +51,63 @@ def test_published_weights_give_the_published_figures(sample_data: Path, file: s
 
 
 @pytest.mark.shared
-def test_published_weights_of_another_network_are_refused(sample_data: Path) -> None:
+def test_load_weights_refuses_those_of_another_network(sample_data: Path) -> None:
     content = (sample_data / "mesonet" / "MesoInception_DF.h5").read_bytes()
     with pytest.raises(ModelError, match="22 layers with weights, meso4 has 10"):
-        weights.load(networks.build("meso4", 256), content, "MesoInception_DF.h5")
+        load_weights(networks.build("meso4", 256), content, "MesoInception_DF.h5")
 
 
 @pytest.mark.parametrize("whole_model", [False, True])
-def test_files_of_tf_keras_are_read(donor: Any, tmp_path: Path, whole_model: bool) -> None:
+def test_load_weights_reads_files_of_tf_keras(donor: Any, tmp_path: Path, whole_model: bool) -> None:
     file = tmp_path / "saved.h5"
     (donor.save if whole_model else donor.save_weights)(file)
     network = networks.build("meso4", 64)
-    weights.load(network, file.read_bytes(), "saved.h5")
+    load_weights(network, file.read_bytes(), "saved.h5")
     for loaded, wanted in zip(values(network), values(donor), strict=True):
         assert np.array_equal(loaded, wanted)
 
 
-def cut_short(file: Path) -> None:
+def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:3000])
 
 
-def garbage(file: Path) -> None:
+def make_garbage(file: Path) -> None:
     file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 20)
 
 
-def pickled(file: Path) -> None:
+def make_pickle(file: Path) -> None:
     file.write_bytes(b"\x80\x04\x95\x10")
 
 
-def empty(file: Path) -> None:
+def make_empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
-def without_names(file: Path) -> None:
+def remove_layer_names(file: Path) -> None:
     with h5py.File(file, "a") as content:
         del content.attrs["layer_names"]
 
 
-def without_a_layer(file: Path) -> None:
+def remove_layer(file: Path) -> None:
     with h5py.File(file, "a") as content:
-        del content[some_layer(content)]
+        del content[first_convolution(content)]
 
 
-def with_a_layer_unnamed(file: Path) -> None:
+def remove_layer_from_names(file: Path) -> None:
     with h5py.File(file, "a") as content:
-        content.attrs["layer_names"] = [name for name in content.attrs["layer_names"] if name != some_layer(content)]
+        content.attrs["layer_names"] = [
+            name for name in content.attrs["layer_names"] if name != first_convolution(content)
+        ]
 
 
-def with_a_vast_array(file: Path) -> None:
+def declare_huge_array(file: Path) -> None:
     with h5py.File(file, "a") as content:
         place = kernel(content)
         del content[place]
         content.create_dataset(place, shape=(1 << 20, 1 << 20), dtype="f4", chunks=(64, 64))
 
 
-def with_text(file: Path) -> None:
+def store_text(file: Path) -> None:
     with h5py.File(file, "a") as content:
         place = kernel(content)
         shape = content[place].shape
@@ -111,12 +115,12 @@ def with_text(file: Path) -> None:
         content.create_dataset(place, shape=shape, dtype="S4")
 
 
-def with_nan(file: Path) -> None:
+def store_nan(file: Path) -> None:
     with h5py.File(file, "a") as content:
         content[kernel(content)][0] = np.nan
 
 
-def with_an_external_link(file: Path) -> None:
+def add_external_link(file: Path) -> None:
     with h5py.File(file, "a") as content:
         place = kernel(content)
         content.move(place, "kept")
@@ -126,14 +130,14 @@ def with_an_external_link(file: Path) -> None:
         content[place] = h5py.ExternalLink(str(outside), "/kept")
 
 
-def with_a_soft_link(file: Path) -> None:
+def add_soft_link(file: Path) -> None:
     with h5py.File(file, "a") as content:
         place = kernel(content)
         content.move(place, "kept")
         content[place] = h5py.SoftLink("/kept")
 
 
-def with_external_storage(file: Path) -> None:
+def add_external_storage(file: Path) -> None:
     with h5py.File(file, "a") as content:
         place = kernel(content)
         array = content[place][()]
@@ -143,7 +147,7 @@ def with_external_storage(file: Path) -> None:
         content.create_dataset(place, shape=array.shape, dtype="f4", external=[(str(outside), 0, array.nbytes)])
 
 
-def with_a_virtual_array(file: Path) -> None:
+def add_virtual_array(file: Path) -> None:
     with h5py.File(file, "a") as content:
         place = kernel(content)
         shape = content[place].shape
@@ -153,45 +157,48 @@ def with_a_virtual_array(file: Path) -> None:
         content.create_virtual_dataset(place, layout)
 
 
-def some_layer(content: h5py.File) -> str:
+def first_convolution(content: h5py.File) -> str:
     return next(name for name in content.attrs["layer_names"] if name.startswith("conv2d"))
 
 
 def kernel(content: h5py.File) -> str:
-    layer = some_layer(content)
+    """Path of its kernel."""
+    layer = first_convolution(content)
     return f"{layer}/{layer}/kernel:0"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
-        (cut_short, "not a readable HDF5"),
-        (garbage, "not a readable HDF5"),
-        (pickled, "not a readable HDF5"),
-        (empty, "not a readable HDF5"),
-        (without_names, "no layer_names"),
-        (without_a_layer, "is not there"),
-        (with_a_layer_unnamed, "holds 9 layers"),
-        (with_a_vast_array, "has the shapes"),
-        (with_text, "not numbers"),
-        (with_nan, "not finite"),
-        (with_an_external_link, "leads out of the file"),
-        (with_a_soft_link, "leads out of the file"),
-        (with_external_storage, "not an array of this file"),
-        (with_a_virtual_array, "not an array of this file"),
+        (truncate, "not a readable HDF5"),
+        (make_garbage, "not a readable HDF5"),
+        (make_pickle, "not a readable HDF5"),
+        (make_empty, "not a readable HDF5"),
+        (remove_layer_names, "no layer_names"),
+        (remove_layer, "does not exist"),
+        (remove_layer_from_names, "holds 9 layers"),
+        (declare_huge_array, "has the shapes"),
+        (store_text, "not numbers"),
+        (store_nan, "not finite"),
+        (add_external_link, "points outside the file"),
+        (add_soft_link, "points outside the file"),
+        (add_external_storage, "not an array of this file"),
+        (add_virtual_array, "not an array of this file"),
     ],
 )
-def test_a_hostile_file_is_refused_and_changes_nothing(good: Path, spoil: Callable[[Path], None], message: str) -> None:
-    spoil(good)
+def test_load_weights_refuses_a_hostile_file_and_changes_nothing(
+    good: Path, corrupt: Callable[[Path], None], message: str
+) -> None:
+    corrupt(good)
     network = networks.build("meso4", 64)
     before = values(network)
     with pytest.raises(ModelError, match=message) as caught:
-        weights.load(network, good.read_bytes(), "s3://bucket/given.h5")
-    assert str(caught.value).startswith("s3://bucket/given.h5: ")
+        load_weights(network, good.read_bytes(), "s3://bucket/weights.h5")
+    assert str(caught.value).startswith("s3://bucket/weights.h5: ")
     for after, was in zip(values(network), before, strict=True):
         assert np.array_equal(after, was)
 
 
-def test_weights_for_another_size_are_refused(good: Path) -> None:
+def test_load_weights_refuses_those_of_another_input_size(good: Path) -> None:
     with pytest.raises(ModelError, match=r"has the shapes \[\(64, 16\), \(16,\)\]"):
-        weights.load(networks.build("meso4", 256), good.read_bytes(), "good.h5")
+        load_weights(networks.build("meso4", 256), good.read_bytes(), "good.h5")
