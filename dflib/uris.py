@@ -1,61 +1,44 @@
-"""Paths are URIs everywhere: ``file:///…`` and ``s3://…``."""
+"""Paths are URIs everywhere: ``scheme://…``, with a scheme of the catalog (SCHEMES), never percent-encoded."""
 
 import os
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-SCHEMES = ("file", "s3")
-# A query is told from the wildcard "?" by the equals sign after its first key.
+from dflib.parts.catalog import SCHEMES
+
+# A query starts at "?" when a key and an equals sign follow; otherwise "?" is a wildcard.
 _SECRET = re.compile(r"(?<=://)[^/\s]*(?=@)|(?<=\?)[\w.~%-]+=\S*")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
 def to_uri(text: str) -> str:
-    """A local path becomes an absolute ``file://`` URI; a URI stays as it is, without a trailing slash.
+    """A path on this machine becomes an absolute ``file://`` URI; a URI stays as it is, without a trailing slash.
+
+    A colon in the first part of a path is read as the end of a scheme; later ones belong to the path.
 
     Raises:
-        ValueError: an empty text, or a scheme other than ``file`` and ``s3``.
+        ValueError: an empty text, an unknown scheme, or a URI that names no place.
     """
+    known = ", ".join(f"{name}://" for name in SCHEMES.names)
     if not text:
-        raise ValueError("an empty path; give a path, file:///… or s3://…")
-    scheme, separator, rest = text.partition("://")
-    if not separator:
+        raise ValueError(f"an empty path; write a path, or a URI that begins with one of {known}")
+    found = _SCHEME.match(text)
+    if found is None:
         return "file://" + os.path.normpath(Path(text).expanduser().absolute())
-    if scheme == "s3a":
-        raise ValueError(f"{text}: write s3://; s3a:// is only what Spark is given, and dflib does that itself")
-    if scheme not in SCHEMES:
-        raise ValueError(f"{text}: scheme {scheme!r} is not supported; use file:// or s3://")
-    if scheme == "s3" and not rest.split("/")[0]:
-        raise ValueError(f"{text}: no bucket; write s3://bucket/key")
+    scheme, rest = found[1], text[found.end() :]
+    try:
+        SCHEMES.check(scheme)
+    except ValueError as error:
+        near = re.search(r"did you mean (\w+)\?", str(error))
+        hints = [f"write {near[1]}://"] if near else []
+        hints += [] if rest.startswith("//") else [f"a path is written ./{text}"]
+        reason = "; ".join([f"unknown storage scheme {scheme!r}", *hints, f"known schemes: {known}"])
+        raise ValueError(f"{masked(text)}: {reason}") from None
+    if not rest.startswith("//"):
+        summary = next(part.summary for part in SCHEMES if part.name == scheme)
+        raise ValueError(f"{text}: {scheme}: must be followed by two slashes ({summary})")
+    SCHEMES.load(scheme).check(text)
     return text.rstrip("/") if rest.strip("/") else text
-
-
-def is_local(uri: str) -> bool:
-    """Whether a URI is of the ``file`` scheme."""
-    return uri.startswith("file://")
-
-
-def local_path(uri: str) -> Path:
-    """The path of a ``file://`` URI. Percent signs are literal: these URIs are never encoded.
-
-    Raises:
-        ValueError: the URI is of another scheme.
-    """
-    if not is_local(uri):
-        raise ValueError(f"{uri} is not a file:// URI")
-    return Path(uri.removeprefix("file://"))
-
-
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """Bucket and key of an ``s3://`` URI.
-
-    Raises:
-        ValueError: the URI is of another scheme.
-    """
-    if not uri.startswith("s3://"):
-        raise ValueError(f"{uri} is not an s3:// URI")
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 def join(uri: str, *parts: str) -> str:
@@ -69,20 +52,5 @@ def name(uri: str) -> str:
 
 
 def masked(text: str) -> str:
-    """A text without what URIs in it may carry in secret: ``user:password@`` and queries (signatures)."""
+    """A text in which secrets of URIs are replaced by ``***``: ``user:password@`` and queries (signatures)."""
     return _SECRET.sub("***", text) if "://" in text else text
-
-
-def for_spark(uri: str) -> str:
-    """The URI as the JVM writes it: ``s3a://…`` and ``file:/…`` (Delta takes ``file:///`` for another place)."""
-    if uri.startswith("s3://"):
-        return "s3a://" + uri.removeprefix("s3://")
-    return "file:" + uri.removeprefix("file://")
-
-
-def from_spark(uri: str) -> str:
-    """The URI of a file that the JVM listed, decoded, ``s3a://`` turned back into ``s3://``."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return "file://" + unquote(parts.path)
-    return f"s3://{parts.netloc}{unquote(parts.path)}"

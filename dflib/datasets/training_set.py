@@ -11,6 +11,7 @@ from dflib import uris
 from dflib.config import TrainConfig, digest
 from dflib.datasets.splits import of_clips
 from dflib.errors import CountError, TrainingError
+from dflib.storage import from_jvm
 from dflib.tables import current, quality
 from dflib.tables.schemas import EXTRACTIONS, FACES, TRAINING_SET
 from dflib.tables.store import Tables
@@ -170,10 +171,10 @@ def write(tables: Tables, chosen: Selection, seed: int) -> TrainingSet:
             "a face is missing from faces or the folder was touched: delete the folder and train again"
         )
     _check(overview)
-    listed = {uris.from_spark(file) for file in written.inputFiles()}
+    listed = {from_jvm(file) for file in written.inputFiles()}
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for row in written.groupBy("split", F.input_file_name().alias("file")).count().collect():
-        found[row["split"]][uris.from_spark(row["file"])] = row["count"]
+        found[row["split"]][from_jvm(row["file"])] = row["count"]
     of_one_split = [file for files_of_split in found.values() for file in files_of_split]
     if sorted(of_one_split) != sorted(set(of_one_split)) or not set(of_one_split) <= listed:
         raise TrainingError(f"{tables.uri(TRAINING_SET, folder)}: a file of it holds more than one split")

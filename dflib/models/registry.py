@@ -20,7 +20,7 @@ from dflib import uris
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
 from dflib.models import saved_model
-from dflib.storage import Storage
+from dflib.storage import Storage, local_path
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
 
@@ -188,7 +188,7 @@ def fetch(storage: Storage, uri: str, sha256: str) -> Path:
         ModelError: the files are not those of the hash.
         StorageError: they are not there or can't be read.
     """
-    folder = uris.local_path(uri) if uris.is_local(uri) else _copy(storage, uri, sha256)
+    folder = local_path(uri) or _copy(storage, uri, sha256)
     if (uri, sha256) not in _verified:
         _check(folder, uri, sha256)
         _verified.add((uri, sha256))

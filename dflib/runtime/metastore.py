@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyspark
 
-from dflib import uris
 from dflib.config import Config
 from dflib.errors import ConfigError
+from dflib.storage import local_path
 
 PASSWORD = "DFLIB_METASTORE_PASSWORD"
 """Variable with the password of the PostgreSQL user.  Spark is told its name only: Hadoop puts the value in where it
@@ -38,12 +38,13 @@ def settings(config: Config, makes_schema: bool = False) -> dict[str, str]:
 
 def _embedded(root: str) -> dict[str, str]:
     """A Derby database ``<tables.root>/_metastore``, for one session at a time."""
-    if not uris.is_local(root):
+    local = local_path(root)
+    if local is None:
         raise ConfigError(
             f"tables.metastore=embedded needs tables.root on a local disk, not {root}; "
             "set tables.metastore to postgres, external or none"
         )
-    folder = uris.local_path(root) / "_metastore"
+    folder = local / "_metastore"
     return {
         "spark.sql.warehouse.dir": f"{folder}/warehouse",
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/derby;create=true",

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from dflib import uris
 from dflib.config import Config
 from dflib.config.load import env_chain
 from dflib.errors import ConfigError
 from dflib.runtime import metastore
-from dflib.storage import s3_client as s3
+from dflib.storage import for_jvm, local_path, scheme
 
 
 def build(name: str) -> SparkSession:
@@ -83,7 +82,7 @@ def submit_arguments(
         arguments += ["--conf", f"spark.yarn.dist.files=file://{conf_dir.resolve()}/spark/gpus.sh"]
     settings = [
         metastore.settings(config, makes_schema),
-        s3.spark_conf(config.s3) if s3.named_in(config.model_dump()) else {},
+        scheme.spark_conf(config),
         watch_conf(config),
         thrift_conf(config),
         java_options(found, conf_dir, here=mode != "cluster"),
@@ -110,7 +109,7 @@ def watch_conf(config: Config) -> dict[str, str]:
     """Spark settings of the event log and of Spark's page with its Prometheus endpoints, where they are asked for."""
     settings: dict[str, str] = {}
     if config.monitoring.event_log is not None:
-        folder = uris.for_spark(config.monitoring.event_log)
+        folder = for_jvm(config.monitoring.event_log)
         settings |= {
             "spark.eventLog.enabled": "true",
             "spark.eventLog.dir": folder,
@@ -135,9 +134,10 @@ def make_event_folder(config: Config) -> None:
         ConfigError: it can't be made.
     """
     events = config.monitoring.event_log
-    if events is not None and uris.is_local(events):
+    folder = None if events is None else local_path(events)
+    if folder is not None:
         try:
-            uris.local_path(events).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"monitoring.event_log={events}: the folder can't be made: {error.strerror}") from None
 

@@ -1,5 +1,7 @@
 """Bytes behind URIs."""
 
-from dflib.storage.storage import Counters, Entry, Storage, Versioned
+from dflib.storage.counters import Counters
+from dflib.storage.scheme import Entry, Versioned, for_jvm, from_jvm, local_path, scheme_of
+from dflib.storage.storage import Storage
 
-__all__ = ["Counters", "Entry", "Storage", "Versioned"]
+__all__ = ["Counters", "Entry", "Storage", "Versioned", "for_jvm", "from_jvm", "local_path", "scheme_of"]

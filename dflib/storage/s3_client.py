@@ -147,15 +147,6 @@ def spark_conf(settings: S3Config) -> dict[str, str]:
     }
 
 
-def named_in(value: Any) -> bool:
-    """Whether any place in a (dumped) configuration is on S3."""
-    if isinstance(value, dict):
-        return any(map(named_in, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(named_in, value))
-    return isinstance(value, str) and value.startswith("s3://")
-
-
 def explained(uri: str, error: Exception) -> StorageError:
     """What a failed request says to a user: place, reason and mend; never what was signed or with what."""
     from botocore import exceptions

@@ -12,7 +12,7 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
 from dflib import config, uris
 from dflib.errors import ConfigError, CountError, TableError
-from dflib.storage import Storage
+from dflib.storage import Storage, for_jvm, from_jvm
 from dflib.tables.schemas import TABLES, TRAINING_SET
 from dflib.tables.store import Tables
 
@@ -118,9 +118,9 @@ def write(
     if kind == "csv":
         size, written = _write_csv(tables, storage, frame, rows.key, target)
     else:
-        frame.write.mode("overwrite").parquet(uris.for_spark(target))
+        frame.write.mode("overwrite").parquet(for_jvm(target))
         size = sum(entry.size for entry in storage.list_files(target))
-        written = tables.spark.read.schema(frame.schema).parquet(uris.for_spark(target)).count()
+        written = tables.spark.read.schema(frame.schema).parquet(for_jvm(target)).count()
     if written != count:
         raise CountError(f"{target}: {written} rows were written where {count} were read; export again")
     return Exported(target, count, size, notes)
@@ -145,7 +145,7 @@ def _write_csv(
     """Spark writes one part file aside, which is then put in place whole; returns bytes and rows of it."""
     with tables.aside("export") as aside:
         ordered = rows.repartition(1).sortWithinPartitions(*order)
-        ordered.write.options(**_CSV).csv(uris.for_spark(aside))
+        ordered.write.options(**_CSV).csv(for_jvm(aside))
         parts = [entry.uri for entry in storage.list_files(aside) if entry.uri.endswith(".csv")]
         # Spark writes no part, hence no header, where there are no rows.
         content = b"".join(storage.read(uri) for uri in parts) or (",".join(rows.columns) + "\n").encode()
@@ -164,4 +164,4 @@ def _csv_rows(content: bytes) -> int:
 
 def _stored_bytes(storage: Storage, rows: DataFrame) -> int:
     """Size of the files that a DataFrame of Delta tables reads."""
-    return sum(storage.stat(uris.from_spark(uri)).size for uri in rows.inputFiles())
+    return sum(storage.stat(from_jvm(uri)).size for uri in rows.inputFiles())

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from dflib import uris
 from dflib.errors import TableError
+from dflib.storage import for_jvm
 from dflib.tables.schemas import TABLES
 from dflib.tables.sql import quoted
 from dflib.tables.store import Tables
@@ -88,7 +89,7 @@ def possible(tables: Tables) -> Names:
 
 def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
     spark = tables.spark
-    runs = uris.for_spark(uris.join(tables.root, RUNS))
+    runs = for_jvm(uris.join(tables.root, RUNS))
     # Without it the metastore has the place of a Delta table and nothing else, so that JDBC clients list no columns.
     spark.conf.set("spark.databricks.delta.catalog.update.enabled", "true")
     spark.sql(f"CREATE DATABASE IF NOT EXISTS {database}")
@@ -108,7 +109,7 @@ def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
         if name not in present and tables.exists(table):
             spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {database}.{name} USING delta COMMENT {quoted(table.comment)} "
-                f"LOCATION {quoted(uris.for_spark(tables.uri(table)))}"
+                f"LOCATION {quoted(for_jvm(tables.uri(table)))}"
             )
             present.add(name)
     if RUNS in present and not _is_as_now(spark, f"{database}.{RUNS}"):

@@ -20,8 +20,8 @@ def usable(quality: Quality) -> Column:
     """The condition that a row of ``faces`` is good enough; true or false, never null.
 
     A face is left out for what is known of it alone: a value that is null passes.  So a ready-cut crop, which has no
-    box, sharpness, brightness and pose, always passes, and so does a face without landmarks when ``min_frontal`` is set:
-    a filter does not empty a set of what was never measured.  Limits belong to what passes.
+    box, sharpness, brightness and pose, always passes, and so does a face without landmarks when ``min_frontal`` is
+    set: a filter does not empty a set of what was never measured.  Limits belong to what passes.
 
     Only the columns of limits that are set are looked at; without any the condition is a plain true.
 

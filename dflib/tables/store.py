@@ -23,10 +23,10 @@ from pyspark.sql.types import StructField
 
 from dflib import uris
 from dflib.errors import CountError, TableError
-from dflib.storage import Storage
+from dflib.storage import Storage, for_jvm
 from dflib.tables.schemas import TABLES, Table
 from dflib.tables.sql import quoted
-from dflib.tables.write_locks import Committer
+from dflib.tables.write_locks import WriteLocks
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Tables:
         self.spark = spark
         self.root = root
         self.storage = storage
-        self.committer = Committer(spark, root, storage, owner)
+        self.locks = WriteLocks(spark, root, storage, owner)
         self._swept = False
 
     def uri(self, table: Table, folder: str | None = None) -> str:
@@ -85,7 +85,7 @@ class Tables:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        rows = reader.load(uris.for_spark(self.uri(table, folder)))
+        rows = reader.load(for_jvm(self.uri(table, folder)))
         lacking = {column.name: column.dataType for column in table.spark_schema() if column.name not in rows.columns}
         return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in lacking.items()}) if lacking else rows
 
@@ -99,7 +99,7 @@ class Tables:
             return
         builder = (
             DeltaTable.createIfNotExists(self.spark)
-            .location(uris.for_spark(self.uri(table, folder)))
+            .location(for_jvm(self.uri(table, folder)))
             .comment(table.comment)
             .property("delta.logRetentionDuration", "interval 365 days")
         )
@@ -111,7 +111,7 @@ class Tables:
             builder.execute()
 
     def _add_columns(self, table: Table, folder: str | None) -> None:
-        path = uris.for_spark(self.uri(table, folder))
+        path = for_jvm(self.uri(table, folder))
 
         def lacking() -> list[StructField]:
             present = set(self.spark.read.format("delta").load(path).columns)
@@ -162,7 +162,7 @@ class Tables:
         if self.read(table, folder=folder).isEmpty():
             with self._alone(table, folder):
                 if self.read(table, folder=folder).isEmpty():  # another may have filled it while this one waited
-                    target = uris.for_spark(self.uri(table, folder))
+                    target = for_jvm(self.uri(table, folder))
                     self._conform(table, rows).write.format("delta").mode("append").save(target)
         version = self.version(table, folder)
         assert version is not None
@@ -207,7 +207,7 @@ class Tables:
     def delete_videos(self, table: Table, video_ids: DataFrame, extractor: str | None = None) -> None:
         """Deletes the rows of these videos (a frame with the column ``video_id``), of one extractor if given."""
         if self.exists(table):
-            target = DeltaTable.forPath(self.spark, uris.for_spark(self.uri(table)))
+            target = DeltaTable.forPath(self.spark, for_jvm(self.uri(table)))
             condition = F.col("t.video_id") == F.col("s.video_id")
             if extractor is not None:
                 condition &= F.col("t.extractor") == extractor
@@ -221,8 +221,8 @@ class Tables:
         Each further action on the result of ``mapInArrow`` would compute all of it again.
         """
         with self.aside(name) as uri:
-            rows.write.parquet(uris.for_spark(uri))
-            yield self.spark.read.schema(rows.schema).parquet(uris.for_spark(uri))
+            rows.write.parquet(for_jvm(uri))
+            yield self.spark.read.schema(rows.schema).parquet(for_jvm(uri))
 
     @contextlib.contextmanager
     def aside(self, name: str) -> Iterator[str]:
@@ -252,7 +252,7 @@ class Tables:
         return {name: version for name, version in found.items() if version is not None}
 
     def _alone(self, table: Table, folder: str | None = None) -> contextlib.AbstractContextManager[None]:
-        return self.committer.alone(folder or table.name, lambda: self.version(table, folder))
+        return self.locks.commit(folder or table.name, lambda: self.version(table, folder))
 
     def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
         """The table's columns in its order and types; a missing or surplus column is an error."""
@@ -265,6 +265,6 @@ class Tables:
         return rows.select([F.col(field.name).cast(field.dataType) for field in table.spark_schema()])
 
     def _merge(self, table: Table, rows: DataFrame, folder: str | None) -> Any:
-        target = DeltaTable.forPath(self.spark, uris.for_spark(self.uri(table, folder)))
+        target = DeltaTable.forPath(self.spark, for_jvm(self.uri(table, folder)))
         condition = " AND ".join(f"t.{key} = s.{key}" for key in table.key)
         return target.alias("t").merge(rows.alias("s"), condition)

@@ -1,9 +1,11 @@
-"""One writer at a time for a Delta table on S3, where Delta itself lets two drivers overwrite each other's commits.
+"""Locks of writers: one committer at a time for each table, one run at a time for some jobs.
 
-Around each commit, and only then, a lease is held (:mod:`dflib.storage.lease`), and afterwards the log is asked whether
-the commit is in it.  What this can't guarantee stands in ``docs/s3.md``.
+Where Delta itself lets two drivers overwrite each other's commits (S3), a lease (:mod:`dflib.storage.lease`) is held
+around each commit and only then, and afterwards the log is searched for the commit.  ``docs/s3.md`` lists what this
+can't guarantee.
 
-And one run at a time of those jobs that delete what a killed run of theirs left, wherever the tables are.
+Jobs that delete uncommitted rows of an earlier run of theirs hold a lock for the whole run, wherever the tables are:
+concurrent runs would delete each other's uncommitted rows.
 """
 
 import contextlib
@@ -13,140 +15,144 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from dflib import uris
 from dflib.errors import TableError
-from dflib.storage import Storage, lease
+from dflib.storage import Storage, lease, local_path, scheme_of
 from dflib.storage.lease import Lease, Patience
 
 log = logging.getLogger(__name__)
 
-LOG_STORE = "spark.delta.logStore.s3a.impl"
-"""Where Delta is given a log store that locks by itself, such as S3DynamoDBLogStore, no lease is taken."""
-SINGLE = "S3SingleDriverLogStore"
-"""Delta's own choice for S3, which does not."""
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 RUN_TERM = 300.0
-"""Seconds until a dead run on S3 counts as dead: a run of hours should outlive minutes in which S3 does not answer."""
+"""Seconds after which the lease of a dead run expires.  A run of hours should survive minutes in which storage does not
+answer."""
 HEAD_BYTES = 65536
-"""Of a log entry: its first line says who committed it."""
+"""Bytes read of a log entry: its first line names who committed it."""
 
 
-class Committer:
-    """Commits to the tables below ``root``.
+class WriteLocks:
+    """The locks of one writer on the tables below ``root``.
 
-    Args:
-        owner: who others that wait are told of, such as the id of a run.
+    Attributes:
+        owner: named to others that wait, such as the id of a run.
+        commit_patience, run_patience: times of the leases around a commit, and around a run.
     """
 
     def __init__(self, spark: SparkSession, root: str, storage: Storage, owner: str | None = None) -> None:
         self._spark, self._root, self._storage = spark, root, storage
         self.owner = owner or f"{socket.gethostname()}-{os.getpid()}"
-        self.patience = Patience()
-        self.patience_of_runs = Patience(term=RUN_TERM, wait=RUN_TERM + 10)
-        self._asked = False
-        self._run: Lease | None = None
+        self.commit_patience = Patience()
+        self.run_patience = Patience(term=RUN_TERM, wait=RUN_TERM + 10)
+        self._probed = False
+        self._runs: list[Lease] = []
 
     @contextlib.contextmanager
-    def alone(self, folder: str, version: Callable[[], int | None]) -> Iterator[None]:
-        """The block makes at most one commit to the table in ``folder``, and nobody else makes one meanwhile.
+    def commit(self, folder: str, version: Callable[[], int | None]) -> Iterator[None]:
+        """The block makes at most one commit to the table in ``folder``, and no other dflib makes one meanwhile.
 
-        On a local disk, where Delta's rename is atomic, nothing is added.
+        Does nothing where Delta keeps concurrent commits apart by itself.
 
         Args:
-            version: the table's newest version.
+            folder: folder of the table below the root.
+            version: returns the table's newest version; None: there is no table.
 
         Raises:
-            TableError: another writes for longer than one waits, the lease was lost, or the commit was overwritten.
+            TableError: another writer holds the lease for too long, the lease was lost (also one of :meth:`run` around
+                the block), or the commit was overwritten.
         """
-        if not self._by_lease:
+        if scheme_of(self._root).concurrent_commits or self._own_log_store():
             yield
             return
-        if self._run is not None:
-            # Where nothing ran that could be cancelled when it was lost.
-            self._run.check()
-        with self._held(folder, self.patience) as taken:
+        for run in self._runs:
+            # Losing it cancels Spark jobs, but there may have been none to cancel.
+            run.check()
+        with self._held(folder, self.commit_patience) as held:
             before = version()
-            token = f"{self.owner}/{taken.token}"
+            token = f"{self.owner}/{held.token}"
             self._spark.conf.set(USER_METADATA, token)
             try:
                 yield
             except Exception as error:
-                if taken.problem is not None:
+                if held.problem is not None:
                     raise TableError(
-                        f"{uris.join(self._root, folder)}: the commit was stopped, since its lease was lost "
-                        f"({taken.problem}); run the job again"
+                        f"{uris.join(self._root, folder)}: the commit was stopped because its lease was lost "
+                        f"({held.problem}); run the job again"
                     ) from error
                 raise
             finally:
                 self._spark.conf.unset(USER_METADATA)
-            self._look(folder, -1 if before is None else before, token)
+            self._find_commit(folder, -1 if before is None else before, token)
             try:
-                taken.check()
+                held.check()
             except TableError as error:
                 raise TableError(
-                    f"{error}. Its commit to {uris.join(self._root, folder)} is there, but one that another made at "
-                    "the same time may be lost: run the other job again too"
+                    f"{error}. Its commit to {uris.join(self._root, folder)} is in the log, but a concurrent one of "
+                    "another writer may be lost: run the other job again too"
                 ) from None
 
     @contextlib.contextmanager
-    def only_run(self, job: str) -> Iterator[None]:
-        """No other run of the job works below the same root while the block runs.
+    def run(self, job: str) -> Iterator[None]:
+        """No other run of the job works below the same root while the block runs.  Blocks of several jobs may nest.
 
-        On a disk by a lock that ends with this process, however that ends; where a disk knows no locks, that is warned
-        of.  On S3 by a lease; where Delta is given a log store of its own because the server knows no conditions, by
-        nothing, with a warning.
+        On file systems of this machine by a file lock, which ends with the process however that ends; where the file
+        system has no locks, a warning is logged.  Elsewhere by a lease; where Delta has a log store of its own, because
+        the server may have no conditional writes, only a warning is logged.
 
         Raises:
-            TableError: another run of it is at work; or, on S3, another took the lease since it could not be renewed.
+            TableError: another run of the job is active; or the lease was lost because it could not be renewed.
         """
-        if self._by_lease:
-            with self._held(f"run-{job}", self.patience_of_runs) as taken:
-                self._run = taken
+        path = local_path(uris.join(self._root, "_leases", f"run-{job}.lock"))
+        if path is not None:
+            with self._file_lock(path, job):
+                yield
+        elif scheme_of(self._root).conditional_writes and not self._own_log_store():
+            with self._held(f"run-{job}", self.run_patience) as held:
+                self._runs.append(held)
                 try:
                     yield
                 except Exception as error:
-                    if taken.problem is not None:
+                    if held.problem is not None:
                         raise TableError(
-                            f"{self._root}: {job} was stopped, since its lease was lost ({taken.problem}); run it "
-                            "again when no other runs"
+                            f"{self._root}: {job} was stopped because its lease was lost ({held.problem}); run it "
+                            "again when no other run of it is active"
                         ) from error
                     raise
                 finally:
-                    self._run = None
-        elif uris.is_local(self._root):
-            with self._locked(job):
-                yield
+                    self._runs.remove(held)
         else:
             log.warning(
-                "see that no other %s runs on %s: a log store of Delta's own keeps commits apart only", job, self._root
-            )
+                "make sure that no other %s runs on %s: a log store of Delta's keeps apart commits only, not runs",
+                job, self._root,
+            )  # fmt: skip
             yield
 
-    @property
-    def _by_lease(self) -> bool:
-        """Whether the tables are on S3, and nothing else keeps writers apart."""
-        return not uris.is_local(self._root) and (self._spark.conf.get(LOG_STORE, None) or SINGLE).endswith(SINGLE)
+    def _own_log_store(self) -> bool:
+        """Whether Delta was configured with a log store that locks by itself, such as S3DynamoDBLogStore."""
+        scheme = scheme_of(self._root)
+        key = f"spark.delta.logStore.{scheme.jvm_name}.impl"
+        # S3SingleDriverLogStore is Delta's default for S3, which does not lock.
+        return not (self._spark.conf.get(key, None) or "S3SingleDriverLogStore").endswith("S3SingleDriverLogStore")
 
     @contextlib.contextmanager
     def _held(self, name: str, patience: Patience) -> Iterator[Lease]:
         leases = uris.join(self._root, "_leases")
-        if not self._asked:
+        if not self._probed:
             probe = uris.join(leases, f"_probe-{uuid.uuid4().hex}")
             try:
                 lease.refuse_unless_conditional(self._storage, probe)
             finally:
                 self._storage.delete(probe)
-            self._asked = True
+            self._probed = True
         stop = self._spark.sparkContext.cancelAllJobs
-        with lease.held(self._storage, uris.join(leases, f"{name}.json"), self.owner, stop, patience) as taken:
-            yield taken
+        with lease.held(self._storage, uris.join(leases, f"{name}.json"), self.owner, stop, patience) as held:
+            yield held
 
     @contextlib.contextmanager
-    def _locked(self, job: str) -> Iterator[None]:
-        path = uris.local_path(uris.join(self._root, "_leases", f"run-{job}.lock"))
+    def _file_lock(self, path: Path, job: str) -> Iterator[None]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("a+")
@@ -158,36 +164,39 @@ class Committer:
             except BlockingIOError:
                 file.seek(0)
                 raise TableError(
-                    f"{self._root}: {job} is at work there already ({file.read(200)}), and two at once would take what "
-                    "is each other's for what a killed run left; run it again when that one has ended, or stop it"
+                    f"{self._root}: another run of {job} is active ({file.read(200)}); concurrent runs would delete "
+                    "each other's uncommitted rows. Run it again when that run has ended, or stop that run"
                 ) from None
             except OSError as error:
-                log.warning("%s: can't be locked (%s); see that no other %s runs here", path, error.strerror, job)
+                log.warning("%s: can't be locked (%s); make sure that no other %s runs here", path, error.strerror, job)
             file.truncate(0)
             file.write(f"{self.owner} on {socket.gethostname()}, process {os.getpid()}")
             file.flush()
             yield
 
-    def _look(self, folder: str, before: int, token: str) -> None:
-        """Looks for the commit among the log's entries after ``before``: one read, when nobody else wrote."""
-        place = uris.join(self._root, folder)
+    def _find_commit(self, folder: str, before: int, token: str) -> None:
+        """Raises :class:`TableError` when the log entries after version ``before`` do not hold the commit.
+
+        One request where nobody else wrote.
+        """
+        table = uris.join(self._root, folder)
         number = before + 1
         while True:
-            entry = uris.join(place, "_delta_log", f"{number:020d}.json")
+            entry = uris.join(table, "_delta_log", f"{number:020d}.json")
             head = self._storage.read_versioned(entry, HEAD_BYTES)
             if head is None:
                 break
             if token.encode() in head.content:
                 if number > before + 1:
                     log.warning(
-                        "%s: another writer made %d commits without asking for the lease; nothing of this run is lost",
-                        place, number - before - 1,
+                        "%s: another writer made %d commits without taking the lease; nothing of this run is lost",
+                        table, number - before - 1,
                     )  # fmt: skip
                 return
             number += 1
         if number > before + 1:
             raise TableError(
-                f"{place}: the commit of {self.owner} is not in the log; a writer that does not ask for the lease "
-                f"made the versions {before + 1} to {number - 1} at the same time and overwrote it. The rows of this "
+                f"{table}: the commit of {self.owner} is not in the log; a writer that does not take the lease made "
+                f"the versions {before + 1} to {number - 1} at the same time and overwrote it. The rows of this "
                 "commit are not in the table: stop the other writer and run the job again"
             )

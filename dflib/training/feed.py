@@ -6,7 +6,6 @@ order of its row groups and, in a buffer, its rows, by seeds (TensorFlow's own i
 that goes on after a kill gets the batches that it would have got.
 """
 
-import io
 import logging
 import threading
 from collections import Counter
@@ -14,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dflib import uris
 from dflib.config import AugmentConfig, View
-from dflib.errors import CountError, DflibError, ImageError, StorageError, TrainingError
+from dflib.errors import CountError, DflibError, ImageError, TrainingError
 from dflib.storage import Storage
+from dflib.storage import files as storage_files
 from dflib.training import augment
 
 log = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ class Feed:
         import pyarrow.parquet as pq
 
         for uri in (*self._whole, *(one.uri for one in self._cut_off)):
-            with _open(uri, self._storage) as file:
+            with storage_files.open_file(self._storage, uri) as file:
                 promised = pq.ParquetFile(file).metadata.num_rows
             if promised != self._part.files[uri]:
                 raise CountError(
@@ -143,7 +142,7 @@ class Feed:
             shuffle_row_groups=seed is not None,
             seed=seed,
             num_epochs=1,
-            filesystem=_filesystem(files[0], self._storage),
+            filesystem=storage_files.filesystem(self._storage, files[0]),
         ) as reader:
             for group in reader:
                 columns = {name: getattr(group, name) for name in COLUMNS}
@@ -297,79 +296,9 @@ def _share(part: Part, place: int, of: int) -> tuple[list[str], list[Slice]]:
 def petastorm_url(uri: str) -> str:
     """The URI as Petastorm takes it: it parses URLs but never decodes them.
 
-    It asks for s3fs as soon as it sees ``s3://``, also when it is given a file system to read with; so an object
-    is named by a path below that file system's root.
-
     Raises:
-        TrainingError: the path holds a mark that cuts a URL off.
+        TrainingError: the path holds a character that ends the path of a URL.
     """
     if any(mark in uri for mark in "#?;"):
         raise TrainingError(f"{uri}: Petastorm can't read paths with # ? or ; in them; choose another tables.root")
-    return uri if uris.is_local(uri) else "file:///" + "/".join(uris.bucket_and_key(uri))
-
-
-def _open(uri: str, storage: Storage) -> Any:
-    files = _filesystem(uri, storage)
-    return uris.local_path(uri).open("rb") if files is None else files.open("/".join(uris.bucket_and_key(uri)))
-
-
-def _filesystem(uri: str, storage: Storage) -> Any:
-    """What Petastorm reads with: its own choice (None) for local files; ``storage`` for ``s3://``.
-
-    Petastorm's own way to S3 ends in an error of pyarrow 14, and its ``filesystem=`` takes only the interface
-    that pyarrow had before ``pyarrow.fs``.  By ``storage``, and not by pyarrow's own client, so that credentials,
-    endpoint and tries are those of everything else.
-    """
-    if uris.is_local(uri):
-        return None
-    from pyarrow import filesystem
-
-    class Files(filesystem.FileSystem):  # type: ignore[misc]
-        """The few calls that reading a list of files makes; paths are /bucket/key."""
-
-        def open(self, path: str, mode: str = "rb") -> Any:
-            return _Ranges(storage, f"s3://{path.lstrip('/')}")
-
-        def isfile(self, path: str) -> bool:
-            try:
-                storage.stat(f"s3://{path.lstrip('/')}")
-            except StorageError:
-                return False
-            return True
-
-        exists = isfile
-
-        def isdir(self, path: str) -> bool:
-            return any(True for _ in storage.list_files(f"s3://{path.lstrip('/')}"))
-
-    return Files()
-
-
-class _Ranges(io.RawIOBase):
-    """An object as a file to seek and read in: a request a read, which for Parquet is one a column and row group."""
-
-    def __init__(self, storage: Storage, uri: str) -> None:
-        super().__init__()
-        self._storage, self._uri, self._place = storage, uri, 0
-        self._size = storage.stat(uri).size
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence] + offset)
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._size - self._place)
-        content = self._storage.read_range(
-            self._uri, self._place, left if size is None or size < 0 else min(size, left)
-        )
-        self._place += len(content)
-        return content
+    return storage_files.file_url(uri)

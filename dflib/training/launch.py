@@ -20,7 +20,7 @@ from dflib import errors, uris
 from dflib.config import TrainConfig
 from dflib.errors import LostWorkerError
 from dflib.runtime.progress import Progress
-from dflib.storage import Storage
+from dflib.storage import Storage, local_path
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +116,8 @@ def workplace(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
 
     TensorFlow writes checkpoints to local disks only.
     """
-    if uris.is_local(uri):
-        folder = uris.local_path(uri)
+    folder = local_path(uri)
+    if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder, None
         return

@@ -146,7 +146,7 @@ def run(job: TrainingJob, tables: Tables, storage: Storage, config: Config, run_
     written = training_set.write(tables, job.selection, train.seed)
     # The identity is in the name, so that another training with the same train.name does not resume this one.
     work = uris.join(config.models.root, "_training", f"{job.model_id}-{digest(job.identity)}")
-    with tables.committer.only_run(f"train-{uris.name(work)}"):
+    with tables.locks.run(f"train-{uris.name(work)}"):
         if _exists(tables, job.model_id, job.identity):
             raise TrainingError(f"{job.model_id} was trained by another run in the meantime; use that model")
         result = _train(job, written, work, tables, storage, config, run_id, progress)

@@ -26,7 +26,7 @@ from dflib.runtime import failure, gpus
 from dflib.runtime.progress import Progress
 from dflib.runtime.repeated import every
 from dflib.runtime.task_log import Origin, TaskLog
-from dflib.storage import Storage
+from dflib.storage import Storage, local_path
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
 from dflib.training import feed, launch
@@ -77,7 +77,7 @@ def run(
         log.warning("several workers on one machine train on its CPU; train.workers=1 would use its GPUs, if any")
         ask = replace(ask, source="none")
     progress.start("training steps", spec.steps * train.epochs)
-    if spec.backbone is not None and not uris.is_local(work):
+    if spec.backbone is not None and local_path(work) is None:
         storage.write(uris.join(work, BACKBONE), Path(spec.backbone).read_bytes())
     for attempt in range(train.max_restarts + 1):
         rows = spark.sparkContext.parallelize(range(train.workers), train.workers)

@@ -43,7 +43,7 @@ def test_digest_changes_with_a_value_only() -> None:
         ("sampling.frames=even:0", "sampling.frames: sampling even: '0' is not a valid argument; write even:N"),
         ("sampling.frames=often", "sampling.frames: unknown sampling 'often'; known: even, per_second"),
         ("faces.threshold=1.5", "faces.threshold: .*less than or equal to 1"),
-        ("sources.chunks=gs://bucket", "scheme 'gs' is not supported"),
+        ("sources.chunks=gs://bucket", "unknown storage scheme 'gs'; known schemes: file://, s3://"),
         ("sources.chunks=s3://", "no bucket"),
         ("sources.chunks=s3a://b/k", "write s3://"),
         ("sources.dataset=a/b", "sources.dataset: .*match pattern"),

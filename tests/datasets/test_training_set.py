@@ -10,12 +10,11 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from dflib import uris
 from dflib.config import TrainConfig
 from dflib.datasets import training_set
 from dflib.datasets.training_set import Count, Selection
 from dflib.errors import CountError, TrainingError
-from dflib.storage import Storage
+from dflib.storage import Storage, for_jvm, local_path
 from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS
 from dflib.tables.store import Tables
 from tests.training.made_faces import EXTRACTOR, NOW, Clip, fill, groups, put, put_splits, rows_of, settings
@@ -154,17 +153,17 @@ def test_a_written_set_is_pinned_shuffled_and_written_once(made: Tables, monkeyp
     rows_of = {split: sum(files.values()) for split, files in written.files.items()}
     assert rows_of == {"test": 9, "train": 36 - 6, "validation": 9}
     assert {split: len(files) for split, files in written.files.items()} == {"test": 1, "train": 3, "validation": 1}
-    table = DeltaTable(str(uris.local_path(written.uri)))
+    table = DeltaTable(str(local_path(written.uri)))
     assert table.version() == written.version == 1
     frame = table.to_pandas().sort_values("face_id", ignore_index=True)
     expected = rows(chosen)
     pd.testing.assert_frame_equal(frame[list(expected.columns)], expected, check_dtype=False)
     for split, files in written.files.items():
         for file, count in files.items():
-            content = pd.read_parquet(uris.local_path(file))
+            content = pd.read_parquet(local_path(file))
             assert set(content["split"]) == {split} and len(content) == count
     # Neighbours in a file are no neighbours of a video.
-    big = pd.concat([pd.read_parquet(uris.local_path(file)) for file in written.files["train"]])
+    big = pd.concat([pd.read_parquet(local_path(file)) for file in written.files["train"]])
     assert (big["video_id"].values[1:] == big["video_id"].values[:-1]).mean() < 0.4
     # The frame's 10, 20 with the crop at 4, 14 and twice the size.
     assert np.allclose(np.stack(frame["box"]), [12, 12, 24, 24])
@@ -207,7 +206,7 @@ def test_a_set_that_was_touched_is_refused(made: Tables) -> None:
     folder = f"training_sets/{chosen.set_id}"
     written = training_set.write(made, chosen, seed=1)
     rows_there = made.read(TRAINING_SET, written.version, folder)
-    target = uris.for_spark(made.uri(TRAINING_SET, folder))
+    target = for_jvm(made.uri(TRAINING_SET, folder))
     # A fake of the train split comes into test by a stranger's hand.
     stray = rows_there.where("split = 'train'").limit(1).selectExpr("* EXCEPT (split)", "'test' split")
     stray.select(rows_there.columns).write.format("delta").mode("append").save(target)

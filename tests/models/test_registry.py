@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dflib import uris
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
 from dflib.models import networks, registry, saved_model
-from dflib.storage import Storage
+from dflib.storage import Storage, local_path
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
 from tests.s3_server import s3_server
@@ -79,7 +78,7 @@ def test_the_same_again_changes_nothing(tables: Tables, root: str, folder: Path,
     assert not register(tables, root, tmp_path / "again")
     assert registry.find(tables, "m1") == before
     assert tables.version(MODELS) == 1
-    assert registry.folder_sha256(uris.local_path(before.uri)) == before.sha256
+    assert registry.folder_sha256(local_path(before.uri)) == before.sha256
 
 
 @pytest.mark.spark
@@ -93,7 +92,7 @@ def test_a_name_is_never_given_twice(tables: Tables, root: str, folder: Path, tm
         register(tables, root, folder, view=changed, positive="real", settings={"epochs": 4})
     assert tables.version(MODELS) == 1
     kept = registry.find(tables, "m1")
-    assert registry.folder_sha256(uris.local_path(kept.uri)) == kept.sha256
+    assert registry.folder_sha256(local_path(kept.uri)) == kept.sha256
 
 
 @pytest.mark.spark

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from dflib import uris
 from dflib.config import ClusterConfig, ScoreConfig, View
 from dflib.config import load as conf_files
 from dflib.errors import CountError, ModelError
@@ -20,7 +19,7 @@ from dflib.runtime.gpus import Device
 from dflib.runtime.progress import Progress
 from dflib.runtime.task_log import Origin, TaskLog
 from dflib.scoring import score as scoring
-from dflib.storage import Storage
+from dflib.storage import Storage, local_path
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS
 from dflib.tables.store import Tables
 from tests.score_rows import WHEN, add
@@ -104,7 +103,7 @@ def registered(spark: SparkSession, export: Path, tmp_path_factory: pytest.TempP
 @pytest.fixture
 def model(tables: Tables, registered: Path) -> None:
     """The model m in this test's own tables: a copy of the table, which is quicker than registering anew."""
-    shutil.copytree(registered / "tables", uris.local_path(tables.root))
+    shutil.copytree(registered / "tables", local_path(tables.root))
 
 
 def register(tables: Tables, export: Path, name: str) -> None:
@@ -221,7 +220,7 @@ def test_files_that_are_not_the_models_are_refused_before_scoring(tables: Tables
     shutil.copytree(export, own)
     register(tables, own, "changed")
     insert(tables, [face(0)])
-    registered = uris.local_path(registry.find(tables, "changed").uri)
+    registered = local_path(registry.find(tables, "changed").uri)
     (registered / "saved_model.pb").write_bytes(b"other")
     with pytest.raises(ModelError, match="not those that were registered"):
         run(tables)

@@ -24,12 +24,12 @@ def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "some-secret")
 
 
-def told(*settings: str) -> list[str]:
+def submitted(*settings: str) -> list[str]:
     return session.submit_arguments(conf_files.load(CONF, "local", settings), CONF, "local")
 
 
 def test_spark_is_told_of_s3_where_a_place_is_there() -> None:
-    arguments = told(*REQUIRED, "s3.endpoint=http://127.0.0.1:9", "s3.region=r-1", "s3.path_style=true")
+    arguments = submitted(*REQUIRED, "s3.endpoint=http://127.0.0.1:9", "s3.region=r-1", "s3.path_style=true")
     prefix = "spark.hadoop.fs.s3a."
     for setting in (
         *(f"{prefix}endpoint=http://127.0.0.1:9", f"{prefix}endpoint.region=r-1", f"{prefix}path.style.access=true"),
@@ -37,12 +37,14 @@ def test_spark_is_told_of_s3_where_a_place_is_there() -> None:
     ):
         assert setting in arguments
     assert not any("some-" in argument for argument in arguments)
-    local = told("tables.root=/t", "models.root=/m", "reports.root=/r", "s3.endpoint=http://127.0.0.1:9")
+    local = submitted("tables.root=/t", "models.root=/m", "reports.root=/r", "s3.endpoint=http://127.0.0.1:9")
     assert not any("s3a" in argument for argument in local)
 
 
 def test_chunks_alone_need_it_too() -> None:
-    assert any("fs.s3a" in part for part in told("tables.root=/t", "sources.chunks=/a,s3://b/*.zip", "s3.region=r"))
+    assert any(
+        "fs.s3a" in part for part in submitted("tables.root=/t", "sources.chunks=/a,s3://b/*.zip", "s3.region=r")
+    )
 
 
 @pytest.mark.parametrize("where", ["setting", "AWS_REGION", "AWS_DEFAULT_REGION", "profile"])
@@ -61,21 +63,21 @@ def test_the_region_comes_from_where_aws_looks(where: str, monkeypatch: pytest.M
 
 def test_no_region_is_said_before_spark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"s3\.region: .* set s3\.region"):
-        told(*REQUIRED)
+        submitted(*REQUIRED)
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(ConfigError, match="AWS_PROFILE"):
-        told(*REQUIRED)
+        submitted(*REQUIRED)
 
 
 def test_an_embedded_metastore_beside_tables_on_s3_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"tables\.metastore"):
-        told(*REQUIRED, "s3.region=r", "tables.metastore=embedded")
+        submitted(*REQUIRED, "s3.region=r", "tables.metastore=embedded")
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:9", "http://key:secret@host", "https://host/path", "https://host?a=b"])
 def test_endpoints_are_a_scheme_and_a_host(endpoint: str) -> None:
     with pytest.raises(ConfigError, match=r"s3\.endpoint"):
-        told(*REQUIRED, "s3.region=r", f"s3.endpoint={endpoint}")
+        submitted(*REQUIRED, "s3.region=r", f"s3.endpoint={endpoint}")
 
 
 def test_tries_are_those_of_awss_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,19 @@
 """Storage: the same behaviour on a local disk and on an S3 server."""
 
+import errno
 import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
 
 from dflib import uris
 from dflib.errors import CredentialsError, StorageError
-from dflib.storage import Storage
+from dflib.storage import Storage, files
 from dflib.storage import s3_client as s3
 from tests.fault_proxy import Faults, fault_proxy
 from tests.s3_server import checking_server, s3_server
@@ -42,7 +44,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return Storage(endpoint, "us-east-1", path_style=True), f"s3://{bucket}/folder"
 
 
-def test_write_read_range_and_stat(place: tuple[Storage, str]) -> None:
+def test_write_read_range_and_stat_agree(place: tuple[Storage, str]) -> None:
     storage, root = place
     uri = uris.join(root, "a/b c%20d.bin")
     storage.write(uri, b"0123456789")
@@ -53,7 +55,7 @@ def test_write_read_range_and_stat(place: tuple[Storage, str]) -> None:
     assert storage.stat(uri).size == 10
 
 
-def test_etag_changes_with_the_content(place: tuple[Storage, str]) -> None:
+def test_stat_etag_changes_with_the_content(place: tuple[Storage, str]) -> None:
     storage, root = place
     uri = uris.join(root, "x")
     storage.write(uri, b"one")
@@ -63,7 +65,7 @@ def test_etag_changes_with_the_content(place: tuple[Storage, str]) -> None:
     assert storage.stat(uri).etag != first
 
 
-def test_list_and_glob(place: tuple[Storage, str]) -> None:
+def test_list_files_and_glob_find_names_in_order(place: tuple[Storage, str]) -> None:
     storage, root = place
     for name in ("c0/a.zip", "c0/b.txt", "c1/a.zip", "d/deep/er/a.zip"):
         storage.write(uris.join(root, name), b"x")
@@ -74,9 +76,11 @@ def test_list_and_glob(place: tuple[Storage, str]) -> None:
     assert storage.glob(f"{root}/nothing*") == []
     assert storage.glob(f"{root}/c0") == [f"{root}/c0"]
     assert list(storage.list_files(f"{root}/nothing")) == []
+    later = [entry.uri for entry in storage.list_files(root, after=f"{root}/c0/b.txt")]
+    assert later == [f"{root}/c1/a.zip", f"{root}/d/deep/er/a.zip"]
 
 
-def test_folders_go_up_down_and_away(place: tuple[Storage, str], tmp_path: Path) -> None:
+def test_folders_are_uploaded_downloaded_and_deleted(place: tuple[Storage, str], tmp_path: Path) -> None:
     storage, root = place
     (tmp_path / "up" / "sub").mkdir(parents=True)
     (tmp_path / "up" / "sub" / "f").write_bytes(b"1")
@@ -88,25 +92,57 @@ def test_folders_go_up_down_and_away(place: tuple[Storage, str], tmp_path: Path)
     storage.delete_folder(f"{root}/model")
     with pytest.raises(StorageError, match="no such folder"):
         storage.download_folder(f"{root}/model", tmp_path / "again")
+    storage.delete_folder(f"{root}/model")
 
 
-def test_what_is_missing_is_named(place: tuple[Storage, str]) -> None:
+def test_missing_objects_are_named_in_errors(place: tuple[Storage, str]) -> None:
     storage, root = place
     for call in (storage.stat, storage.read, lambda uri: storage.read_range(uri, 0, 1)):
         with pytest.raises(StorageError, match="missing"):
             call(f"{root}/missing")
 
 
-def test_requests_and_bytes_are_counted(place: tuple[Storage, str]) -> None:
+def test_every_operation_is_counted(place: tuple[Storage, str]) -> None:
+    storage, root = place
+    operations = (
+        lambda: storage.write(f"{root}/x", b"0123456789"),
+        lambda: storage.stat(f"{root}/x"),
+        lambda: storage.read_range(f"{root}/x", 0, 4),
+        lambda: storage.read(f"{root}/x"),
+        lambda: list(storage.list_files(root)),
+        lambda: storage.delete(f"{root}/x"),
+    )
+    for number, operation in enumerate(operations, 1):
+        operation()
+        assert storage.counters.requests == number
+    assert storage.counters.bytes_read == 4 + 10
+
+
+def test_counting_adds_to_the_counters_of_the_whole(place: tuple[Storage, str]) -> None:
+    whole, root = place
+    part = whole.counting()
+    part.write(f"{root}/x", b"1")
+    part.read(f"{root}/x")
+    whole.stat(f"{root}/x")
+    assert (part.counters.requests, whole.counters.requests, whole.counters.bytes_read) == (2, 3, 1)
+
+
+def test_files_are_read_by_seeking_and_through_pyarrows_file_system(place: tuple[Storage, str]) -> None:
     storage, root = place
     storage.write(f"{root}/x", b"0123456789")
-    before = (storage.counters.requests, storage.counters.bytes_read)
-    storage.stat(f"{root}/x")
-    storage.read_range(f"{root}/x", 0, 4)
-    assert (storage.counters.requests - before[0], storage.counters.bytes_read - before[1]) == (2, 4)
+    with files.open_file(storage, f"{root}/x") as file:
+        file.seek(-4, os.SEEK_END)
+        assert (file.tell(), file.read(2), file.read()) == (6, b"67", b"89")
+    path = urlsplit(files.file_url(f"{root}/x")).path
+    system = files.filesystem(storage, f"{root}/x")
+    if system is None:
+        assert Path(path).read_bytes() == b"0123456789"
+    else:
+        assert system.isfile(path) and not system.isfile(f"{path}y") and system.isdir(path.rpartition("/")[0])
+        assert system.open(path).read(3) == b"012"
 
 
-def test_it_travels_to_executors(place: tuple[Storage, str]) -> None:
+def test_storage_is_pickled_without_its_counters(place: tuple[Storage, str]) -> None:
     storage, root = place
     storage.write(f"{root}/x", b"1")
     copy = pickle.loads(pickle.dumps(storage))
@@ -114,7 +150,54 @@ def test_it_travels_to_executors(place: tuple[Storage, str]) -> None:
     assert (copy.counters.requests, copy.counters.bytes_read) == (1, 1)
 
 
-def test_an_s3_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_errors_are_storage_errors(tmp_path: Path) -> None:
+    storage, root = Storage(), f"file://{tmp_path}"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    storage.delete(f"{root}/missing")
+    with pytest.raises(StorageError, match=rf"^{root}/folder: Is a directory$"):
+        storage.delete(f"{root}/folder")
+    with pytest.raises(StorageError, match=rf"^{root}/file: Not a directory$"):
+        storage.delete_folder(f"{root}/file")
+    with pytest.raises(StorageError, match=rf"^{root}/file/x: (Not a directory|File exists)$"):
+        storage.write(f"{root}/file/x", b"")
+    assert (tmp_path / "file").read_text() == "x" and (tmp_path / "folder").is_dir()
+
+
+def test_delete_folder_raises_what_can_not_be_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+
+    def refuse(*args: object, **keywords: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    with pytest.raises(StorageError, match=rf"^file://{tmp_path}/folder: Permission denied$"):
+        Storage().delete_folder(f"file://{tmp_path}/folder")
+
+
+def test_delete_folder_goes_on_when_files_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).write_text(name)
+    real, vanished = os.unlink, []
+
+    def unlink(path: str, *args: object, **keywords: object) -> None:
+        real(path, *args, **keywords)  # type: ignore[arg-type]
+        if not vanished:
+            vanished.append(path)
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    Storage().delete_folder(f"file://{tmp_path}/folder")
+    assert vanished and not (tmp_path / "folder").exists()
+
+
+def test_file_scheme_has_no_conditional_writes(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="file:// has no conditional writes"):
+        Storage().write_if(f"file://{tmp_path}/x", b"", None)
+
+
+def test_unreachable_server_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -122,7 +205,7 @@ def test_an_s3_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch
         Storage("http://127.0.0.1:9", "us-east-1", path_style=True).read("s3://bucket/k")
 
 
-def test_conditional_writes() -> None:
+def test_write_if_writes_only_the_known_version() -> None:
     with s3_server("conditions") as endpoint:
         storage, uri = Storage(endpoint, "us-east-1", path_style=True), "s3://conditions/x"
         assert storage.read_versioned(uri) is None
@@ -141,8 +224,8 @@ def test_conditional_writes() -> None:
             storage.write_if("s3://nowhere/x", b"", None)
 
 
-def test_faults_of_the_server_are_outlived() -> None:
-    """Errors are answered before a request is heard, and answers break off in the middle."""
+def test_requests_survive_faults_of_the_server() -> None:
+    """The proxy answers with errors before it passes a request on, and breaks answers off in the middle."""
     with s3_server("faults") as endpoint:
         content = os.urandom(300_000)
         Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/x", content)
@@ -156,8 +239,8 @@ def test_faults_of_the_server_are_outlived() -> None:
         assert faults.counts["cut"] >= 3 and faults.counts["500"] + faults.counts["503"] >= 1
 
 
-def test_retries_are_as_many_as_errors_and_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of every kind of request, in several threads that share a client, each with counters of its own."""
+def test_retries_equal_errors_and_broken_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every kind of request, in several threads that share a client, each with its own counters."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with s3_server("faults") as endpoint:
         sound = Storage(endpoint, "us-east-1", path_style=True)
@@ -172,7 +255,7 @@ def test_retries_are_as_many_as_errors_and_cuts(monkeypatch: pytest.MonkeyPatch)
             def ask(number: int) -> Storage:
                 storage, place = whole.counting(), "s3://faults/" + ("lucky" if number % 2 else "unlucky")
                 for entry in storage.list_files(f"{place}/there"):
-                    # Between the entries of a list another one asks.
+                    # Another storage makes requests between the entries of a list.
                     assert beside.read_range("s3://faults/unlucky/there/0", 5, 200) == (b"0123456789" * 100)[5:205]
                     storage.stat(entry.uri)
                 uri = f"{place}/mine/{number}"
@@ -187,17 +270,17 @@ def test_retries_are_as_many_as_errors_and_cuts(monkeypatch: pytest.MonkeyPatch)
             with ThreadPoolExecutor(4) as pool:
                 parts = list(pool.map(ask, range(8)))
             assert sound.counters.retries == 0
-            # The threads whose requests do not fail count none of what happens beside them.
+            # Threads whose requests do not fail count no retries of the others.
             assert all(part.counters.retries == 0 for part in parts[1::2])
             own, others = sum(part.counters.retries for part in parts), beside.counters.retries
             given = faults.counts["500"] + faults.counts["503"] + faults.counts["cut"]
             assert own > 0 < others and own + others == whole.counters.retries == given
-            # Requests are counted once, whatever they took.
-            assert whole.counters.requests == 8 * (1 + 5 + 5 + 1 + 1 + 1)
+            # A list, reads beside it, stats, write_if, read_versioned, write, read and delete, each counted once.
+            assert whole.counters.requests == 8 * (1 + 5 + 5 + 1 + 1 + 1 + 1 + 1)
 
 
-def test_tries_of_a_request_that_fails_in_the_end_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answered with errors, broken off, and never answered."""
+def test_retries_of_failed_requests_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests answered with errors, broken off, and never answered."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with s3_server("faults") as endpoint:
         Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/x", b"0123456789")
@@ -214,7 +297,7 @@ def test_tries_of_a_request_that_fails_in_the_end_are_counted(monkeypatch: pytes
         assert nobody.counters.retries == s3.ATTEMPTS - 1
 
 
-def test_error_answers_that_break_off_are_outlived_and_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_error_answers_are_retried_and_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with s3_server("faults") as endpoint:
         Storage(endpoint, "us-east-1", path_style=True).write("s3://faults/errors/x", b"0123456789")
@@ -232,7 +315,7 @@ def test_error_answers_that_break_off_are_outlived_and_explained(monkeypatch: py
             Storage(failing, "us-east-1", path_style=True).read("s3://faults/errors/x")
 
 
-def test_an_answer_that_always_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_that_always_breaks_off_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with s3_server("faults") as endpoint, fault_proxy(endpoint, Faults(cuts=1)) as failing:
         storage = Storage(failing, "us-east-1", path_style=True)
@@ -241,7 +324,7 @@ def test_an_answer_that_always_breaks_off_is_an_error(monkeypatch: pytest.Monkey
             storage.read("s3://faults/x")
 
 
-def test_what_s3_refuses_is_told_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_credentials_are_explained_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with checking_server(tmp_path, "known", "secret", "bucket") as server:
         for key, secret in (("unknown", "hidden-1"), ("known", "hidden-2")):
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)

@@ -1,4 +1,4 @@
-"""Tables on an S3 server: two writers lose nothing, and what others overwrite is noticed."""
+"""Tables on an S3 server: two writers lose no commits, and overwritten commits are noticed."""
 
 import json
 import os
@@ -18,13 +18,14 @@ from dflib.errors import TableError
 from dflib.storage import Storage, lease
 from dflib.storage import s3_client as s3
 from dflib.storage.lease import Patience
+from dflib.storage.schemes.s3 import PART as S3
 from dflib.tables.schemas import SPLITS
 from dflib.tables.store import Tables
-from dflib.tables.write_locks import LOG_STORE
 from tests.s3_server import REGION, checking_server
 
 pytestmark = pytest.mark.spark
 
+LOG_STORE = "spark.delta.logStore.s3a.impl"
 HOME = Path(__file__).parent.parent.parent
 KEY, SECRET = "key", "secret"
 COMMITS = 4
@@ -32,10 +33,10 @@ COMMITS = 4
 
 @pytest.fixture(scope="module")
 def endpoint(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of which the session, which began without it, is told now, and no longer afterwards."""
+    """A server; the session, which was started without it, is configured for it meanwhile."""
     folder = tmp_path_factory.mktemp("weed")
     hadoop, jvm = spark.sparkContext._jsc.hadoopConfiguration(), spark.sparkContext._jvm  # type: ignore[union-attr]
-    # The JVM's environment is that from before: its system properties come first in its chain.
+    # The JVM's environment variables can't be changed any more; its system properties come first in the chain.
     properties = {"aws.accessKeyId": KEY, "aws.secretAccessKey": SECRET}
     with pytest.MonkeyPatch.context() as environment, checking_server(folder, KEY, SECRET, "tables") as server:
         environment.setenv("AWS_ACCESS_KEY_ID", KEY)
@@ -83,10 +84,10 @@ import sys
 from pathlib import Path
 from dflib.storage import s3_client as s3
 from dflib.runtime.session import interactive
-from dflib.config import S3
-from tests.tables import test_commit as test
+from dflib.config import S3Config
+from tests.tables import test_write_locks as test
 endpoint, jars = sys.argv[1:3]
-conf = s3.spark_conf(S3(endpoint=endpoint, region="us-east-1", path_style=True))
+conf = s3.spark_conf(S3Config(endpoint=endpoint, region="us-east-1", path_style=True))
 spark = interactive(test.HOME / "conf/spark/local.conf", Path(jars), {**conf, "spark.master": "local[1]",
     "spark.driver.memory": "700m", "spark.sql.warehouse.dir": sys.argv[3], "spark.ui.enabled": "false"})
 tables = test.on_s3(spark, endpoint, "two", "other")
@@ -99,7 +100,7 @@ for number in range(test.COMMITS):
 
 
 @pytest.mark.cluster
-def test_no_commit_of_two_drivers_is_lost(spark: SparkSession, endpoint: str, tmp_path: Path) -> None:
+def test_commits_of_two_drivers_are_all_kept(spark: SparkSession, endpoint: str, tmp_path: Path) -> None:
     jars = os.environ.get("DFLIB_JARS", str(HOME / ".jars" / "jars"))
     other = subprocess.Popen(
         [sys.executable, "-c", OTHER, endpoint, jars, str(tmp_path)],
@@ -125,31 +126,31 @@ def test_no_commit_of_two_drivers_is_lost(spark: SparkSession, endpoint: str, tm
     assert tables.version(SPLITS) == 2 * COMMITS + 1
 
 
-def test_a_commit_that_another_overwrote_is_noticed(
+def test_commit_raises_when_another_writer_overwrote_it(
     spark: SparkSession, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other does not ask for the lease, as a writer that is not dflib."""
+    """The other writer does not take the lease, like one that is not dflib."""
     tables = on_s3(spark, endpoint, "overwritten", "run-1")
     add(tables, "a")
     version = tables.version(SPLITS)
     assert version is not None
-    look = tables.committer._look
+    find = tables.locks._find_commit
 
     def overwritten_before(folder: str, before: int, token: str) -> None:
         entry = f"{tables.uri(SPLITS)}/_delta_log/{before + 1:020d}.json"
         ours = tables.storage.read(entry).decode()
         assert token in ours.splitlines()[0]
         tables.storage.write(entry, json.dumps({"commitInfo": {"operation": "WRITE"}}).encode())
-        look(folder, before, token)
+        find(folder, before, token)
 
-    monkeypatch.setattr(tables.committer, "_look", overwritten_before)
+    monkeypatch.setattr(tables.locks, "_find_commit", overwritten_before)
     with pytest.raises(
         TableError, match=rf"commit of run-1 is not in the log.* versions {version + 1} to {version + 1} "
     ):
         add(tables, "b")
 
 
-def test_the_lease_is_held_around_the_commit_only_and_names_its_run(spark: SparkSession, endpoint: str) -> None:
+def test_lease_is_held_around_the_commit_only_and_names_its_run(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "lease", "run-7")
     add(tables, "a")
     lease = json.loads(tables.storage.read(f"{tables.root}/_leases/splits.json"))
@@ -162,10 +163,10 @@ def test_the_lease_is_held_around_the_commit_only_and_names_its_run(spark: Spark
     ]
 
 
-def test_a_commit_whose_lease_was_taken_is_stopped(spark: SparkSession, endpoint: str) -> None:
+def test_commit_is_stopped_when_its_lease_is_taken(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "stopped", "run-1")
     tables.create(SPLITS)
-    tables.committer.patience = Patience(term=2)
+    tables.locks.commit_patience = Patience(term=2)
 
     def slow(batches):  # type: ignore[no-untyped-def]
         for batch in batches:
@@ -173,62 +174,62 @@ def test_a_commit_whose_lease_was_taken_is_stopped(spark: SparkSession, endpoint
             yield batch
 
     started = time.monotonic()
-    with pytest.raises(TableError, match=r"was stopped, since its lease was lost \(it is held by run-2 "):  # noqa: SIM117
-        with tables.committer.alone("splits", lambda: tables.version(SPLITS)):
+    with pytest.raises(TableError, match=r"was stopped because its lease was lost \(it is held by run-2 "):  # noqa: SIM117
+        with tables.locks.commit("splits", lambda: tables.version(SPLITS)):
             other = lease._body("run-2", "another", 60, free=False)
             tables.storage.write(f"{tables.root}/_leases/splits.json", other)
             spark.range(0, 1, 1, 1).mapInArrow(slow, "id long").collect()
     assert time.monotonic() - started < 40
 
 
-def test_with_a_log_store_that_locks_no_lease_is_taken(spark: SparkSession, endpoint: str) -> None:
+def test_commit_takes_no_lease_with_a_log_store_that_locks(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "locked", "run-1")
     for store, taken in (("io.delta.storage.S3DynamoDBLogStore", 0), ("io.delta.storage.S3SingleDriverLogStore", 1)):
         spark.conf.set(LOG_STORE, store)
         try:
-            with tables.committer.alone("splits", lambda: None):
+            with tables.locks.commit("splits", lambda: None):
                 pass
         finally:
             spark.conf.unset(LOG_STORE)
         assert len(list(tables.storage.list_files(f"{tables.root}/_leases"))) == taken
 
 
-def test_one_run_of_a_job_at_a_time_on_s3(spark: SparkSession, endpoint: str) -> None:
-    one, other = (on_s3(spark, endpoint, "runs", owner).committer for owner in ("run-1", "run-2"))
-    other.patience_of_runs = Patience(term=60, wait=2)
-    with one.only_run("extract"):
+def test_run_is_exclusive_on_s3(spark: SparkSession, endpoint: str) -> None:
+    one, other = (on_s3(spark, endpoint, "runs", owner).locks for owner in ("run-1", "run-2"))
+    other.run_patience = Patience(term=60, wait=2)
+    with one.run("extract"):
         with pytest.raises(TableError, match=r"_leases/run-extract.json: another is at work, run-1 on "):
-            other.only_run("extract").__enter__()
-        with other.only_run("ingest"):
+            other.run("extract").__enter__()
+        with other.run("ingest"):
             pass
-    other.patience_of_runs = Patience(term=1)
-    with other.only_run("extract"):
+    other.run_patience = Patience(term=1)
+    with other.run("extract"):
         pass
     time.sleep(1.5)
-    # What it does afterwards does not hang on the lease that it gave back.
-    with other.alone("splits", lambda: None):
+    # A released lease is not checked any more.
+    with other.commit("splits", lambda: None):
         pass
 
 
-def test_a_run_whose_lease_was_taken_is_stopped(spark: SparkSession, endpoint: str) -> None:
+def test_run_is_stopped_when_its_lease_is_taken(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "lost", "run-1")
     tables.create(SPLITS)
-    tables.committer.patience_of_runs = Patience(term=2)
-    with pytest.raises(TableError, match=r"extract was stopped, since its lease was lost \(it is held by run-2 "):  # noqa: SIM117
-        with tables.committer.only_run("extract"):
+    tables.locks.run_patience = Patience(term=2)
+    with pytest.raises(TableError, match=r"extract was stopped because its lease was lost \(it is held by run-2 "):  # noqa: SIM117
+        with tables.locks.run("extract"):
             other = lease._body("run-2", "another", 60, free=False)
             tables.storage.write(f"{tables.root}/_leases/run-extract.json", other)
             time.sleep(3)
-            # Nothing ran that could be cancelled: the next commit is what notices.
+            # No Spark job ran that could be cancelled: the next commit notices.
             add(tables, "a")
     assert groups(tables) == []
 
 
-def test_staged_rows_are_committed_without_a_rename_and_leave_nothing(spark: SparkSession, endpoint: str) -> None:
+def test_stage_commits_without_a_rename_and_leaves_nothing(spark: SparkSession, endpoint: str) -> None:
     tables = on_s3(spark, endpoint, "staged", "run-1")
     with tables.stage(spark.range(10), "ten") as staged:
         assert staged.count() == 10
         (done,) = [entry.uri for entry in tables.storage.list_files(tables.root) if entry.uri.endswith("_SUCCESS")]
         assert json.loads(tables.storage.read(done))["committer"] == "magic"
-    listed = tables.storage._list_prefix("tables", "staged/", marks=True)
+    listed = S3.list_prefix(tables.storage._access, "tables", "staged/", markers=True)
     assert [entry.uri for entry in listed if "ten" in entry.uri] == []

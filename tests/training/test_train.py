@@ -21,7 +21,7 @@ from dflib.steps.train import STEP
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS, SPLITS
 from dflib.tables.store import Tables
-from dflib.tables.write_locks import Committer
+from dflib.tables.write_locks import WriteLocks
 from dflib.training import train
 from tests.training.made_faces import EXTRACTOR, fill, groups, settings
 
@@ -45,7 +45,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     training = train.prepare(tables, storage, config)
     name = f"train-{training.model_id}-{digest(training.identity)}"
     with (
-        Committer(tables.spark, tables.root, storage, "other").only_run(name),
+        WriteLocks(tables.spark, tables.root, storage, "other").run(name),
         pytest.raises(TableError, match="other"),
     ):
         STEP.run(context)

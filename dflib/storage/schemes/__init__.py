@@ -1,0 +1,1 @@
+"""Storage schemes, one module each; see :mod:`dflib.storage.scheme`."""

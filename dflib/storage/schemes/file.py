@@ -1,0 +1,114 @@
+"""``file:///path``: disks of this machine and file systems mounted on it.  Percent signs are literal."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from dflib.errors import StorageError
+from dflib.storage.scheme import Access, Entry, Scheme
+
+
+class FileScheme(Scheme):
+    """Files.  Delta's rename of a log entry is atomic here, and locks (flock) end with the process that holds them."""
+
+    name = "file"
+    jvm_name = "file"
+    concurrent_commits = True
+
+    def check(self, uri: str) -> None:
+        if not uri.startswith("file:///"):
+            host = uri.removeprefix("file://").partition("/")[0]
+            raise ValueError(
+                f"{uri}: {host!r} is read as the name of a machine; write file:///path, with three slashes, or the path"
+            )
+
+    def local_path(self, uri: str) -> Path:
+        return Path(uri.removeprefix("file://"))
+
+    def for_jvm(self, uri: str) -> str:
+        # Delta takes file:///x and file:/x for two places.
+        return "file:" + uri.removeprefix("file://")
+
+    def stat(self, access: Access, uri: str) -> Entry:
+        with _explained(uri):
+            info = self.local_path(uri).stat()
+        access.counters.add()
+        return Entry(uri, info.st_size, _etag(info))
+
+    def list_files(self, access: Access, uri: str, after: str | None = None) -> Iterator[Entry]:
+        access.counters.add()
+        for folder, folders, files in os.walk(self.local_path(uri)):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                path = Path(folder) / name
+                if name.startswith(".") or not path.is_file():
+                    continue
+                found = f"file://{path}"
+                if after is None or found > after:
+                    info = path.stat()
+                    yield Entry(found, info.st_size, _etag(info))
+
+    def glob(self, access: Access, pattern: str) -> list[str]:
+        path = self.local_path(pattern)
+        access.counters.add()
+        return sorted(f"file://{found}" for found in Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+
+    def read_range(self, access: Access, uri: str, offset: int, length: int) -> bytes:
+        with _explained(uri), self.local_path(uri).open("rb") as file:
+            file.seek(offset)
+            content = file.read(length)
+        access.counters.add(len(content))
+        return content
+
+    def read(self, access: Access, uri: str) -> bytes:
+        with _explained(uri):
+            content = self.local_path(uri).read_bytes()
+        access.counters.add(len(content))
+        return content
+
+    def write(self, access: Access, uri: str, content: bytes) -> None:
+        path = self.local_path(uri)
+        with _explained(uri):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                Path(temporary).chmod(0o644)
+                Path(temporary).replace(path)
+            except OSError:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        access.counters.add()
+
+    def delete(self, access: Access, uri: str) -> None:
+        with _explained(uri):
+            self.local_path(uri).unlink(missing_ok=True)
+        access.counters.add()
+
+    def delete_folder(self, access: Access, uri: str) -> None:
+        path = self.local_path(uri)
+        with _explained(uri):
+            while path.exists():
+                # Another process may delete the same folder, so that files vanish in between.
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(path)
+        access.counters.add()
+
+
+@contextlib.contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{uri}: {error.strerror or error}") from error
+
+
+def _etag(info: os.stat_result) -> str:
+    return f"{info.st_size}-{info.st_mtime_ns}"
+
+
+PART = FileScheme()
