@@ -88,7 +88,7 @@ class _Job:
             context = Context(record.run_id, self._config, self._spark, storage, tables, self._progress, self._dry_run)
             if not step.exclusive or self._dry_run:
                 return step.run(context)
-            with tables.committer.only_run(step.name):
+            with tables.locks.run(step.name):
                 return step.run(context)
 
         return self._run(record, step.recorded, work)

@@ -33,13 +33,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from dflib.storage import s3_client as s3
 from dflib.runtime.session import interactive
-from dflib.config import S3
+from dflib.config import S3Config
 from dflib.storage import Storage
 from dflib.tables.schemas import SPLITS
 from dflib.tables.store import Tables
 
 home, endpoint, jars, warehouse = sys.argv[1:5]
-conf = s3.spark_conf(S3(endpoint=endpoint, region=None, path_style=True))
+conf = s3.spark_conf(S3Config(endpoint=endpoint, region=None, path_style=True))
 spark = interactive(Path(home) / "conf/spark/local.conf", Path(jars), {**conf, "spark.master": "local[1]",
     "spark.driver.memory": "700m", "spark.sql.warehouse.dir": warehouse})
 tables = Tables(spark, "s3://tables/t", Storage(endpoint, None, path_style=True), "renewal")
