@@ -20,10 +20,8 @@ WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXTRACTOR = "even20-mtcnn-0123abcd"
 SETTINGS = config.ReportConfig(
     model="latest",
-    rules=("mean", "share", "run"),
+    rules=("mean", "share:0.5", "run:3"),
     threshold=0.5,
-    share=0.5,
-    run_length=3,
     exclude_static=True,
     quality=ALL_FACES,
     min_faces=1,

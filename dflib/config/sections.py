@@ -357,45 +357,62 @@ class ScoreConfig(Section):
     batch_size: Positive
 
 
+def _distinct_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns ``rules`` when there is at least one, all are in the catalog, and none is repeated."""
+    if not rules:
+        raise ValueError(f"no pooling rule; list one or more of {', '.join(catalog.RULES.names)}")
+    seen: dict[tuple[str, str], str] = {}
+    for rule in rules:
+        parsed = catalog.RULES.split(rule)
+        if parsed in seen:
+            raise ValueError(f"{seen[parsed]!r} and {rule!r} are the same pooling rule; remove one of them")
+        seen[parsed] = rule
+    return rules
+
+
 class ReportConfig(Section):
+    """How face scores become verdicts, and how the verdicts are measured."""
+
     model: str
-    """model_id, latest or all."""
-    rules: Names
-    """Rules of pooling, the first one for the headline: mean, share, run."""
+    """Which models are reported: a model_id, ``latest``, or ``all`` models with predictions."""
+    rules: Annotated[Names, AfterValidator(_distinct_rules)]
+    """Pooling rules of the catalog with their arguments, such as ``share:0.5``. The first one makes the headline."""
     threshold: Fraction
     """A face or video is FAKE when its score is above this; a score equal to it is REAL."""
-    share: Fraction
-    """share rule: FAKE when more than this share of frames is suspicious."""
-    run_length: Positive
-    """run rule: FAKE when at least this many consecutive frames are suspicious."""
     exclude_static: bool
-    """Leave out faces marked static (portraits on a wall)."""
+    """Whether faces marked static (portraits on a wall) are left out."""
     quality: Quality
     """Faces below these limits are left out, as if they had not been found."""
     min_faces: Positive
-    """Fewer usable faces than this make a video UNDETERMINED."""
+    """A video with fewer usable faces is UNDETERMINED."""
     bootstrap: Annotated[int, Field(ge=100)]
-    """Resamples of source groups for each interval."""
+    """Number of resamples of the source groups from which each interval is computed."""
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    """Nominal coverage of the intervals."""
     seed: int
+    """Seed of the resamples."""
     worst: Positive
-    """Most wrong videos shown."""
+    """Largest number of misclassified videos shown on the page."""
 
 
 class ExportConfig(Section):
+    """What is exported, in which format, and where to."""
+
     table: str
-    """A table's name, training_sets/<set_id>, or submission for the challenge's submission.csv."""
+    """Name of a table, ``training_sets/<set_id>``, or ``submission`` for the challenge's submission.csv."""
     version: Annotated[int, Field(ge=0)] | None
-    """Of the table; the newest when left out."""
+    """Version of the table; null: the newest."""
     format: Literal["parquet", "csv"]
+    """File format; csv leaves binary columns out and writes lists and maps as JSON."""
     to: Uri | None
-    """Folder, or name ending in .csv or .parquet; ``export`` below ``reports.root`` when left out."""
+    """A folder, or a name that ends in .csv or .parquet; null: ``export`` below ``reports.root``."""
     model: str
-    """submission: model_id or latest."""
+    """submission: a model_id or ``latest``."""
     extractor: str | None
-    """submission: whose faces; the only one with verdicts of the model when left out."""
+    """submission: the extractor of the faces; null: the only one with verdicts of the model."""
     rule: str | None
-    """submission: a rule's full name, or its first word; the first of ``report.rules`` when left out."""
+    """submission: full name of a pooling rule, or the part before its parenthesis; null: the first of
+    ``report.rules``."""
 
 
 class EstimateConfig(Section):

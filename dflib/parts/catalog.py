@@ -67,8 +67,13 @@ RULES = Kind(
     "Pooling rules: the faces of a video to its score",
     "dflib.scoring.rules",
     Part("mean", "mean of the face scores"),
-    Part("share", "share of suspicious frames"),
-    Part("run", "longest run of consecutive suspicious frames"),
+    Part("share", "share of suspicious frames; FAKE above N", argument=r"0|1|(0|1)?\.0+|0?\.\d+", default="0.5"),
+    Part(
+        "run",
+        "longest run of consecutive suspicious frames; FAKE from N frames on",
+        argument=r"[1-9]\d*",
+        default="3",
+    ),
 )
 
 METRICS = Kind(

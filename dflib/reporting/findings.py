@@ -10,7 +10,8 @@ import pandas as pd
 from dflib import config
 from dflib.models.registry import Model
 from dflib.reporting.slices import MetricRow
-from dflib.scoring import verdicts
+from dflib.scoring import pooling, rules
+from dflib.scoring.rules import Rule
 
 FACE_BINS = 20
 """Bins of the face score histogram, equal widths from 0 to 1."""
@@ -41,12 +42,17 @@ class Findings:
     @property
     def rules(self) -> dict[str, str]:
         """Short and full name of each rule, the one of the headline first."""
-        return verdicts.rule_names(self.settings)
+        return pooling.rule_names(self.settings)
 
     @property
     def rule(self) -> str:
         """Short name of the rule of the headline."""
         return next(iter(self.rules))
+
+    @property
+    def pooling_rule(self) -> Rule:
+        """The rule of the headline."""
+        return rules.load(self.rule, self.settings.threshold)
 
     @property
     def labelled(self) -> pd.DataFrame:
@@ -92,7 +98,7 @@ class Findings:
         Raises:
             KeyError: it was not computed.
         """
-        full_name = verdicts.face_rule_name(self.settings) if level == "face" else self.rules[rule or self.rule]
+        full_name = pooling.face_rule_name(self.settings) if level == "face" else self.rules[rule or self.rule]
         wanted = (full_name, level, slice_name or self.headline_slice, name)
         return self._by_key[wanted]
 

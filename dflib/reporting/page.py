@@ -18,7 +18,6 @@ from dflib.reporting.findings import FACE_BINS, Findings
 from dflib.reporting.slices import MetricRow
 from dflib.reporting.text import SHOWN
 from dflib.reporting.worst import Crop
-from dflib.scoring.verdicts import PROBABILITY_RULES
 
 SLICE_METRICS = ("auc", "accuracy", "majority_baseline", "accuracy_real", "accuracy_fake", "log_loss")
 RULE_METRICS = ("auc", "accuracy", "balanced_accuracy", "accuracy_real", "accuracy_fake", "log_loss")
@@ -52,8 +51,8 @@ def render(findings: Findings, shown: pd.DataFrame, crops: dict[str, list[Crop]]
         "counts": findings.verdict_counts(),
         "reasons": [(reason, count, REASONS.get(reason, "")) for reason, count in findings.reasons.items()],
         "face_plot": plots.distribution(findings.face_bins, findings.settings.threshold, "face"),
-        "video_plot": plots.distribution(_video_bins(findings), _limit(findings), "video"),
-        "rule_has_probability": findings.rule in PROBABILITY_RULES,
+        "video_plot": plots.distribution(_video_bins(findings), findings.pooling_rule.limit, "video"),
+        "rule_has_probability": findings.pooling_rule.is_probability,
         "labelled": bool(findings.rows),
     }
     if findings.rows:
@@ -129,7 +128,7 @@ def _of_labels(findings: Findings) -> dict[str, Any]:
         "metrics": [(words, findings.metric(name)) for name, words in SHOWN],
         "roc_plot": plots.roc(score, fake, called, f"AUC {text.number(auc.value)}") if both else None,
         "reliability_plot": plots.reliability(score, fake)
-        if findings.rule in PROBABILITY_RULES and len(score)
+        if findings.pooling_rule.is_probability and len(score)
         else None,
         "slice_heads": [WORDS[name] for name in SLICE_METRICS],
         "slices": [_line(findings, name, findings.rule, SLICE_METRICS) for name in findings.slice_names],
@@ -140,7 +139,7 @@ def _of_labels(findings: Findings) -> dict[str, Any]:
 
 def _headline(findings: Findings) -> list[str]:
     names = ["auc", "accuracy", "majority_baseline", "balanced_accuracy"]
-    return [*names, "log_loss"] if findings.rule in PROBABILITY_RULES else [*names, "eer"]
+    return [*names, "log_loss"] if findings.pooling_rule.is_probability else [*names, "eer"]
 
 
 def _right(findings: Findings, level: str) -> dict[str, MetricRow]:
@@ -161,8 +160,3 @@ def _video_bins(findings: Findings) -> dict[str, npt.NDArray[np.int64]]:
     number = np.minimum((decided[f"{findings.rule}_p"].to_numpy(np.float64) * FACE_BINS).astype(int), FACE_BINS - 1)
     label = decided["label"].fillna("unlabelled").to_numpy()
     return {name: np.bincount(number[label == name], minlength=FACE_BINS) for name in findings.face_bins}
-
-
-def _limit(findings: Findings) -> float | None:
-    """The score above which the headline's rule says FAKE; for ``run`` it depends on the number of frames."""
-    return {"mean": findings.settings.threshold, "share": findings.settings.share}.get(findings.rule)

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dflib import config, uris
 from dflib.config import digest
 from dflib.datasets.video_splits import split_of_videos
-from dflib.errors import CountError, StorageError, TableError
+from dflib.errors import StorageError, TableError
 from dflib.models import registry
 from dflib.models.registry import Model
 from dflib.reporting import page, slices, text, worst
@@ -32,7 +31,6 @@ from dflib.tables.schemas import (
     PREDICTIONS,
     SPLITS,
     TRAINING_SET,
-    VERDICTS,
     VIDEOS,
     Table,
 )
@@ -173,15 +171,12 @@ def _report_one(
     ledger = snapshot.read(EXTRACTIONS).where(of_extractor)
     videos = snapshot.read(VIDEOS)
     splits = split_of_videos(videos, snapshot.read(SPLITS), _trained_on(snapshot, model))
-    pooled_rows = verdicts.pool(predictions, faces, videos, ledger, splits, settings)
-    with tables.stage(pooled_rows, "report_pooled") as pooled:
-        frame = _to_driver(pooled, settings)
-        counted = videos.agg(F.count(F.lit(1)).alias("videos")).crossJoin(ledger.agg(F.count(F.lit(1)).alias("ledger")))
-        totals = counted.first()
-        assert totals is not None
-        _check(frame, totals["ledger"])
-        result.verdicts += tables.upsert(VERDICTS, verdicts.verdicts(pooled, settings, model.model_id, extractor))
-        face_bins = _face_bins(pooled)
+    total = videos.count()
+    judging = verdicts.judge(tables, predictions, faces, videos, ledger, splits, settings, model.model_id, extractor)
+    with judging as judged:
+        frame = judged.videos
+        result.verdicts += judged.written
+        face_bins = _face_bins(judged.pooled)
     metric_rows = slices.metric_rows(frame, settings)
     if metric_rows:
         values = slices.table_rows(metric_rows, model.model_id, extractor, snapshot.versions[PREDICTIONS.name])
@@ -189,7 +184,7 @@ def _report_one(
         result.metrics += tables.insert_new(METRICS, new)
     findings = Findings(
         *(model, extractor, settings, frame, metric_rows, face_bins, snapshot.versions),
-        not_extracted=totals["videos"] - len(frame),
+        not_extracted=total - len(frame),
     )
     shown = worst.most_wrong(findings)
     crops = worst.crops(faces, predictions, shown, settings)
@@ -214,36 +209,6 @@ def _trained_on(snapshot: _Snapshot, model: Model) -> DataFrame | None:
             "videos that it was trained on can't be told from unseen ones; put the folder back"
         )
     return snapshot.tables.read(TRAINING_SET, folder=folder)
-
-
-def _to_driver(pooled: DataFrame, settings: config.ReportConfig) -> pd.DataFrame:
-    """One row a video, sorted by video_id; of a rule ``<rule>_p`` and ``<rule>_fake`` (false when UNDETERMINED)."""
-    plain = [name for name in pooled.columns if name != "frames" and name not in settings.rules]
-    of_rules = [
-        column
-        for rule in settings.rules
-        for column in (
-            F.col(f"{rule}.p_fake").alias(f"{rule}_p"),
-            F.coalesce(f"{rule}.fake", F.lit(False)).alias(f"{rule}_fake"),
-        )
-    ]
-    frame: pd.DataFrame = pooled.select(*plain, *of_rules).toArrow().to_pandas()
-    return frame.sort_values("video_id", ignore_index=True)
-
-
-def _check(frame: pd.DataFrame, ledger_rows: int) -> None:
-    """Refuses counts that do not agree, and scores that are none."""
-    if len(frame) != ledger_rows:
-        raise CountError(
-            f"{len(frame)} videos were pooled where the ledger has {ledger_rows}; is a video_id there twice?"
-        )
-    for wrong, what in (
-        (frame["source_group"].isna(), "are in extractions but not in videos; run ingest on the source again"),
-        (frame["face_rows"] != frame["ledger_faces"], "have more or fewer rows in faces than the ledger promises"),
-        (frame["bad_scores"] > 0, "have scores outside 0 to 1; score them again with a sound model"),
-    ):
-        if wrong.any():
-            raise CountError(f"{int(wrong.sum())} videos {what}; the first is {frame.loc[wrong, 'video_id'].iloc[0]}")
 
 
 def _face_bins(pooled: DataFrame) -> dict[str, npt.NDArray[np.int64]]:

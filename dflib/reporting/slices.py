@@ -15,7 +15,7 @@ import pandas as pd
 from dflib import config
 from dflib.reporting import metrics
 from dflib.reporting.metrics import Bootstrap, FaceCounts, Metric, Scored
-from dflib.scoring import verdicts
+from dflib.scoring import pooling, rules
 
 NO_SPLIT = "none"
 """Slice of the videos that are in no split: the model's training set does not know them, or they join two."""
@@ -76,21 +76,21 @@ def metric_rows(videos: pd.DataFrame, settings: config.ReportConfig) -> list[Met
         )
         rows += _rows(
             metrics.face_metrics(counts, bootstrap),
-            verdicts.face_rule_name(settings),
+            pooling.face_rule_name(settings),
             "face",
             name,
             int(counts.faces.sum()),
             0,
             _digest(part, ["faces_scored", "faces_fake", "score_sum"], settings),
         )
-        for rule, rule_name in verdicts.rule_names(settings).items():
+        for rule, rule_name in pooling.rule_names(settings).items():
             score = part[f"{rule}_p"].to_numpy(np.float64)
             scored = Scored(
                 fake,
                 score,
                 part[f"{rule}_fake"].to_numpy(np.bool_),
                 groups,
-                rule in verdicts.PROBABILITY_RULES,
+                rules.load(rule, settings.threshold).is_probability,
             )
             rows += _rows(
                 metrics.video_metrics(scored, bootstrap),

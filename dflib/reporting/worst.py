@@ -12,7 +12,7 @@ from dflib import config
 from dflib.errors import ImageError
 from dflib.models.view import decode_rgb
 from dflib.reporting.findings import Findings
-from dflib.scoring.verdicts import usable
+from dflib.scoring.pooling import usable
 
 CROPS_PER_VIDEO = 4
 THUMBNAIL = 112

@@ -1,171 +1,79 @@
-"""Faces of a video to one verdict.
+"""Verdicts: pooled scores as rows of VERDICTS, checked before they are written.
 
-There is one tie rule, for faces, frames and videos alike: a score is FAKE (or suspicious) only when it is
-**above** the limit; a score equal to it is REAL.  A video without a usable score is UNDETERMINED with a
-reason, and has no score: never a silent .5.
-
-Rules:
-
-``mean``
-    p_fake is the mean over the usable faces; FAKE when it is above ``report.threshold``.
-``share``
-    a frame is suspicious when its most suspicious face is above the threshold; p_fake is the share of
-    suspicious frames; FAKE when it is above ``report.share``.
-``run``
-    FAKE when ``report.run_length`` sampled frames in a row are suspicious; p_fake is the longest run over
-    the frames used.  Frames without a usable face are passed over: they neither count nor break a run.
-
-Only ``mean`` gives a probability.  The scores of ``share`` and ``run`` put videos in order and no more, so log
-loss, Brier score and reliability are not made of them.
+The rules that make them are the modules of :mod:`dflib.scoring.rules`; :mod:`dflib.scoring.pooling` applies the rules.
 """
 
-import difflib
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dflib import config
-from dflib.errors import ConfigError
-from dflib.tables import current, quality
+from dflib.errors import CountError
+from dflib.scoring import pooling
 from dflib.tables.schemas import VERDICTS
-
-RULES = ("mean", "share", "run")
-PROBABILITY_RULES = ("mean",)
-"""Rules whose score may be read as a probability."""
+from dflib.tables.store import Tables
 
 
-def rule_names(settings: config.ReportConfig) -> dict[str, str]:
-    """The configured rules in their order, each with its full name, parameters and filters included.
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts of one model on the faces of one extractor.
 
-    Raises:
-        ConfigError: no rule, or an unknown one.
+    Attributes:
+        pooled: result of :func:`dflib.scoring.pooling.pool`, staged: cheap to read again while the context is open.
+        videos: the same on the driver, as :func:`to_driver` returns it.
+        written: number of rows of ``verdicts`` that were added or changed.
     """
-    if not settings.rules:
-        raise ConfigError(f"report.rules: no rule; give one or more of {', '.join(RULES)}")
-    filters = ",".join([_faces_used(settings), f"min_faces={settings.min_faces}"])
-    threshold = f"t={settings.threshold:g}"
-    parameters = {
-        "mean": threshold,
-        "share": f"{threshold},share={settings.share:g}",
-        "run": f"{threshold},length={settings.run_length}",
-    }
-    names = {}
-    for rule in settings.rules:
-        if rule not in parameters:
-            nearest = difflib.get_close_matches(rule, RULES, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"report.rules: unknown rule {rule!r}; did you mean {nearest}? Known: {', '.join(RULES)}")
-        names[rule] = f"{rule}({parameters[rule]},{filters})"
-    return names
+
+    pooled: DataFrame
+    videos: pd.DataFrame
+    written: int
 
 
-def face_rule_name(settings: config.ReportConfig) -> str:
-    """Name of the decision on single faces, in the style of :func:`rule_names`."""
-    return f"face(t={settings.threshold:g},{_faces_used(settings)})"
-
-
-def _faces_used(settings: config.ReportConfig) -> str:
-    return ",".join([f"static={'out' if settings.exclude_static else 'in'}", *quality.limits(settings.quality)])
-
-
-def usable(settings: config.ReportConfig) -> Column:
-    """The condition that a row of ``faces`` takes part in a verdict; true or false, never null."""
-    return _moving(settings) & quality.usable(settings.quality)
-
-
-def _moving(settings: config.ReportConfig) -> Column:
-    return quality.moving() if settings.exclude_static else F.lit(True)
-
-
-def pool(
+@contextlib.contextmanager
+def judge(
+    tables: Tables,
     predictions: DataFrame,
     faces: DataFrame,
     videos: DataFrame,
     extractions: DataFrame,
     splits: DataFrame,
     settings: config.ReportConfig,
-) -> DataFrame:
-    """One row a video of the ledger, with all that verdicts and metrics need; faces stay inside as arrays.
-
-    The scores of a video are sorted before they are summed, so the same rows give the same bits.  Faces of a video
-    whose file has changed since are counted but not used.
+    model_id: str,
+    extractor: str,
+) -> Iterator[Judged]:
+    """Pools the scores of a model, checks the counts, and writes ``verdicts``.
 
     Args:
-        predictions: rows of one model and one extractor, as in PREDICTIONS.
-        faces: rows of that extractor, as in FACES; images are not read.
+        tables: where ``verdicts`` is written.
+        predictions: rows of the model and extractor, as in PREDICTIONS.
+        faces: rows of the extractor, as in FACES.
         videos: as in VIDEOS.
-        extractions: rows of that extractor, as in EXTRACTIONS: the videos to be judged.
-        splits: ``video_id`` and ``split``, one row a video (:func:`dflib.datasets.video_splits.split_of_videos`).
+        extractions: rows of the extractor, as in EXTRACTIONS: the videos that get a verdict.
+        splits: ``video_id`` and ``split``, one row per video.
         settings: threshold, rules and filters.
+        model_id: name of the model, for the rows.
+        extractor: name of the extractor, for the rows.
 
-    Returns:
-        ``video_id, source_group, chunk, label, split`` (of the videos), ``ledger_faces`` (promised by the
-        ledger), ``face_rows`` (found), ``bad_scores`` (outside 0 to 1), ``faces_used``, ``frames_used``,
-        ``faces_scored``, ``faces_fake`` (above the threshold), ``score_sum``, ``reason`` (null: decided),
-        ``frames`` (array of frame_index, scores, top; usable faces only) and, a rule, a struct of its name with
-        ``p_fake`` and ``fake``, both null when UNDETERMINED.
+    Raises:
+        CountError: ledger and faces disagree, or a score is outside 0 to 1; nothing was written.
     """
-    columns = {"moving": _moving(settings), "usable": usable(settings)}
-    scored = (
-        faces.select("face_id", "video_id", "frame_index", *[value.alias(name) for name, value in columns.items()])
-        .join(predictions.select("face_id", "p_fake"), "face_id", "left")
-        .withColumn("score", F.when(F.col("usable"), F.col("p_fake")))
-    )
-    by_frame = scored.groupBy("video_id", "frame_index").agg(
-        F.count(F.lit(1)).alias("face_rows"),
-        F.count_if("moving").alias("moving"),
-        F.count_if("usable").alias("faces_used"),
-        F.count_if(F.col("p_fake").isNotNull() & ~F.col("p_fake").between(0.0, 1.0)).alias("bad_scores"),
-        F.sort_array(F.collect_list("score")).alias("scores"),
-        F.max("score").alias("top"),
-    )
-    frame = F.when(F.col("faces_used") > 0, F.struct("frame_index", "scores", "top"))
-    by_video = by_frame.groupBy("video_id").agg(
-        F.sum("face_rows").alias("face_rows"),
-        F.sum("moving").alias("moving"),
-        F.sum("faces_used").alias("faces_used"),
-        F.sum("bad_scores").alias("bad_scores"),
-        F.sort_array(F.collect_list(frame)).alias("frames"),
-    )
-    of_video = videos.select("video_id", "source_group", "chunk", "label").join(splits, "video_id", "left")
-    ledger = current.ledger(extractions, videos).select(
-        "video_id", "outcome", "changed", F.col("reason").alias("ledger_reason"), F.col("faces").alias("ledger_faces")
-    )
-    joined = ledger.join(of_video, "video_id", "left").join(by_video, "video_id", "left")
-    # A video without any face, or none of the bytes that it has now, has zeros and an empty array from here on.
-    empty = {name: F.coalesce(name, F.lit(0)) for name in ("face_rows", "bad_scores")}
-    unused = {"faces_used": F.lit(0), "frames": F.array()}
-    empty |= {name: F.coalesce(F.when(~F.col("changed"), F.col(name)), nothing) for name, nothing in unused.items()}
-    filled = joined.withColumns(empty)
-    filled = filled.withColumn("scores", F.flatten(F.transform("frames", lambda frame: frame["scores"])))
-    counted = filled.withColumns(
-        {
-            "frames_used": F.size("frames").cast("long"),
-            "faces_scored": F.size("scores").cast("long"),
-            "faces_fake": F.size(F.filter("scores", lambda score: score > settings.threshold)).cast("long"),
-            "score_sum": F.aggregate("scores", F.lit(0.0), lambda total, score: total + score),
-        }
-    )
-    reasoned = counted.withColumn("reason", _reason(settings))
-    decided = F.col("reason").isNull()
-    rules = {
-        rule: F.struct(*[F.when(decided, value).alias(name) for name, value in _judge(rule, settings).items()])
-        for rule in rule_names(settings)
-    }
-    return reasoned.withColumns(rules).drop("scores", "outcome", "changed", "moving", "ledger_reason")
+    rows = pooling.pool(predictions, faces, videos, extractions, splits, settings)
+    with tables.stage(rows, "pooled") as pooled:
+        on_driver = to_driver(pooled, settings)
+        check(on_driver, extractions.count())
+        written = tables.upsert(VERDICTS, verdict_rows(pooled, model_id, extractor))
+        yield Judged(pooled, on_driver, written)
 
 
-def verdicts(pooled: DataFrame, settings: config.ReportConfig, model_id: str, extractor: str) -> DataFrame:
-    """The rows of :func:`pool` as rows of VERDICTS, one a video and rule."""
-    each = [
-        F.struct(
-            F.lit(name).alias("rule"), F.col(f"{rule}.p_fake").alias("p_fake"), F.col(f"{rule}.fake").alias("fake")
-        )
-        for rule, name in rule_names(settings).items()
-    ]
+def verdict_rows(pooled: DataFrame, model_id: str, extractor: str) -> DataFrame:
+    """The rows of :func:`dflib.scoring.pooling.pool` as rows of VERDICTS, one per video and rule."""
     verdict = F.when(F.col("fake"), "FAKE").when(~F.col("fake"), "REAL").otherwise("UNDETERMINED")
     return (
-        pooled.select("*", F.explode(F.array(*each)).alias("one"))
-        .select("*", "one.rule", "one.p_fake", "one.fake")
+        pooled.select("*", F.inline("rules"))
         .withColumns(
             {
                 "model_id": F.lit(model_id),
@@ -178,37 +86,43 @@ def verdicts(pooled: DataFrame, settings: config.ReportConfig, model_id: str, ex
     )
 
 
-def _reason(settings: config.ReportConfig) -> Column:
-    """Why a video can't be decided; null when it can."""
-    return (
-        F.when(F.col("changed"), "CHANGED")
-        .when(F.col("outcome") != "DONE", F.coalesce("ledger_reason", F.lit("EXTRACTION_FAILED")))
-        .when(F.col("face_rows") == 0, "NO_FACE")
-        .when(F.col("moving") == 0, "ONLY_STATIC_FACES")
-        .when(F.col("faces_used") == 0, "ONLY_POOR_FACES")
-        .when(F.col("faces_used") < settings.min_faces, "TOO_FEW_FACES")
-        .when(F.col("faces_scored") < F.col("faces_used"), "NOT_SCORED")
-    )
+def to_driver(pooled: DataFrame, settings: config.ReportConfig) -> pd.DataFrame:
+    """The rows of :func:`dflib.scoring.pooling.pool` on the driver, sorted by video_id, without the faces.
+
+    Returns:
+        All columns but ``frames`` and ``rules``; in place of those, for each rule as written in the settings,
+        ``<rule>_p`` (float64, NaN when UNDETERMINED) and ``<rule>_fake`` (bool, false when UNDETERMINED).
+    """
+    plain = [name for name in pooled.columns if name not in ("frames", "rules")]
+    of_rules = []
+    for index, rule in enumerate(settings.rules):
+        one = F.col("rules")[index]
+        of_rules += [one["p_fake"].alias(f"{rule}_p"), F.coalesce(one["fake"], F.lit(False)).alias(f"{rule}_fake")]
+    frame: pd.DataFrame = pooled.select(*plain, *of_rules).toArrow().to_pandas()
+    return frame.sort_values("video_id", ignore_index=True)
 
 
-def _judge(rule: str, settings: config.ReportConfig) -> dict[str, Column]:
-    """Score and decision of a rule, for a video with at least one usable face, all of them scored."""
-    if rule == "mean":
-        p_fake = F.col("score_sum") / F.nullif(F.col("faces_scored"), F.lit(0))
-        return {"p_fake": p_fake, "fake": p_fake > settings.threshold}
-    frames = F.nullif(F.col("frames_used"), F.lit(0))
-    if rule == "share":
-        suspicious = F.size(F.filter("frames", lambda frame: frame["top"] > settings.threshold))
-        return {"p_fake": suspicious / frames, "fake": suspicious / frames > settings.share}
-    longest = F.aggregate(
-        "frames",
-        F.struct(F.lit(0).alias("now"), F.lit(0).alias("best")),
-        lambda so_far, frame: _run_on(so_far, frame["top"] > settings.threshold),
-        lambda so_far: so_far["best"],
-    )
-    return {"p_fake": longest / frames, "fake": longest >= settings.run_length}
+def check(videos: pd.DataFrame, ledger_rows: int) -> None:
+    """Checks that the counts of the pooled videos agree with the ledger and that all scores are valid.
 
+    Args:
+        videos: as :func:`to_driver` returns it.
+        ledger_rows: number of rows in ``extractions`` of the extractor.
 
-def _run_on(so_far: Column, suspicious: Column) -> Column:
-    now = F.when(suspicious, so_far["now"] + 1).otherwise(0)
-    return F.struct(now.alias("now"), F.greatest(so_far["best"], now).alias("best"))
+    Raises:
+        CountError: a count disagrees, or a score is outside 0 to 1; the message names the first video.
+    """
+    if len(videos) != ledger_rows:
+        raise CountError(
+            f"{len(videos)} videos were pooled, but the extraction ledger has {ledger_rows}; look for a video_id that "
+            "occurs twice in videos or in the ledger"
+        )
+    for wrong, problem in (
+        (videos["source_group"].isna(), "are in extractions but not in videos; run ingest on the source again"),
+        (videos["face_rows"] != videos["ledger_faces"], "have more or fewer rows in faces than the ledger counts"),
+        (videos["bad_scores"] > 0, "have scores outside 0 to 1; score them again with a sound model"),
+    ):
+        if wrong.any():
+            raise CountError(
+                f"{int(wrong.sum())} videos {problem}; the first is {videos.loc[wrong, 'video_id'].iloc[0]}"
+            )

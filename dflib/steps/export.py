@@ -3,7 +3,7 @@
 from dflib import uris
 from dflib.config import Config
 from dflib.reporting import submission
-from dflib.scoring.verdicts import rule_names
+from dflib.scoring.pooling import rule_names
 from dflib.steps.step import Context, Step, Summary
 from dflib.tables import export
 

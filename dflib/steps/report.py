@@ -2,12 +2,12 @@
 
 from dflib.config import Config
 from dflib.reporting.report import report
-from dflib.scoring.verdicts import rule_names
+from dflib.scoring.pooling import rule_names
 from dflib.steps.step import Context, Step, Summary
 
 
 def check(config: Config) -> None:
-    """Raises :class:`ConfigError` on an unknown pooling rule."""
+    """Raises :class:`ConfigError` when two pooling rules have one name."""
     rule_names(config.report)
 
 

@@ -1,35 +1,52 @@
-"""Verdicts on rows made by hand, and against pandas on random ones."""
+"""Verdicts of hand-made faces, and of random ones compared with pandas."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
+from pydantic import ValidationError
 
-from dflib.errors import ConfigError
-from dflib.scoring import verdicts
+from dflib import config
+from dflib.errors import ConfigError, CountError
+from dflib.parts import catalog
+from dflib.scoring import pooling, rules, verdicts
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
 from tests.score_rows import EXTRACTOR, SETTINGS, ScoreRows, frame
 
+ALL_RULES = ("mean", "share", "run")
+"""Every rule with its default argument."""
+
+
+def configured(**changes: Any) -> config.ReportConfig:
+    """The settings with changes, validated as in a configuration file."""
+    return config.ReportConfig.model_validate({**SETTINGS.model_dump(), **changes})
+
 
 def judged(tables: Tables, rows: ScoreRows, **changes: Any) -> pd.DataFrame:
-    """Verdicts indexed by video and short rule."""
-    settings = SETTINGS.model_copy(update=changes)
-    pooled = verdicts.pool(
+    """Verdicts as written, indexed by video and by the rule as configured."""
+    settings = configured(**{"rules": ALL_RULES, **changes})
+    judging = verdicts.judge(
+        tables,
         frame(tables, PREDICTIONS, rows.predictions),
         frame(tables, FACES, rows.faces),
         frame(tables, VIDEOS, rows.videos),
         frame(tables, EXTRACTIONS, rows.extractions),
         tables.spark.createDataFrame([("tie", "test")], "video_id string, split string"),
         settings,
+        "m",
+        EXTRACTOR,
     )
-    found = verdicts.verdicts(pooled, settings, "m", EXTRACTOR)
-    assert found.columns == VERDICTS.schema.names
-    result = found.toPandas()
-    assert len(result) == len(rows.extractions) * len(settings.rules)
-    short = {name: rule for rule, name in verdicts.rule_names(settings).items()}
-    return result.assign(short=result["rule"].map(short)).set_index(["video_id", "short"])
+    with judging as result:
+        assert result.pooled.count() == len(result.videos) == len(rows.extractions)
+    texts = {name: text for text, name in pooling.rule_names(settings).items()}
+    found = DeltaTable(tables.uri(VERDICTS).removeprefix("file://")).to_pandas()
+    assert list(found.columns) == VERDICTS.schema.names
+    found = found[found["rule"].isin(texts)]
+    assert len(found) == len(rows.extractions) * len(settings.rules)
+    return found.assign(text=found["rule"].map(texts)).set_index(["video_id", "text"]).sort_index()
 
 
 def one(rows: pd.DataFrame, video: str, rule: str) -> tuple[float, str]:
@@ -37,22 +54,101 @@ def one(rows: pd.DataFrame, video: str, rule: str) -> tuple[float, str]:
     return row["p_fake"], row["verdict"]
 
 
-def test_rule_names_hold_parameters_and_filters() -> None:
-    assert verdicts.rule_names(SETTINGS) == {
-        "mean": "mean(t=0.5,static=out,min_faces=1)",
-        "share": "share(t=0.5,share=0.5,static=out,min_faces=1)",
-        "run": "run(t=0.5,length=3,static=out,min_faces=1)",
+@pytest.mark.parametrize(
+    "texts", [("mean", "share", "run"), ("mean", "share:0.5", "run:3"), ("mean", "share:.50", "run:3")]
+)
+def test_rule_names_equal_those_of_older_versions(texts: tuple[str, ...]) -> None:
+    # As report wrote them into verdicts.rule with report.share=0.5 and report.run_length=3.
+    assert list(pooling.rule_names(configured(rules=texts)).values()) == [
+        "mean(t=0.5,static=out,min_faces=1)",
+        "share(t=0.5,share=0.5,static=out,min_faces=1)",
+        "run(t=0.5,length=3,static=out,min_faces=1)",
+    ]
+
+
+def test_rule_names_hold_threshold_arguments_and_filters() -> None:
+    settings = configured(
+        rules="mean,share:1,run:12", threshold=0.25, exclude_static=False, min_faces=2,
+        quality={**SETTINGS.quality.model_dump(), "min_size": 64},
+    )  # fmt: skip
+    assert pooling.rule_names(settings) == {
+        "mean": "mean(t=0.25,static=in,min_size=64,min_faces=2)",
+        "share:1": "share(t=0.25,share=1,static=in,min_size=64,min_faces=2)",
+        "run:12": "run(t=0.25,length=12,static=in,min_size=64,min_faces=2)",
     }
+    assert pooling.face_rule_name(settings) == "face(t=0.25,static=in,min_size=64)"
 
 
-@pytest.mark.parametrize("rules", [(), ("mena",)])
-def test_unknown_rules_are_refused(rules: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"report\.rules"):
-        verdicts.rule_names(SETTINGS.model_copy(update={"rules": rules}))
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        ((), "no pooling rule; list one or more of mean, share, run"),
+        (("mena",), "unknown pooling rule 'mena'; did you mean mean"),
+        (("mean:3",), "takes no argument"),
+        (("run:0",), "not a valid argument"),
+        (("run:",), "not a valid argument"),
+        (("share:1.5",), "not a valid argument"),
+        (("mean", "mean"), "'mean' and 'mean' are the same pooling rule"),
+        (("run", "mean", "run:3"), "'run' and 'run:3' are the same pooling rule"),
+    ],
+)
+def test_report_config_rejects_unknown_and_repeated_rules(texts: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        configured(rules=texts)
+
+
+@pytest.mark.parametrize("texts", [("share:0.5", "share:.5"), ("share:0.1234561", "share:0.1234562")])
+def test_rule_names_rejects_rules_with_one_name(texts: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"report\.rules: 'share:.*' repeats the pooling rule share\("):
+        pooling.rule_names(configured(rules=texts))
+
+
+@pytest.mark.parametrize("name", catalog.RULES.names)
+def test_every_rule_of_the_catalog_loads(name: str) -> None:
+    rule = rules.load(name, 0.25)
+    assert rule.limit is not None or rule.fake is not None
+    assert rule.is_probability == (name == "mean")
+    assert rules.load(name, 0.25).limit == {"mean": 0.25, "share": 0.5, "run": None}[name]
 
 
 @pytest.mark.spark
-def test_rules_on_videos_made_by_hand(tables: Tables) -> None:
+def test_one_rule_with_two_arguments_gives_two_verdicts(tables: Tables) -> None:
+    rows = ScoreRows()
+    rows.video("four", [[0.9]] * 4 + [[0.1]])
+    found = judged(tables, rows, rules="run:3,run:5,share:0.8,share:0.7")
+    assert one(found, "four", "run:3") == (0.8, "FAKE")
+    assert one(found, "four", "run:5") == (0.8, "REAL")
+    assert one(found, "four", "share:0.8") == (0.8, "REAL")
+    assert one(found, "four", "share:0.7") == (0.8, "FAKE")
+    assert found.loc[("four", "run:5"), "rule"] == "run(t=0.5,length=5,static=out,min_faces=1)"
+
+
+@pytest.mark.spark
+def test_judge_writes_nothing_new_twice_and_replaces_what_differs(tables: Tables) -> None:
+    rows = ScoreRows()
+    rows.video("a", [[0.9]], label="FAKE")
+    rows.video("b", [[0.2]])
+    judged(tables, rows)
+    before = tables.version(VERDICTS)
+    judged(tables, rows)
+    assert tables.version(VERDICTS) == before
+    rows.predictions[0]["p_fake"] = 0.4
+    assert one(judged(tables, rows), "a", "mean") == (0.4, "REAL")
+    assert tables.version(VERDICTS) == before + 1
+
+
+@pytest.mark.spark
+def test_judge_writes_nothing_when_counts_disagree(tables: Tables) -> None:
+    rows = ScoreRows()
+    rows.video("a", [[0.9]])
+    rows.extractions[0]["faces"] = 2
+    with pytest.raises(CountError, match=r"1 videos have more or fewer rows in faces.*the first is a"):
+        judged(tables, rows)
+    assert tables.version(VERDICTS) is None
+
+
+@pytest.mark.spark
+def test_rules_on_hand_made_videos(tables: Tables) -> None:
     rows = ScoreRows()
     rows.video("tie", [[0.25], [0.75]], group="g", label="FAKE")  # mean exactly .5; one of two frames suspicious
     rows.video("faces_tie", [[0.5], [0.5], [0.5]])  # equal to the threshold is not suspicious
@@ -81,7 +177,7 @@ def test_rules_on_videos_made_by_hand(tables: Tables) -> None:
 
 
 @pytest.mark.spark
-def test_undetermined_has_a_reason_and_no_score(tables: Tables) -> None:
+def test_undetermined_videos_have_a_reason_and_no_score(tables: Tables) -> None:
     rows = ScoreRows()
     rows.video("no_face", [[], []])
     rows.video("portrait", [[0.9], [0.9]], static=[(0, 0), (1, 0)])
