@@ -38,6 +38,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 
 
+def _check_layout(text: str) -> str:
+    return text if text == "auto" else catalog.LAYOUTS.check(text)
+
+
 class Section(BaseModel):
     """A frozen part of the configuration that refuses unknown keys."""
 
@@ -45,23 +49,36 @@ class Section(BaseModel):
 
 
 class SourcesConfig(Section):
-    """What ingest reads."""
+    """What ``ingest`` reads: archives and folders of videos, and folders of ready-cut face crops."""
 
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    """First part of every video_id."""
+    """Name of the data set, the first part of each ``video_id``: letters, digits, dots, hyphens and underscores.
+    It cannot be changed for chunks that were ingested.  Example: ``dfdc``."""
     chunks: Uris
-    """Chunk zips, folders of videos with metadata.json, plain folders of videos; globs allowed."""
+    """URIs or globs, separated by commas, of chunk zips, folders of zips and folders of videos.
+    Example: ``s3://bucket/dfdc_train_part_*.zip,/data/clips``."""
+    layout: Annotated[str, AfterValidator(_check_layout)]
+    """Layout of the data set, which gives identifiers, labels and source groups: a layout of the catalog, or ``auto``.
+    ``auto`` takes, for each video, the first layout that recognises its path, and none if no layout does.  With a
+    named layout, videos that do not follow it have the problem ``NOT_IN_LAYOUT``.  A change is applied when ``ingest``
+    runs again.  Example: ``faceforensics``."""
     crops: Uris
-    """Folders of face crops already cut, each with real and fake sub-folders."""
+    """URIs or globs, separated by commas, of folders of ready-cut crops (JPEG or PNG), each with sub-folders for real
+    and fake.  Example: ``/data/face_crops``."""
     crop_pattern: str
-    """File name of a crop without its ending: literal text, ``<video>``, ``<original>``, ``<frame>``,
-    ``<face>`` or ``<k>``, and ``[...]`` around an optional part."""
+    """File name of a ready-cut crop without its ending: literal text, ``<video>``, ``<original>``, ``<frame>``,
+    ``<face>`` or ``<k>`` (a running number, used as frame), and ``[...]`` around an optional part.
+    Example: ``<video>[_<original>]_<k>``."""
     crop_real: Names
-    """Sub-folder names that mean REAL, compared without case."""
+    """Names of the sub-folders with real crops, separated by commas, compared without case.
+    Example: ``real,genuine``."""
     crop_fake: Names
-    """Sub-folder names that mean FAKE, compared without case."""
+    """Names of the sub-folders with fake crops, separated by commas, compared without case.
+    Example: ``fake,df``."""
     labels: Uri | None
-    """CSV with columns ``video,label`` and optionally ``original`` for plain folders; else ``labels.csv`` there."""
+    """URI of a CSV with the columns ``video``, ``label`` and optionally ``original``, which labels videos in folders;
+    null: ``labels.csv`` in the folder, if there is one.  Its labels take precedence over a layout's.
+    Example: ``s3://bucket/labels.csv``."""
 
 
 class S3Config(Section):

@@ -31,6 +31,7 @@ LAYOUTS = Kind(
     "Data set layouts",
     "dflib.sources.layouts",
     Part("faceforensics", "FaceForensics++: original_sequences and manipulated_sequences"),
+    Part("dfdc", "Deepfake Detection Challenge: folders of videos with a metadata.json"),
 )
 
 NETWORKS = Kind(

@@ -1,4 +1,4 @@
-"""Patterns of ready-cut crops' file names, such as ``<video>-<frame>-<face>`` or ``<video>[_<original>]_<k>``."""
+"""Patterns of the file names of ready-cut crops, such as ``<video>-<frame>-<face>`` or ``<video>[_<original>]_<k>``."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _PARTS = {
     "frame": r"\d{1,9}",
     "face": r"\d{1,9}",
     "k": r"\d{1,9}",
-    # The shortest that lets the rest match, so that <video>_<original> parts at the first underscore.
+    # Non-greedy, so that <video>_<original> is divided at the first underscore.
     "video": r"[^/]+?",
     "original": r"[^/]+?",
 }
@@ -19,7 +19,7 @@ _TOKENS = re.compile(r"<([^<>]*)>|([\[\]])|([^<>\[\]]+)|(.)")
 
 @dataclass(frozen=True)
 class CropName:
-    """What a crop's file name says. A name without frame and face is frame 0, face 0."""
+    """The parts of a crop's file name.  Frame and face are 0 where the name has none."""
 
     video: str
     original: str | None
@@ -31,15 +31,14 @@ class CropPattern:
     """A compiled ``sources.crop_pattern``."""
 
     def __init__(self, pattern: str) -> None:
-        """Compiles it.
-
+        """
         Raises:
-            ConfigError: unknown, repeated or missing parts, or brackets that don't pair.
+            ConfigError: a part is unknown, repeated or missing, or brackets are not balanced.
         """
         self._regex = re.compile(_translate(pattern))
 
     def parse(self, name: str) -> CropName | None:
-        """What a file name without its ending says; None when it does not follow the pattern."""
+        """The parts of a file name without its ending; None when it does not follow the pattern."""
         found = self._regex.fullmatch(name)
         if not found:
             return None
@@ -55,29 +54,29 @@ class CropPattern:
 def _translate(pattern: str) -> str:
     def refuse(reason: str) -> ConfigError:
         known = ", ".join(f"<{part}>" for part in _PARTS)
-        return ConfigError(f"sources.crop_pattern {pattern!r}: {reason}; it is made of text, {known} and [...]")
+        return ConfigError(f"sources.crop_pattern {pattern!r}: {reason}; write text, {known} and [...]")
 
     regex, used, optional = "", set[str](), False
     for token in _TOKENS.finditer(pattern):
         part, bracket, text, stray = token.groups()
         if part is not None:
             if part not in _PARTS or part in used:
-                raise refuse(f"<{part}> stands there twice" if part in used else f"<{part}> is unknown")
+                raise refuse(f"<{part}> occurs twice" if part in used else f"<{part}> is unknown")
             used.add(part)
             regex += f"(?P<{part}>{_PARTS[part]})"
         elif bracket:
             if optional == (bracket == "["):
-                raise refuse("brackets do not pair, or stand in each other")
+                raise refuse("brackets are unbalanced or nested")
             optional = bracket == "["
             regex += "(?:" if optional else ")?"
         elif text:
             regex += re.escape(text)
         else:
-            raise refuse(f"a stray {stray!r}")
+            raise refuse(f"unmatched {stray!r}")
     if optional:
         raise refuse("a bracket is not closed")
     if "video" not in used:
         raise refuse("<video> is missing")
     if {"frame", "k"} <= used:
-        raise refuse("<k> counts as a frame, so it can't stand beside <frame>; use <face>")
+        raise refuse("<k> is used as frame, so it excludes <frame>; use <face>")
     return regex

@@ -1,4 +1,4 @@
-"""Ready-cut crops written: frames, faces and the ledger, as if extract had found them."""
+"""Writes ready-cut crops to ``frames``, ``faces`` and the extraction ledger, as ``extract`` does for videos."""
 
 import contextlib
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from dflib.errors import CountError
 from dflib.runtime.progress import Progress
 from dflib.runtime.watch import watched
-from dflib.sources.crops import Crop, read_crops
-from dflib.sources.model import Chunk
+from dflib.sources.chunk import Chunk
+from dflib.sources.crops import CropFile, read_crops
 from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, Table
 from dflib.tables.store import Tables
@@ -21,7 +21,7 @@ from dflib.tables.store import Tables
 
 @dataclass(frozen=True)
 class Written:
-    """Rows of ``faces`` added, and why some crops must be tried again (None: all were read)."""
+    """Number of rows added to ``faces``, and why some crops must be retried (None: all were read)."""
 
     faces: int
     failed: str | None
@@ -31,51 +31,63 @@ def write(
     tables: Tables,
     storage: Storage,
     chunk: Chunk,
-    crops: list[Crop],
-    gone: list[str],
+    crops: list[CropFile],
+    removed: list[str],
     extractor: str,
     run_id: str,
     progress: Progress,
 ) -> Written:
-    """Reads the crops of videos that are new or changed since the ledger's row, and writes them.
+    """Reads the crops of videos that the ledger lacks or has with another fingerprint, and writes them.
 
-    Crops of a changed video replace its old ones, predictions included.  A crop that can't be decoded is a problem
-    of ``chunk``; a video with a crop that storage did not give is left for the next run.
+    The crops of a changed video replace its previous ones; predictions and verdicts of those are deleted.  A crop
+    that cannot be decoded becomes a problem of ``chunk``.  A video with a crop that storage failed to read is left
+    to the next run.
 
     Args:
-        crops: of the videos whose crops are taken from this folder.
-        gone: videos of which this folder has no crop any more; their rows are deleted.
+        tables: the tables to write.
+        storage: where the crops are.
+        chunk: the crops folder; requests, bytes and problems are added to it.
+        crops: crops of the videos whose crops are taken from this folder.
+        removed: videos of which this folder no longer has a crop; their rows are deleted.
+        extractor: extractor of the crops.
+        run_id: current run, for the ledger.
+        progress: counts the crops.
 
     Raises:
-        CountError: not every crop of the listing came back.
+        CountError: the tasks returned fewer or more crops than were listed.
     """
     fingerprints = {video.video_id: video.fingerprint for video in chunk.videos}
-    if gone:
-        _delete(tables, (VERDICTS, PREDICTIONS, FACES, FRAMES, EXTRACTIONS), gone, extractor)
+    if removed:
+        _delete(tables, (VERDICTS, PREDICTIONS, FACES, FRAMES, EXTRACTIONS), removed, extractor)
     ledger = _ledger(tables, extractor, list(fingerprints))
-    due = [crop for crop in crops if ledger.get(crop.video_id) != fingerprints[crop.video_id]]
-    if not due:
+    pending = [crop for crop in crops if ledger.get(crop.video_id) != fingerprints[crop.video_id]]
+    if not pending:
         return Written(0, None)
-    progress.start("crops", len(due))
+    progress.start("crops", len(pending))
     with contextlib.ExitStack() as stack:
-        with watched(tables.spark, progress, len(due)):
-            staged = stack.enter_context(tables.stage(read_crops(tables.spark, storage, due, extractor), "crops"))
+        with watched(tables.spark, progress, len(pending)):
+            staged = stack.enter_context(tables.stage(read_crops(tables.spark, storage, pending, extractor), "crops"))
         progress.finish()
         read = staged.agg(F.count(F.lit(1)).alias("rows"), F.sum("retries").alias("retries")).first()
         assert read is not None
-        came = read["rows"]
-        if came != len(due):
-            raise CountError(f"{chunk.source.uri}: {came} of {len(due)} crops came back from reading; nothing written")
-        bad = staged.where("problem IS NOT NULL").select("video_id", "problem", "passing").orderBy("problem").collect()
-        chunk.problems.extend(row["problem"] for row in bad if not row["passing"])
-        again = {row["video_id"] for row in bad if row["passing"]}
-        due = [crop for crop in due if crop.video_id not in again]
-        faces = _write_rows(tables, staged, due, ledger, fingerprints, extractor, run_id) if due else 0
-    chunk.requests += came
+        returned = read["rows"]
+        if returned != len(pending):
+            raise CountError(
+                f"{chunk.source.uri}: {returned} of {len(pending)} crops were returned by the tasks; nothing was "
+                "written, run ingest again"
+            )
+        bad = (
+            staged.where("problem IS NOT NULL").select("video_id", "problem", "retryable").orderBy("problem").collect()
+        )
+        chunk.problems.extend(row["problem"] for row in bad if not row["retryable"])
+        unread = [row for row in bad if row["retryable"]]
+        postponed = {row["video_id"] for row in unread}
+        pending = [crop for crop in pending if crop.video_id not in postponed]
+        faces = _write_rows(tables, staged, pending, ledger, fingerprints, extractor, run_id) if pending else 0
+    chunk.requests += returned
     chunk.task_retries += read["retries"]
-    chunk.bytes_read += sum(crop.entry.size for crop in due)
-    passing = [row["problem"] for row in bad if row["passing"]]
-    failed = f"{chunk.source.uri}: {len(passing)} crops, first {passing[0]}" if passing else None
+    chunk.bytes_read += sum(crop.entry.size for crop in pending)
+    failed = f"{chunk.source.uri}: {len(unread)} crops, the first: {unread[0]['problem']}" if unread else None
     return Written(faces, failed)
 
 
@@ -91,16 +103,16 @@ def _ledger(tables: Tables, extractor: str, video_ids: list[str]) -> dict[str, s
 def _write_rows(
     tables: Tables,
     staged: DataFrame,
-    due: list[Crop],
+    pending: list[CropFile],
     ledger: dict[str, str | None],
     fingerprints: dict[str, str | None],
     extractor: str,
     run_id: str,
 ) -> int:
-    video_ids = sorted({crop.video_id for crop in due})
-    # Faces without a ledger row are what a killed run left; their pictures may have changed since.
-    left = tables.read(FACES).where(F.col("extractor") == extractor).select("video_id").distinct()
-    found = {row["video_id"] for row in left.join(_ids(tables, video_ids), "video_id", "left_semi").collect()}
+    video_ids = sorted({crop.video_id for crop in pending})
+    # Faces without a ledger row are leftovers of a killed run; their images may have changed since.
+    present = tables.read(FACES).where(F.col("extractor") == extractor).select("video_id").distinct()
+    found = {row["video_id"] for row in present.join(_ids(tables, video_ids), "video_id", "left_semi").collect()}
     changed = [video_id for video_id in video_ids if video_id in ledger or video_id in found]
     if changed:
         _delete(tables, (VERDICTS, PREDICTIONS, FACES, FRAMES), changed, extractor)
@@ -115,12 +127,12 @@ def _write_rows(
         .agg(F.count(F.lit(1)).alias("frames"), F.sum("faces").alias("faces"))
         .collect()
     }
-    by_video: dict[str, list[Crop]] = {}
-    for crop in due:
+    by_video: dict[str, list[CropFile]] = {}
+    for crop in pending:
         by_video.setdefault(crop.video_id, []).append(crop)
     rows = [
-        _ledger_row(video_id, held, counts.get(video_id, (0, 0)), fingerprints[video_id], extractor, run_id)
-        for video_id, held in by_video.items()
+        _ledger_row(video_id, own, counts.get(video_id, (0, 0)), fingerprints[video_id], extractor, run_id)
+        for video_id, own in by_video.items()
     ]
     frame = tables.spark.createDataFrame(pa.Table.from_pylist(rows, EXTRACTIONS.schema), EXTRACTIONS.spark_schema())
     tables.upsert(EXTRACTIONS, frame)
@@ -133,7 +145,7 @@ def _delete(tables: Tables, which: tuple[Table, ...], video_ids: list[str], extr
 
 
 def _ledger_row(
-    video_id: str, crops: list[Crop], counts: tuple[int, int], fingerprint: str | None, extractor: str, run_id: str
+    video_id: str, crops: list[CropFile], counts: tuple[int, int], fingerprint: str | None, extractor: str, run_id: str
 ) -> dict[str, Any]:
     frames, faces = counts
     unreadable = len(crops) - faces
@@ -143,7 +155,7 @@ def _ledger_row(
         "fingerprint": fingerprint,
         "outcome": "DONE" if faces else "FAILED",
         "reason": "UNREADABLE_CROP" if unreadable else None,
-        "detail": f"{unreadable} of {len(crops)} crops can't be decoded" if unreadable else None,
+        "detail": f"{unreadable} of {len(crops)} crops cannot be decoded" if unreadable else None,
         "attempts": 1,
         "frames": frames,
         "faces": faces,

@@ -1,12 +1,12 @@
-"""Which chunks lie behind the URIs and globs of the configuration."""
+"""Finds the chunks and crops folders behind the URIs and globs of the configuration."""
 
 import logging
 
 from dflib import uris
 from dflib.config import SourcesConfig
 from dflib.errors import SourceError, StorageError
-from dflib.sources import labels, layouts
-from dflib.sources.model import Source
+from dflib.sources import labels, layouts, names
+from dflib.sources.chunk import Source
 from dflib.storage import Entry, Storage
 
 log = logging.getLogger(__name__)
@@ -15,84 +15,92 @@ log = logging.getLogger(__name__)
 def find_chunks(storage: Storage, sources: SourcesConfig) -> list[Source]:
     """The chunks behind ``sources.chunks``, each once, in the order of the URIs and then of names.
 
-    A zip is a chunk.  In a folder, each zip, each folder with a ``metadata.json`` and all other videos together
-    are one each.
+    A zip is a chunk.  In a folder, each zip is a chunk, each folder with a side file of a layout such as the
+    Deepfake Detection Challenge's ``metadata.json``, and all other videos together.
 
     Raises:
-        SourceError: a URI or glob matches nothing, an empty folder, or nothing that holds videos.
-        StorageError: a place can't be listed.
+        SourceError: a URI or glob matches nothing, an empty folder, or nothing that contains videos.
+        StorageError: a folder cannot be listed.
     """
     csv = storage.stat(sources.labels) if sources.labels else None
     found: dict[str, Source] = {}
     for pattern in sources.chunks:
         matches = storage.glob(pattern)
-        here = [
-            source for uri in matches for source in _at(storage, uri, csv, sources.dataset, single=matches == [pattern])
-        ]
-        if not here:
+        matched = [source for uri in matches for source in _at(storage, uri, csv, sources, single=matches == [pattern])]
+        if not matched:
             raise SourceError(
-                f"{pattern}: {'no zip and no folder' if matches else 'matches nothing'}; "
-                "give chunk zips or folders of videos (sources.chunks)"
+                f"{pattern}: {'contains neither a zip nor a folder' if matches else 'matches nothing'}; "
+                "set sources.chunks to chunk zips or folders of videos"
             )
-        for source in here:
+        for source in matched:
             found.setdefault(source.uri, source)
-    return _presentable(found)
+    return _checked(found)
 
 
 def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[Source]:
-    """The folders of ready-cut crops behind ``sources.crops``; ``settings`` is what else decides their rows.
+    """The folders of ready-cut crops behind ``sources.crops``.
+
+    Args:
+        storage: where to look.
+        sources: the configuration.
+        settings: the settings that change the crops' rows; part of each folder's etag.
 
     Raises:
         SourceError: a URI or glob matches nothing or an empty folder.
-        StorageError: a place can't be listed.
+        StorageError: a folder cannot be listed.
     """
     found: dict[str, Source] = {}
     for pattern in sources.crops:
         folders = {uri: tuple(storage.list_files(uri)) for uri in storage.glob(pattern)}
         if not any(folders.values()):
-            raise SourceError(f"{pattern}: no such folder, or an empty one (sources.crops)")
+            raise SourceError(f"{pattern}: no such folder, or an empty one; correct sources.crops")
         found |= {uri: Source("crops", uri, files, settings=settings) for uri, files in folders.items() if files}
-    return _presentable(found)
+    return _checked(found)
 
 
-def _presentable(found: dict[str, Source]) -> list[Source]:
+def _checked(found: dict[str, Source]) -> list[Source]:
     for uri in found:
-        if layouts.unsafe(uri.partition("://")[2].strip("/")):
-            raise SourceError(f"{layouts.shown(uri)}: {layouts.unsafe(uri.partition('://')[2].strip('/'))}; rename it")
+        reason = names.unsafe(uri.partition("://")[2].strip("/"))
+        if reason:
+            raise SourceError(f"{names.shown(uri)}: {reason}; rename it")
     return list(found.values())
 
 
-def _at(storage: Storage, uri: str, csv: Entry | None, dataset: str, single: bool) -> list[Source]:
+def _at(storage: Storage, uri: str, csv: Entry | None, sources: SourcesConfig, single: bool) -> list[Source]:
     if uri.lower().endswith(".zip"):
         try:
-            return [Source("zip", uri, (storage.stat(uri),))]
+            return [_zip(storage.stat(uri), sources)]
         except StorageError as error:
-            raise SourceError(f"{error}; is the path right? (sources.chunks)") from error
+            raise SourceError(f"{error}; check the path in sources.chunks") from error
     files = list(storage.list_files(uri))
     if not files and single:
-        raise SourceError(f"{uri}: no such folder, or an empty one; give chunk zips or folders (sources.chunks)")
+        raise SourceError(f"{uri}: no such folder, or an empty one; set sources.chunks to chunk zips or folders")
     if not files:
         log.info("%s: neither a zip nor a folder with files; left out", uri)
         return []
-    return _in_folder(uri, files, csv, dataset)
+    return _in_folder(uri, files, csv, sources)
 
 
-def _in_folder(uri: str, files: list[Entry], csv: Entry | None, dataset: str) -> list[Source]:
-    zips = [Source("zip", entry.uri, (entry,)) for entry in files if entry.uri.lower().endswith(".zip")]
+def _zip(entry: Entry, sources: SourcesConfig) -> Source:
+    return Source("zip", entry.uri, (entry,), settings="" if sources.layout == layouts.AUTO else sources.layout)
+
+
+def _in_folder(uri: str, files: list[Entry], csv: Entry | None, sources: SourcesConfig) -> list[Source]:
+    settings = sources.dataset if sources.layout == layouts.AUTO else f"{sources.dataset} {sources.layout}"
+    markers = {layout.side_file for layout in layouts.load(sources.layout) if layout.own_chunk}
+    zips = [_zip(entry, sources) for entry in files if entry.uri.lower().endswith(".zip")]
     rest = [entry for entry in files if not entry.uri.lower().endswith(".zip")]
-    parts: dict[str, list[Entry]] = {
-        layouts.parent(entry.uri): [] for entry in rest if uris.name(entry.uri) == labels.METADATA_NAME
-    }
+    parts: dict[str, list[Entry]] = {names.parent(entry.uri): [] for entry in rest if uris.name(entry.uri) in markers}
     plain: list[Entry] = []
     for entry in rest:
-        folder = layouts.parent(entry.uri)
+        folder = names.parent(entry.uri)
         while folder not in parts and len(folder) > len(uri):
-            folder = layouts.parent(folder)
+            folder = names.parent(folder)
         parts.get(folder, plain).append(entry)
-    found = zips + [Source("folder", folder, tuple(held), settings=dataset) for folder, held in parts.items()]
-    if any(layouts.is_video(entry.uri) for entry in plain):
-        own = next((entry for entry in plain if entry.uri == uris.join(uri, labels.LABELS_NAME)), None)
-        found.append(Source("folder", uri, tuple(plain), csv or own, csv is None and own is not None, dataset))
+    found = zips + [Source("folder", folder, tuple(held), settings=settings) for folder, held in parts.items()]
+    if any(names.is_video(entry.uri) for entry in plain):
+        own = next((entry for entry in plain if entry.uri == uris.join(uri, labels.CSV_NAME)), None)
+        found.append(Source("folder", uri, tuple(plain), csv or own, csv is None and own is not None, settings))
     if not found:
-        raise SourceError(f"{uri}: holds {len(files)} files but no zip and no video; is the path right?")
+        raise SourceError(f"{uri}: {len(files)} files, but no zip and no video; check the path in sources.chunks")
     return sorted(found, key=lambda source: source.uri)

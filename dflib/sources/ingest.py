@@ -1,4 +1,4 @@
-"""Ingest: what there is, nothing decoded. New chunks become rows; known ones are not read again."""
+"""Ingest: new and changed chunks become rows.  Nothing is decoded, and known chunks are not read again."""
 
 import dataclasses
 import logging
@@ -16,12 +16,11 @@ from pyspark.sql import functions as F
 from dflib.config import SourcesConfig
 from dflib.errors import ConfigError, CountError, SourceError, StorageError
 from dflib.runtime.progress import Progress
-from dflib.sources import crop_writer as crop_rows
-from dflib.sources import discovery, readers
+from dflib.sources import crop_writer, discovery, readers
+from dflib.sources.chunk import Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
-from dflib.sources.crops import Crop, extractor_of, read_listing
-from dflib.sources.model import Chunk, Source, Video, code
-from dflib.sources.reconcile import Laid, crops_folder, lay
+from dflib.sources.crops import CropFile, extractor_of, read_listing
+from dflib.sources.reconcile import Reconciled, crops_folder, reconcile
 from dflib.storage import Storage
 from dflib.tables.schemas import CHUNKS, VIDEOS, Table
 from dflib.tables.store import Tables
@@ -29,24 +28,25 @@ from dflib.tables.store import Tables
 log = logging.getLogger(__name__)
 
 THREADS = 8
-"""Chunks read at a time: each is two to four small requests, mostly waiting."""
+"""Chunks that are read concurrently: each takes two to four small requests, mostly waiting."""
 
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What an ingest did, or in a dry run would do.
+    """What an ingest did, or what it would do for a dry run.
 
     Attributes:
-        videos_new, videos_changed, videos_moved: rows of ``videos`` added, replaced, and (among the replaced)
-            pointed to another place.
-        real, fake, unlabelled: of the rows added or replaced.
-        problems: number by code, in those rows and in the new chunks.
-        faces_new: rows of ``faces`` added from ready-cut crops.
-        crops_named: crops that the names of new folders give.
-        originals_nowhere: originals named in ``videos`` that are no row there (a later chunk may bring them).
+        chunks_seen, chunks_new: all chunks that the sources have, and those that were read.
         chunk_bytes: size of the new chunks.
-        requests, bytes_read: of storage, all of it.
-        retries: of storage, by tasks.
+        videos_new, videos_changed, videos_moved: rows of ``videos`` added, replaced, and (among the replaced) moved
+            to another place.
+        real, fake, unlabelled: labels of the rows added or replaced.
+        crops_named: crops in new folders, by their names.
+        faces_new: rows of ``faces`` added from ready-cut crops.
+        problems: number of problems by code, in those rows and in the new chunks.
+        originals_nowhere: originals named in ``videos`` without a row there (a later chunk may add it).
+        requests, bytes_read: of storage, in all.
+        retries: of storage, in tasks.
     """
 
     chunks_seen: int
@@ -83,19 +83,19 @@ class IngestResult:
 
 
 @dataclass
-class _Gathered:
-    """The new chunks as they were read, and why others could not be."""
+class _Incoming:
+    """The new chunks, and why some could not be read."""
 
     chunks: list[Chunk] = field(default_factory=list)
-    crops: list[tuple[Chunk, list[Crop]]] = field(default_factory=list)
+    crops: list[tuple[Chunk, list[CropFile]]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 def check(sources: SourcesConfig) -> None:
-    """Whether there is anything to ingest and the crop names can be read.
+    """Checks the section ``sources`` as far as it can be checked without storage.
 
     Raises:
-        ConfigError: they can't.
+        ConfigError: there is nothing to ingest, or the keys about ready-cut crops are not valid.
     """
     if not sources.chunks and not sources.crops:
         raise ConfigError("nothing to ingest: set sources.chunks=URI (chunk zips, folders) or sources.crops=URI")
@@ -104,23 +104,31 @@ def check(sources: SourcesConfig) -> None:
     if both or not sources.crop_real or not sources.crop_fake:
         raise ConfigError(
             f"sources.crop_real {list(sources.crop_real)} and sources.crop_fake {list(sources.crop_fake)}: "
-            "each must name a folder, and none may stand in both"
+            "each must name a folder, and no folder may be in both"
         )
 
 
 def ingest(
     tables: Tables, storage: Storage, sources: SourcesConfig, run_id: str, progress: Progress, dry_run: bool
 ) -> IngestResult:
-    """Brings ``chunks``, ``videos`` and, from ready-cut crops, ``faces`` up to what the sources hold.
+    """Updates ``chunks``, ``videos`` and, from ready-cut crops, ``faces`` to the content of the sources.
 
-    Written in this order: faces, frames and ledger of crops, videos, and the chunks last, since a row there
-    means done.  A second run with nothing new writes nothing.
+    Tables are written in this order: faces, frames and ledger of crops; videos; and chunks last, because a row there
+    means that its chunk is done.  A second run with nothing new writes nothing.
+
+    Args:
+        tables: the tables to write.
+        storage: where the sources are.
+        sources: the configuration.
+        run_id: current run, for the ledger of crops.
+        progress: counts chunks, then crops.
+        dry_run: nothing is written.
 
     Raises:
-        ConfigError: see :func:`check`; or a chunk is known under another ``sources.dataset``.
-        SourceError: a place holds nothing, a labels file can't be used, or (after all else was ingested)
-            a chunk could not be read from storage.
-        StorageError: a place can't be listed.
+        ConfigError: see :func:`check`; or a chunk was ingested under another ``sources.dataset``.
+        SourceError: a source is empty, a labels file cannot be used, or (after all others were ingested) a chunk
+            could not be read from storage.
+        StorageError: a folder cannot be listed.
     """
     check(sources)
     counted = storage.counting()
@@ -130,39 +138,39 @@ def ingest(
     _check_dataset(tables, found, sources.dataset)
     ingested = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]
-    gathered = _gather(storage, new, sources, progress)
-    for chunk in gathered.chunks:
+    incoming = _read_new(storage, new, sources, progress)
+    for chunk in incoming.chunks:
         if chunk.source.etag in ingested.get(chunk.source.uri, []):
-            # The time makes the row differ from the one there, so that it is the newest of its URI again.
-            chunk.problems.append(f"CAME_BACK: was replaced, and is here again since {datetime.now(UTC).isoformat()}")
-    known = _known_videos(tables, gathered.chunks)
-    laid = lay(known, gathered.chunks, {source.uri for source in found})
+            # The time makes the row differ from the existing one, so that it is the newest of its URI again.
+            chunk.problems.append(f"CAME_BACK: was replaced, and is back since {datetime.now(UTC).isoformat()}")
+    known = _known_videos(tables, incoming.chunks)
+    reconciled = reconcile(known, incoming.chunks, {source.uri for source in found})
     faces_new = 0
     if not dry_run:
-        final = known | {row.video_id: row for row in laid.rows}
-        for chunk, crops in gathered.crops:
+        final = known | {row.video_id: row for row in reconciled.rows}
+        for chunk, crops in incoming.crops:
             own = _own_crops(chunk, crops, final)
-            gone = [row.video_id for row in known.values() if _lost_its_crops(row, final[row.video_id], chunk)]
-            written = crop_rows.write(tables, storage, chunk, own, gone, extractor_of(sources), run_id, progress)
+            removed = [row.video_id for row in known.values() if _lost_its_crops(row, final[row.video_id], chunk)]
+            written = crop_writer.write(tables, storage, chunk, own, removed, extractor_of(sources), run_id, progress)
             faces_new += written.faces
             if written.failed:
-                gathered.failed.append(written.failed)
-                gathered.chunks.remove(chunk)
-        _write(tables, laid, gathered.chunks)
-    result = _result(tables, found, gathered, laid, faces_new, dry_run, counted)
-    if gathered.failed:
+                incoming.failed.append(written.failed)
+                incoming.chunks.remove(chunk)
+        _write(tables, reconciled, incoming.chunks)
+    result = _result(tables, found, incoming, reconciled, faces_new, dry_run, counted)
+    if incoming.failed:
         raise SourceError(
-            f"{len(gathered.failed)} of {len(new)} new chunks could not be read and will be tried by the next run: "
-            f"{'; '.join(gathered.failed[:5])}. All else was ingested: {result.line()}"
+            f"{len(incoming.failed)} of {len(new)} new chunks could not be read and will be read by the next run: "
+            f"{'; '.join(incoming.failed[:5])}. The others were ingested: {result.line()}"
         )
     return result
 
 
 def _check_dataset(tables: Tables, found: list[Source], dataset: str) -> None:
-    """Refuses chunks whose videos are known under another data set.
+    """Rejects chunks that were ingested under another data set.
 
-    Known archives would not be read again, and the others would give every video a second id: its two rows, and a
-    fake and its original, could then fall into different splits.
+    Known archives would not be read again, and all others would give each video a second id: its two rows, or a fake
+    and its original, could then fall into different splits.
     """
     of_chunk = F.when(F.col("packing") == "file", F.expr("left(uri, length(uri) - length(member) - 1)"))
     known = (
@@ -179,24 +187,24 @@ def _check_dataset(tables: Tables, found: list[Source], dataset: str) -> None:
         raise ConfigError(
             f"sources.dataset={dataset}: {len(clashing)} of {len(found)} chunks were ingested as data set {before}, "
             f"the first is {clashing[0]}; ids of videos begin with the data set and are never changed: set "
-            f"sources.dataset={before}, or another tables.root to begin anew. Nothing was written"
+            f"sources.dataset={before}, or another tables.root to start from empty tables. Nothing was written"
         )
 
 
 def _ingested(tables: Tables) -> dict[str, list[str]]:
-    """The etags that each URI has been ingested with, the newest last."""
+    """The etags under which each URI was ingested, the newest last."""
     etags: dict[str, list[str]] = {}
     for row in tables.read(CHUNKS).select("uri", "etag", "ingested_at").orderBy("ingested_at").collect():
         etags.setdefault(row["uri"], []).append(row["etag"])
     return etags
 
 
-def _own_crops(chunk: Chunk, crops: list[Crop], final: dict[str, Video]) -> list[Crop]:
+def _own_crops(chunk: Chunk, crops: list[CropFile], final: dict[str, Video]) -> list[CropFile]:
     """The crops of videos whose crops are taken from this folder; other videos are a problem of the chunk."""
     own = [crop for crop in crops if crops_folder(final[crop.video_id]) == chunk.source.uri]
-    left = {crop.video_id for crop in crops} - {crop.video_id for crop in own}
-    if left:
-        chunk.problems.append(f"DUPLICATE: crops of {len(left)} videos come from another folder, first {min(left)}")
+    others = {crop.video_id for crop in crops} - {crop.video_id for crop in own}
+    if others:
+        chunk.problems.append(f"DUPLICATE: crops of {len(others)} videos come from another folder, first {min(others)}")
     return own
 
 
@@ -204,42 +212,42 @@ def _lost_its_crops(before: Video, after: Video, chunk: Chunk) -> bool:
     return crops_folder(before) == chunk.source.uri and after.packing is None
 
 
-def _gather(storage: Storage, new: list[Source], sources: SourcesConfig, progress: Progress) -> _Gathered:
-    """Reads the new chunks, several at a time; the order is that of ``new``."""
-    gathered = _Gathered()
+def _read_new(storage: Storage, new: list[Source], sources: SourcesConfig, progress: Progress) -> _Incoming:
+    """Reads the new chunks, several concurrently; the result has the order of ``new``."""
+    incoming = _Incoming()
 
-    def read(source: Source) -> tuple[Chunk, list[Crop]] | str:
-        own = storage.counting()
-        crops: list[Crop] = []
+    def read(source: Source) -> tuple[Chunk, list[CropFile]] | str:
+        counted = storage.counting()
+        crops: list[CropFile] = []
         try:
             if source.kind == "zip":
-                chunk = readers.read_zip(own, source, sources.dataset)
+                chunk = readers.read_zip(counted, source, sources.dataset, sources.layout)
             elif source.kind == "folder":
-                chunk = readers.read_folder(own, source, sources.dataset)
+                chunk = readers.read_folder(counted, source, sources.dataset, sources.layout)
             else:
                 chunk, crops = read_listing(source, sources)
         except StorageError as error:
             log.warning("%s", error)
             return str(error)
-        chunk.requests, chunk.bytes_read = own.counters.requests, own.counters.bytes_read
+        chunk.requests, chunk.bytes_read = counted.counters.requests, counted.counters.bytes_read
         return chunk, crops
 
     progress.start("chunks", len(new))
     with ThreadPoolExecutor(THREADS) as pool:
-        for done, answer in enumerate(pool.map(read, new), 1):
+        for done, outcome in enumerate(pool.map(read, new), 1):
             progress.set(done)
-            if isinstance(answer, str):
-                gathered.failed.append(answer)
+            if isinstance(outcome, str):
+                incoming.failed.append(outcome)
                 continue
-            gathered.chunks.append(answer[0])
-            if answer[0].source.kind == "crops":
-                gathered.crops.append(answer)
+            incoming.chunks.append(outcome[0])
+            if outcome[0].source.kind == "crops":
+                incoming.crops.append(outcome)
     progress.finish()
-    return gathered
+    return incoming
 
 
 def _known_videos(tables: Tables, chunks: list[Chunk]) -> dict[str, Video]:
-    """The rows of ``videos`` that the chunks may touch: with one of their ids, or of a chunk of their name."""
+    """The rows of ``videos`` that the chunks may change: those with one of their ids or of a chunk with their name."""
     if not chunks or not tables.exists(VIDEOS):
         return {}
     ids = sorted({video.video_id for chunk in chunks for video in chunk.videos})
@@ -252,13 +260,15 @@ def _known_videos(tables: Tables, chunks: list[Chunk]) -> dict[str, Video]:
     return {row["video_id"]: Video(**(row.asDict() | {"problems": tuple(row["problems"])})) for row in rows}
 
 
-def _write(tables: Tables, laid: Laid, chunks: list[Chunk]) -> None:
+def _write(tables: Tables, reconciled: Reconciled, chunks: list[Chunk]) -> None:
     now = datetime.now(UTC)
-    if laid.rows:
-        rows = [dataclasses.asdict(row) | {"problems": list(row.problems), "ingested_at": now} for row in laid.rows]
+    if reconciled.rows:
+        rows = [
+            dataclasses.asdict(row) | {"problems": list(row.problems), "ingested_at": now} for row in reconciled.rows
+        ]
         written = tables.upsert(VIDEOS, _frame(tables, VIDEOS, rows))
         if written != len(rows):
-            raise CountError(f"{tables.uri(VIDEOS)}: {written} rows were written where {len(rows)} differ")
+            raise CountError(f"{tables.uri(VIDEOS)}: {written} rows were written, but {len(rows)} differ")
     if chunks:
         tables.upsert(CHUNKS, _frame(tables, CHUNKS, [_chunk_row(chunk, now) for chunk in chunks]))
 
@@ -286,37 +296,37 @@ def _frame(tables: Tables, table: Table, rows: Iterable[dict[str, Any]]) -> Data
 def _result(
     tables: Tables,
     found: list[Source],
-    gathered: _Gathered,
-    laid: Laid,
+    incoming: _Incoming,
+    reconciled: Reconciled,
     faces_new: int,
     dry_run: bool,
     counted: Storage,
 ) -> IngestResult:
-    problems = Counter(code(problem) for row in laid.rows for problem in row.problems)
-    problems.update(code(problem) for chunk in gathered.chunks for problem in chunk.problems)
-    labels = Counter(row.label for row in laid.rows)
+    problems = Counter(code(problem) for row in reconciled.rows for problem in row.problems)
+    problems.update(code(problem) for chunk in incoming.chunks for problem in chunk.problems)
+    labels = Counter(row.label for row in reconciled.rows)
     return IngestResult(
         chunks_seen=len(found),
-        chunks_new=len(gathered.chunks),
-        chunk_bytes=sum(chunk.source.size for chunk in gathered.chunks),
-        videos_new=laid.new,
-        videos_changed=laid.changed,
-        videos_moved=laid.moved,
+        chunks_new=len(incoming.chunks),
+        chunk_bytes=sum(chunk.source.size for chunk in incoming.chunks),
+        videos_new=reconciled.new,
+        videos_changed=reconciled.changed,
+        videos_moved=reconciled.moved,
         real=labels["REAL"],
         fake=labels["FAKE"],
         unlabelled=labels[None],
-        crops_named=sum(len(crops) for _, crops in gathered.crops),
+        crops_named=sum(len(crops) for _, crops in incoming.crops),
         faces_new=faces_new,
         problems=dict(problems),
-        originals_nowhere=_originals_nowhere(tables, laid if dry_run else Laid()),
-        requests=counted.counters.requests + sum(chunk.requests for chunk in gathered.chunks),
-        bytes_read=counted.counters.bytes_read + sum(chunk.bytes_read for chunk in gathered.chunks),
-        retries=sum(chunk.task_retries for chunk in gathered.chunks),
+        originals_nowhere=_originals_nowhere(tables, reconciled if dry_run else Reconciled()),
+        requests=counted.counters.requests + sum(chunk.requests for chunk in incoming.chunks),
+        bytes_read=counted.counters.bytes_read + sum(chunk.bytes_read for chunk in incoming.chunks),
+        retries=sum(chunk.task_retries for chunk in incoming.chunks),
     )
 
 
-def _originals_nowhere(tables: Tables, pending: Laid) -> int:
-    """Originals named in ``videos`` (and in rows not yet written) that are no row there. Normal in part data."""
+def _originals_nowhere(tables: Tables, pending: Reconciled) -> int:
+    """Originals named in ``videos`` (and in rows not yet written) without a row.  Normal for part of a data set."""
     rows = tables.read(VIDEOS).select("video_id", "original")
     if pending.rows:
         more = pa.table(

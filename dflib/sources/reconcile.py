@@ -1,15 +1,15 @@
-"""New chunks laid over what ``videos`` holds: duplicates, contradictions, changed and missing files.
+"""Reconciles new chunks with the rows of ``videos``: duplicates, contradictions, changed and missing files.
 
-All of it is in a row's problems, so that a contradiction is found also when the second chunk comes in a later
-run: the claims of other chunks are kept there as JSON (``DUPLICATE``: the same bytes, ``DUPLICATE_DIFFERS``:
-others, ``ALSO``: as ready-cut crops, or named without a file).
+The findings are kept in a row's problems, so that a contradiction is also found when the second chunk comes in a
+later run.  What other chunks say of a video is stored there as JSON (``DUPLICATE``: the same bytes,
+``DUPLICATE_DIFFERS``: other bytes, ``ALSO``: ready-cut crops, or listed without a file).
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from dflib.sources.model import Chunk, Source, Video, code
+from dflib.sources.chunk import Chunk, Source, Video, code
 
 RELATIONS = ("DUPLICATE", "DUPLICATE_DIFFERS", "ALSO")
 CONFLICT = "LABEL_CONFLICT"
@@ -17,8 +17,8 @@ CHANGED = "CHANGED"
 
 
 @dataclass(frozen=True)
-class Other:
-    """What another chunk says of a video that this row is not taken from."""
+class OtherChunk:
+    """What a chunk says of a video whose row comes from another chunk.  The field names are stored in problems."""
 
     chunk: str
     uri: str
@@ -29,8 +29,8 @@ class Other:
 
 
 @dataclass
-class Laid:
-    """Rows to write (new ones and those that differ from the table), and what they are."""
+class Reconciled:
+    """Rows to write (new ones and those that differ from the table), and how many are of which kind."""
 
     rows: list[Video] = field(default_factory=list)
     new: int = 0
@@ -38,18 +38,20 @@ class Laid:
     moved: int = 0
 
 
-def lay(known: Mapping[str, Video], chunks: Iterable[Chunk], seen: set[str]) -> Laid:
-    """Lays the chunks over the known rows, in their order.
+def reconcile(known: Mapping[str, Video], chunks: Iterable[Chunk], seen: set[str]) -> Reconciled:
+    """Reconciles the chunks, in their order, with the known rows.
 
-    A video stays with the first chunk that has its bytes.  The same chunk with other content renews its rows;
-    a chunk of the same name elsewhere, with the same bytes and labels, takes them over unless the old place
-    was given too (``seen``: URIs of all chunks of this run), so that chunks may move.
+    A video stays with the first chunk that has its bytes.  The same chunk with other content updates its rows.  A
+    chunk of the same name at another place, with the same bytes and labels, takes the rows over unless the previous
+    place is also part of this run, so that chunks may move.
 
     Args:
-        known: rows of the table, at least those with an id or a chunk name that ``chunks`` has.
+        known: rows of the table, at least those with an id or a chunk name of ``chunks``.
+        chunks: the new and changed chunks.
+        seen: URIs of all chunks of this run, known ones included.
     """
     state = dict(known)
-    laid = Laid()
+    result = Reconciled()
     for chunk in chunks:
         source = chunk.source
         for row in chunk.videos:
@@ -57,21 +59,21 @@ def lay(known: Mapping[str, Video], chunks: Iterable[Chunk], seen: set[str]) -> 
             if old is None:
                 state[row.video_id] = row
             elif _owns(source, old):
-                state[row.video_id] = _renewed(old, row)
+                state[row.video_id] = _updated(old, row)
             elif _has_moved(old, row, seen):
-                state[row.video_id] = _renewed(old, row)
-                laid.moved += 1
+                state[row.video_id] = _updated(old, row)
+                result.moved += 1
             else:
                 state[row.video_id] = _shared(old, row, source)
         if chunk.members:
-            _mark_gone(state, chunk)
+            _mark_missing(state, chunk)
     for video_id, row in state.items():
         before = known.get(video_id)
         if row != before:
-            laid.rows.append(row)
-            laid.new += before is None
-            laid.changed += before is not None
-    return laid
+            result.rows.append(row)
+            result.new += before is None
+            result.changed += before is not None
+    return result
 
 
 def _owns(source: Source, row: Video) -> bool:
@@ -94,31 +96,31 @@ def _has_moved(old: Video, row: Video, seen: set[str]) -> bool:
     )
 
 
-def _renewed(old: Video, row: Video) -> Video:
-    """The row as its own chunk gives it now, with what is known from other chunks."""
+def _updated(old: Video, row: Video) -> Video:
+    """The row as its own chunk has it now, with what other chunks say."""
     changes = []
     if old.fingerprint and row.fingerprint and old.fingerprint != row.fingerprint:
         changes.append(f"{CHANGED}: was {old.fingerprint}, is {row.fingerprint}")
     if _own_label(old) != row.label:
         changes.append(f"{CHANGED}: label was {_own_label(old)}, is {row.label}")
     changes = changes or [problem for problem in old.problems if code(problem) == CHANGED]
-    return _settled(replace(row, problems=(*row.problems, *changes)), _others(old))
+    return _with_relations(replace(row, problems=(*row.problems, *changes)), _others(old))
 
 
 def _shared(old: Video, row: Video, source: Source) -> Video:
-    """One video from two chunks: the row is of the one with bytes, the first of two such."""
-    # A claim without a file has no URI: its chunk is known by name.
+    """A video in two chunks: the row comes from the one that has its bytes; if both have them, from the first."""
+    # A video that is listed without a file has no URI: its chunk is identified by name.
     others = [other for other in _others(old) if other.uri != source.uri and (other.uri or other.chunk != source.name)]
     if _rank(row) > _rank(old):
-        previous = Other(old.chunk, _chunk_uri(old), _own_label(old), old.crc32, old.size, _rank(old))
-        return _settled(row, [*others, previous])
-    second = Other(row.chunk, source.uri, row.label, row.crc32, row.size, _rank(row))
+        previous = OtherChunk(old.chunk, _chunk_uri(old), _own_label(old), old.crc32, old.size, _rank(old))
+        return _with_relations(row, [*others, previous])
+    second = OtherChunk(row.chunk, source.uri, row.label, row.crc32, row.size, _rank(row))
     own = tuple(problem for problem in old.problems if code(problem) not in RELATIONS and not _contradicts(problem))
-    return _settled(replace(old, label=_own_label(old), problems=own), [*others, second])
+    return _with_relations(replace(old, label=_own_label(old), problems=own), [*others, second])
 
 
-def _settled(row: Video, others: list[Other]) -> Video:
-    """The row with its relations written down; without a label when the chunks contradict each other."""
+def _with_relations(row: Video, others: list[OtherChunk]) -> Video:
+    """The row with its relations as problems; without a label when the chunks contradict each other."""
     relations = []
     for other in sorted(others, key=lambda other: (other.chunk, other.uri)):
         relation = "ALSO"
@@ -132,11 +134,11 @@ def _settled(row: Video, others: list[Other]) -> Video:
     return replace(row, problems=(*row.problems, *relations))
 
 
-def _mark_gone(state: dict[str, Video], chunk: Chunk) -> None:
-    """Videos that the chunk had and has no more: no bytes, and a problem that says so."""
-    there = {row.video_id for row in chunk.videos}
+def _mark_missing(state: dict[str, Video], chunk: Chunk) -> None:
+    """Videos that the chunk no longer has: their rows lose the bytes and get the problem ``MISSING_FILE``."""
+    present = {row.video_id for row in chunk.videos}
     for video_id, row in state.items():
-        if video_id not in there and row.uri is not None and _owns(chunk.source, row):
+        if video_id not in present and row.uri is not None and _owns(chunk.source, row):
             text = f"MISSING_FILE: {row.member} is no longer in {row.chunk}"
             state[video_id] = replace(
                 row,
@@ -152,12 +154,14 @@ def _mark_gone(state: dict[str, Video], chunk: Chunk) -> None:
             )
 
 
-def _others(row: Video) -> list[Other]:
-    return [Other(**json.loads(problem.partition(": ")[2])) for problem in row.problems if code(problem) in RELATIONS]
+def _others(row: Video) -> list[OtherChunk]:
+    return [
+        OtherChunk(**json.loads(problem.partition(": ")[2])) for problem in row.problems if code(problem) in RELATIONS
+    ]
 
 
 def _own_label(row: Video) -> str | None:
-    """The label that the row's own chunk gives, which a contradiction has taken out of the column."""
+    """The label that the row's own chunk gives; a contradiction removes it from the column."""
     for problem in row.problems:
         if _contradicts(problem):
             label = json.loads(problem.partition(": ")[2])[0][1]
@@ -166,26 +170,26 @@ def _own_label(row: Video) -> str | None:
 
 
 def _contradicts(problem: str) -> bool:
-    """Whether it lists the labels that chunks give; a folder of crops may also contradict itself, in words."""
+    """Whether a problem lists contradicting labels of chunks; that of one crops folder is plain text instead."""
     return problem.startswith(f"{CONFLICT}: [")
 
 
 def crops_folder(row: Video) -> str | None:
-    """The folder that a video's ready-cut crops are taken from: its own, or the first that also has some."""
+    """The folder that a video's ready-cut crops are taken from: the row's own, or the first other one that has some."""
     if row.packing == "crops":
         return row.uri
     return next((other.uri for other in _others(row) if other.rank == 1), None)
 
 
 def _rank(row: Video) -> int:
-    """2: its bytes are there, 1: ready-cut crops of it, 0: it is only named."""
+    """2: the bytes of the video exist, 1: ready-cut crops of it, 0: it is only listed."""
     if row.uri is None:
         return 0
     return 1 if row.packing == "crops" else 2
 
 
-def _same_bytes(one: Video, two: Video | Other) -> bool:
-    """By CRC and size where both have them, else by size: file etags of two places can't be compared."""
+def _same_bytes(one: Video, two: Video | OtherChunk) -> bool:
+    """By CRC and size where both have them, else by size: etags of files at two places are not comparable."""
     if one.crc32 is not None and two.crc32 is not None and one.crc32 != two.crc32:
         return False
     return one.size == two.size

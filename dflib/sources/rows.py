@@ -1,15 +1,16 @@
-"""Files and claims brought together: one row a video, nothing guessed."""
+"""Rows of ``videos``: the files of a chunk combined with what layouts and labels say of them."""
 
 from dataclasses import dataclass, field
 
-from dflib.sources import layouts
-from dflib.sources.labels import Claim, Labels
-from dflib.sources.model import Chunk, Video
+from dflib.sources import names
+from dflib.sources.chunk import Chunk, Video
+from dflib.sources.labels import UNLISTED, Claim, Labels
+from dflib.sources.layouts import Clip, Layout, SideFiles, listed
 
 
 @dataclass(frozen=True)
-class Found:
-    """A video file of a chunk: its name in the chunk and where its bytes are."""
+class VideoFile:
+    """A video file of a chunk: its name in the chunk and where its bytes are (None: they cannot be read)."""
 
     name: str
     uri: str | None
@@ -21,83 +22,79 @@ class Found:
     fingerprint: str | None
     problems: tuple[str, ...] = ()
 
+    @property
+    def path(self) -> str:
+        """The path that layouts see: the URI of a file, the name of a zip's member."""
+        return self.uri if self.packing == "file" and self.uri else self.name
+
 
 @dataclass
-class Claims:
-    """The labels files of a chunk.
+class Descriptions:
+    """What describes the videos of a chunk.
 
     Attributes:
-        roots: by folder, what its labels file says; None when it can't be read.
-        complete: whether a claim without a file is a video that is missing, not one that lies elsewhere.
+        layouts: the layouts that may apply, in their order, each with its side files in the chunk.
+        required: name of the layout that each video must follow; None: a video may follow any or none.
+        labels: the labels CSV, its claims by the videos' names in the chunk; None: there is none.
+        labels_complete: whether a line of the CSV without a video means that the video is missing, not that it is
+            stored elsewhere.
     """
 
-    roots: dict[str, Labels | None] = field(default_factory=dict)
-    complete: bool = True
+    layouts: list[tuple[Layout, SideFiles]] = field(default_factory=list)
+    required: str | None = None
+    labels: Labels | None = None
+    labels_complete: bool = True
 
 
-def add_videos(chunk: Chunk, dataset: str, files: list[Found], claims: Claims) -> None:
-    """Gives ``chunk`` a row for each file and for each claimed file that is missing.
+def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions: Descriptions) -> None:
+    """Adds to ``chunk`` a row for each file and for each video that is listed but missing.
 
-    A ``video_id`` is the data set and the path below the nearest folder with a labels file; without any, below
-    the one top folder of an archive.  Of two files with one id the first by name is kept, and says so.
+    The first layout that describes a video gives its identifier, source group, manipulation and compression; label,
+    original and split come from the first that lists them in a file, else from the same layout.  Without a layout
+    the identifier is the path in the chunk, below the top folder that all files of an archive share.  Of two files
+    with one identifier the first by name is kept, and the other becomes a problem of the chunk.
     """
-    top = layouts.common_top([file.name for file in files]) if chunk.source.kind == "zip" else ""
-    unused = {root: dict(labels.claims) for root, labels in claims.roots.items() if labels}
+    top = names.common_top([file.name for file in files]) if chunk.source.kind == "zip" else ""
+    csv = descriptions.labels
     rows: dict[str, Video] = {}
     for file in sorted(files, key=lambda file: file.name):
-        root = _root(file.name, claims)
-        path = layouts.below(file.name, top if root is None else root)
-        labels = claims.roots.get(root) if root is not None else None
-        claim = labels.claims.get(path) if labels else None
+        clips = [
+            clip
+            for layout, side_files in descriptions.layouts
+            if (clip := layout.describe(file.path, side_files)) is not None
+        ]
         problems = list(file.problems)
-        if claim:
-            unused[root or ""].pop(path, None)
-        elif labels:
-            problems.append("NO_METADATA_ENTRY: the labels file of its folder does not name it")
         if file.size == 0:
-            problems.append("EMPTY_FILE: holds no bytes")
-        layout = layouts.ffpp(file.uri if file.packing == "file" and file.uri else file.name)
-        _keep(chunk, rows, _row(chunk, dataset, path, file, claim, layout, labels is not None, problems))
-    for root, left in unused.items():
-        if claims.complete:
-            for path, claim in sorted(left.items()):
-                text = f"MISSING_FILE: {path} is named by the labels file of {root or 'the chunk'} but is not there"
-                _keep(chunk, rows, _row(chunk, dataset, path, None, claim, None, True, [text]))
-        elif left:
-            chunk.problems.append(
-                f"UNUSED_LABELS: {len(left)} lines of the labels file name no video here, first {min(left)}"
-            )
+            problems.append("EMPTY_FILE: contains no bytes")
+        if descriptions.required and not clips:
+            problems.append(f"NOT_IN_LAYOUT: its path does not follow the layout {descriptions.required}")
+        clips = clips or [Clip(names.stem(names.below(file.name, top)))]
+        if csv:
+            claim = csv.claims.get(file.name)
+            clips.append(listed(file.name, claim) if claim else listed(file.name, Claim(None), UNLISTED))
+        _keep(chunk, rows, _row(chunk, dataset, file, clips, problems))
+    paths, members = {file.path for file in files}, {file.name for file in files}
+    missing = [clip for layout, side_files in descriptions.layouts for clip in layout.missing(side_files, paths)]
+    unused = sorted((name, claim) for name, claim in csv.claims.items() if name not in members) if csv else []
+    if descriptions.labels_complete:
+        problem = "MISSING_FILE: {} is listed in the labels file but does not exist"
+        missing += [listed(name, claim, problem.format(name)) for name, claim in unused]
+    elif unused:
+        chunk.problems.append(
+            f"UNUSED_LABELS: {len(unused)} lines of the labels file match no video here; the first is {unused[0][0]}"
+        )
+    for clip in missing:
+        _keep(chunk, rows, _row(chunk, dataset, None, [clip], []))
     if not rows and not chunk.problems:
-        chunk.problems.append("NO_VIDEOS: holds no file that ends like a video")
+        chunk.problems.append("NO_VIDEOS: contains no file with a video's ending")
     chunk.videos = list(rows.values())
 
 
-def _root(name: str, claims: Claims) -> str | None:
-    folder = layouts.parent(name)
-    while folder not in claims.roots:
-        if not folder:
-            return None
-        folder = layouts.parent(folder)
-    return folder
-
-
-def _row(
-    chunk: Chunk,
-    dataset: str,
-    path: str,
-    file: Found | None,
-    claim: Claim | None,
-    layout: layouts.Layout | None,
-    labelled: bool,
-    problems: list[str],
-) -> Video:
-    video_id = f"{dataset}/{layout.path if layout else layouts.stem(path)}"
-    label = original = None
-    if claim:
-        label, original = claim.label, claim.original and f"{dataset}/{claim.original}"
-        problems = [*problems, *claim.problems]
-    elif layout and not labelled:
-        label, original = layout.label, layout.original and f"{dataset}/{layout.original}"
+def _row(chunk: Chunk, dataset: str, file: VideoFile | None, clips: list[Clip], problems: list[str]) -> Video:
+    clip = clips[0]
+    labelled = next((clip for clip in clips if clip.listed), clip)
+    video_id = f"{dataset}/{clip.path}"
+    original = f"{dataset}/{labelled.original}" if labelled.original else None
     return Video(
         video_id=video_id,
         dataset=dataset,
@@ -110,18 +107,20 @@ def _row(
         crc32=file.crc32 if file else None,
         size=file.size if file else None,
         fingerprint=file.fingerprint if file else None,
-        label=label,
+        label=labelled.label,
         original=original,
-        source_group=f"{dataset}/{layout.group}" if layout else original or video_id,
-        given_split=claim.split if claim else None,
-        manipulation=layout.manipulation if layout else None,
-        compression=layout.compression if layout else None,
-        problems=tuple(problems),
+        source_group=f"{dataset}/{clip.group}" if clip.group else original or video_id,
+        given_split=labelled.split,
+        manipulation=clip.manipulation,
+        compression=clip.compression,
+        problems=(*problems, *(problem for clip in clips for problem in clip.problems)),
     )
 
 
 def _keep(chunk: Chunk, rows: dict[str, Video], row: Video) -> None:
     kept = rows.setdefault(row.video_id, row)
     if kept is not row:
-        other = row.member or "an entry of the labels file"
-        chunk.problems.append(f"DUPLICATE: {other} gives the id {row.video_id}, as {kept.member} does; it is left out")
+        duplicate = row.member or "an entry of the labels file"
+        chunk.problems.append(
+            f"DUPLICATE: {duplicate} has the id {row.video_id}, as {kept.member} does; it is left out"
+        )

@@ -1,4 +1,4 @@
-"""Tables of contents, against zipfile, with real and broken archives."""
+"""Central directories of intact and broken archives, compared with zipfile."""
 
 import io
 import random
@@ -22,7 +22,7 @@ def directory(storage: Storage, path: Path) -> list[archive.Member]:
 
 
 def check_against_zipfile(storage: Storage, path: Path) -> None:
-    """Each member's range, read and unpacked, is what zipfile gives."""
+    """Asserts that each member's range, read and unpacked, equals what zipfile reads."""
     members = directory(storage, path)
     with zipfile.ZipFile(path) as reference:
         infos = [info for info in reference.infolist() if not info.is_dir()]
@@ -58,13 +58,13 @@ def write(path: Path, files: dict[str, bytes], packing: int = zipfile.ZIP_STORED
 
 @pytest.mark.parametrize("zip64", [False, True])
 @pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_ranges_are_zipfiles(storage: Storage, tmp_path: Path, packing: int, zip64: bool) -> None:
+def test_read_directory_agrees_with_zipfile(storage: Storage, tmp_path: Path, packing: int, zip64: bool) -> None:
     path = tmp_path / "a.zip"
     write(path, contents(), packing, zip64)
     check_against_zipfile(storage, path)
 
 
-def test_members_fill_the_archive_without_gaps(storage: Storage, tmp_path: Path) -> None:
+def test_ranges_cover_the_archive_without_gaps(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as made:
         for name, content in contents().items():
@@ -77,7 +77,7 @@ def test_members_fill_the_archive_without_gaps(storage: Storage, tmp_path: Path)
     assert ends[-1] == start
 
 
-def test_a_member_written_to_a_stream_has_its_descriptor_in_the_range(storage: Storage, tmp_path: Path) -> None:
+def test_range_includes_data_descriptor_of_streamed_member(storage: Storage, tmp_path: Path) -> None:
     class Stream(io.BytesIO):
         def seekable(self) -> bool:
             return False
@@ -91,7 +91,7 @@ def test_a_member_written_to_a_stream_has_its_descriptor_in_the_range(storage: S
     check_against_zipfile(storage, path)
 
 
-def test_longest_comment(storage: Storage, tmp_path: Path) -> None:
+def test_read_directory_with_longest_comment(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write(path, contents())
     with zipfile.ZipFile(path, "a") as made:
@@ -99,14 +99,14 @@ def test_longest_comment(storage: Storage, tmp_path: Path) -> None:
     check_against_zipfile(storage, path)
 
 
-def test_bytes_in_front(storage: Storage, tmp_path: Path) -> None:
+def test_read_directory_with_bytes_before_the_archive(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write(path, contents())
     path.write_bytes(b"#!/bin/sh\n" * 1000 + path.read_bytes())
     check_against_zipfile(storage, path)
 
 
-def test_a_deleted_members_bytes_are_not_read_along(storage: Storage, tmp_path: Path) -> None:
+def test_range_excludes_bytes_of_deleted_member(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("a.mp4", b"a" * 100)
@@ -118,7 +118,7 @@ def test_a_deleted_members_bytes_are_not_read_along(storage: Storage, tmp_path: 
     check_against_zipfile(storage, path)
 
 
-def test_two_or_three_requests_and_no_more_bytes_than_needed(storage: Storage, tmp_path: Path) -> None:
+def test_read_directory_takes_few_requests_and_bytes(storage: Storage, tmp_path: Path) -> None:
     small, large = tmp_path / "small.zip", tmp_path / "large.zip"
     write(small, {f"part/{n:05}.mp4": b"video" * 5000 for n in range(100)})
     write(large, {f"part/{n:05}.mp4": b"video" for n in range(5000)})
@@ -132,7 +132,7 @@ def test_two_or_three_requests_and_no_more_bytes_than_needed(storage: Storage, t
         assert storage.counters.bytes_read - before[1] <= max(needed, archive.TAIL)
 
 
-def test_beyond_four_gigabytes(storage: Storage, tmp_path: Path) -> None:
+def test_read_directory_beyond_four_gigabytes(storage: Storage, tmp_path: Path) -> None:
     """A sparse archive of 6 GB, its directory written by hand with ZIP64 fields."""
     path, name, video, far = tmp_path / "far.zip", b"part/far.mp4", b"video" * 100, 6 * (1 << 30) + 7
     crc = zlib.crc32(video)
@@ -159,14 +159,14 @@ def test_beyond_four_gigabytes(storage: Storage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all" * 100, bytes(100_000)])
-def test_what_is_no_zip(storage: Storage, tmp_path: Path, content: bytes) -> None:
+def test_read_directory_rejects_other_files(storage: Storage, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"a\.zip: no readable zip"):
         directory(storage, path)
 
 
-def test_an_upload_cut_short(storage: Storage, tmp_path: Path) -> None:
+def test_read_directory_rejects_truncated_archive(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write(path, contents())
     path.write_bytes(path.read_bytes()[:-100])
@@ -174,7 +174,9 @@ def test_an_upload_cut_short(storage: Storage, tmp_path: Path) -> None:
         directory(storage, path)
 
 
-def test_a_forged_directory_size_is_not_read(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forged_directory_size_is_rejected_unread(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archive, "MAX_DIRECTORY", 100_000)
     path = tmp_path / "a.zip"
     write(path, {"a.mp4": bytes(400_000)})
@@ -186,7 +188,7 @@ def test_a_forged_directory_size_is_not_read(storage: Storage, tmp_path: Path, m
     assert storage.counters.bytes_read < 80_000
 
 
-def test_an_archive_that_shrinks_while_it_is_read(storage: Storage, tmp_path: Path) -> None:
+def test_read_directory_rejects_archive_that_shrinks(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write(path, contents())
     entry = storage.stat(f"file://{path}")
@@ -215,7 +217,7 @@ def patched(path: Path, name: str, field: int, form: str, value: int) -> None:
         (42, "<I", 1 << 30, "BAD_RANGE"),
     ],
 )
-def test_members_that_cannot_be_had(
+def test_unreadable_member_has_a_problem(
     storage: Storage, tmp_path: Path, field: int, form: str, value: int, problem: str
 ) -> None:
     path = tmp_path / "a.zip"
@@ -227,7 +229,7 @@ def test_members_that_cannot_be_had(
     assert members["a.mp4"].problem is None
 
 
-def test_two_members_on_one_header_are_both_refused(storage: Storage, tmp_path: Path) -> None:
+def test_members_that_share_a_header_are_both_rejected(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write(path, {"a.mp4": b"a" * 50, "b.mp4": b"b" * 50})
     patched(path, "b.mp4", 42, "<I", directory(storage, path)[0].offset)
@@ -235,14 +237,16 @@ def test_two_members_on_one_header_are_both_refused(storage: Storage, tmp_path: 
 
 
 @pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_random_corruption_raises_nothing_but_our_errors(storage: Storage, tmp_path: Path, packing: int) -> None:
+def test_read_directory_raises_only_dflib_errors_on_random_bytes(
+    storage: Storage, tmp_path: Path, packing: int
+) -> None:
     path = tmp_path / "a.zip"
     write(path, contents(), packing, zip64=True)
     whole = path.read_bytes()
     with zipfile.ZipFile(path) as reference:
         start = reference.start_dir
     numbers = random.Random(packing)
-    refused = 0
+    rejected = 0
     for _ in range(800):
         bad = bytearray(whole)
         for _ in range(numbers.randint(1, 6)):
@@ -253,9 +257,9 @@ def test_random_corruption_raises_nothing_but_our_errors(storage: Storage, tmp_p
         try:
             members = directory(storage, path)
         except DflibError:
-            refused += 1
+            rejected += 1
             continue
         for member in members:
             inside = member.offset >= 0 and member.offset + member.length <= len(bad)
             assert member.problem or inside
-    assert 100 < refused < 800
+    assert 100 < rejected < 800

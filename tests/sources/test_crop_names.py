@@ -1,4 +1,4 @@
-"""Patterns of crop names."""
+"""Patterns of crop file names."""
 
 import pytest
 
@@ -20,14 +20,14 @@ from dflib.sources.crop_names import CropName, CropPattern
         ("(<video>).*<k>", "(a).*3", CropName("a", None, 3, 0)),
     ],
 )
-def test_names(pattern: str, name: str, expected: CropName) -> None:
+def test_parse_returns_parts_of_name(pattern: str, name: str, expected: CropName) -> None:
     assert CropPattern(pattern).parse(name) == expected
 
 
 @pytest.mark.parametrize(
     "name", ["", "abc", "-1-2", "abc-1", "abc-x-1", "abc-1-2-", "abc-1-12345678901", "a/b-1-2", "a-١-1x"]
 )
-def test_names_that_do_not_follow(name: str) -> None:
+def test_parse_returns_none_for_other_names(name: str) -> None:
     assert CropPattern("<video>-<frame>-<face>").parse(name) is None
 
 
@@ -37,14 +37,14 @@ def test_names_that_do_not_follow(name: str) -> None:
         ("", "<video> is missing"),
         ("<frame>", "<video> is missing"),
         ("<video>_<clip>", "<clip> is unknown"),
-        ("<video>_<video>", "<video> stands there twice"),
+        ("<video>_<video>", "<video> occurs twice"),
         ("<video>[_<k>", "not closed"),
-        ("<video>_<k>]", "do not pair"),
-        ("<video>[[_<k>]]", "do not pair"),
-        ("<video>_<k", "stray '<'"),
-        ("<video>_<k>_<frame>", "<k> counts as a frame"),
+        ("<video>_<k>]", "unbalanced or nested"),
+        ("<video>[[_<k>]]", "unbalanced or nested"),
+        ("<video>_<k", "unmatched '<'"),
+        ("<video>_<k>_<frame>", "<k> is used as frame"),
     ],
 )
-def test_patterns_that_are_none(pattern: str, reason: str) -> None:
+def test_pattern_rejects_invalid_text(pattern: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         CropPattern(pattern)

@@ -1,4 +1,4 @@
-"""Crops folders by their file names; the tables are tried in test_ingest."""
+"""Crops folders by their file names.  What is written to the tables: test_ingest."""
 
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,19 @@ import pytest
 
 from dflib.config import SourcesConfig
 from dflib.errors import SourceError
-from dflib.sources.crops import Crop, extractor_of, read_listing
+from dflib.sources.chunk import Chunk, code
+from dflib.sources.crops import CropFile, extractor_of, read_listing
 from dflib.sources.discovery import find_crops
 from dflib.sources.images import probe
-from dflib.sources.model import Chunk, code
 from dflib.storage import Storage
 
 
 def settings(**changes: Any) -> SourcesConfig:
-    base = {"dataset": "d", "chunks": (), "crop_pattern": "<video>-<frame>-<face>", "labels": None}
+    base = {"dataset": "d", "chunks": (), "crop_pattern": "<video>-<frame>-<face>", "labels": None, "layout": "auto"}
     return SourcesConfig.model_validate(base | {"crops": "", "crop_real": "real", "crop_fake": "fake"} | changes)
 
 
-def listing(root: Path, **changes: Any) -> tuple[Chunk, list[Crop]]:
+def listing(root: Path, **changes: Any) -> tuple[Chunk, list[CropFile]]:
     sources = settings(crops=str(root), **changes)
     (source,) = find_crops(Storage(), sources, extractor_of(sources))
     return read_listing(source, sources)
@@ -32,7 +32,7 @@ def put(root: Path, *names: str) -> None:
         (root / name).write_bytes(name.encode())
 
 
-def test_labels_splits_and_originals_come_from_names(tmp_path: Path) -> None:
+def test_read_listing_takes_labels_splits_and_originals_from_names(tmp_path: Path) -> None:
     put(tmp_path, "train/real/a_0.jpg", "val/Fake/b_a_7.JPG", "real/x/c_1.png", "other/d_0.png", "real/e_0.txt")
     chunk, crops = listing(tmp_path, crop_pattern="<video>[_<original>]_<k>")
     rows = {row.video_id: (row.label, row.given_split, row.original, row.source_group) for row in chunk.videos}
@@ -45,7 +45,7 @@ def test_labels_splits_and_originals_come_from_names(tmp_path: Path) -> None:
     assert chunk.members == 5 and chunk.problems == []
 
 
-def test_contradictions_are_told_and_not_guessed(tmp_path: Path) -> None:
+def test_read_listing_reports_contradictions(tmp_path: Path) -> None:
     put(tmp_path, "real/a-0-0.png", "fake/a-1-0.png", "test/real/t-0-0.png", "train/real/t-0-0.png")
     chunk, crops = listing(tmp_path)
     both, split = chunk.videos
@@ -54,27 +54,27 @@ def test_contradictions_are_told_and_not_guessed(tmp_path: Path) -> None:
     assert [code(problem) for problem in chunk.problems] == ["DUPLICATE"] and len(crops) == 3
 
 
-def test_names_that_do_not_follow_are_counted(tmp_path: Path) -> None:
+def test_read_listing_reports_names_outside_the_pattern(tmp_path: Path) -> None:
     put(tmp_path, "real/a-0-0.png", "real/b.png", "real/c_0.png", "real/d\\-0-0.png")
     chunk, crops = listing(tmp_path)
     assert [code(problem) for problem in chunk.problems] == ["BAD_CROP_NAME", "BAD_CROP_NAME", "UNSAFE_NAME"]
     assert [crop.video_id for crop in crops] == ["d/a"]
 
 
-def test_many_problems_are_listed_in_part(tmp_path: Path) -> None:
+def test_listed_problems_are_limited_per_code(tmp_path: Path) -> None:
     put(tmp_path, *(f"real/{number}.png" for number in range(130)))
     chunk, _ = listing(tmp_path)
     assert len(chunk.problems) == 130
     assert len(chunk.listed_problems()) == 101 and chunk.listed_problems()[-1] == "BAD_CROP_NAME: and 30 more"
 
 
-def test_a_folder_without_classes(tmp_path: Path) -> None:
+def test_read_listing_rejects_folder_without_classes(tmp_path: Path) -> None:
     put(tmp_path, "a-0-0.png")
     with pytest.raises(SourceError, match=r"no image below a folder named real, fake.*sources\.crop_real"):
         listing(tmp_path)
 
 
-def test_the_extractor_is_named_for_what_changes_rows() -> None:
+def test_extractor_of_depends_on_settings_that_change_rows() -> None:
     names = {
         extractor_of(settings()),
         extractor_of(settings(crop_real="REAL")),
@@ -84,7 +84,8 @@ def test_the_extractor_is_named_for_what_changes_rows() -> None:
     assert len(names) == 3 and all(len(name) == len("crops-") + 8 for name in names)
 
 
-def test_mesonets_images(sample_data: Path) -> None:
+@pytest.mark.shared
+def test_read_listing_of_sample_images(sample_data: Path) -> None:
     chunk, crops = listing(sample_data / "mesonet" / "test_images", crop_pattern="<video>", crop_fake="df")
     assert {row.video_id: row.label for row in chunk.videos} == {
         "d/df00204": "FAKE",

@@ -1,4 +1,4 @@
-"""What lies behind URIs and globs."""
+"""Chunks and crops folders behind URIs and globs."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ def sources(**changes: Any) -> SourcesConfig:
         "crop_pattern": "<video>",
         "crop_real": "real",
         "crop_fake": "fake",
+        "layout": "auto",
         "labels": None,
     }
     return SourcesConfig.model_validate(base | changes)
@@ -35,7 +36,7 @@ def found(storage: Storage, *patterns: object) -> list[tuple[str, str, int]]:
     return [(source.kind, source.name, len(source.files)) for source in chunks]
 
 
-def test_a_folder_holds_zips_parts_and_loose_videos(storage: Storage, tmp_path: Path) -> None:
+def test_find_chunks_divides_a_folder(storage: Storage, tmp_path: Path) -> None:
     put(tmp_path, "b.zip", "deep/A.ZIP", "part_1/metadata.json", "part_1/x.mp4", "part_1/sub/y.mp4", "loose/z.mp4")
     put(tmp_path, "readme.txt", "part_2/metadata.json")
     assert sorted(found(storage, tmp_path)) == [
@@ -47,14 +48,14 @@ def test_a_folder_holds_zips_parts_and_loose_videos(storage: Storage, tmp_path: 
     ]
 
 
-def test_globs_and_several_each_chunk_once(storage: Storage, tmp_path: Path) -> None:
+def test_find_chunks_returns_each_chunk_once(storage: Storage, tmp_path: Path) -> None:
     put(tmp_path, "a.zip", "b.zip", "truth.json", "part/v.mp4")
     assert found(storage, tmp_path / "*.zip", tmp_path / "a.zip") == [("zip", "a", 1), ("zip", "b", 1)]
     assert found(storage, tmp_path / "*") == [("zip", "a", 1), ("zip", "b", 1), ("folder", "part", 1)]
 
 
 @pytest.mark.parametrize("pattern", ["none", "none/*", "none.zip", "*.zip", "empty", "truth.json", "*.json", "texts"])
-def test_nothing_is_an_error_that_names_the_place(storage: Storage, tmp_path: Path, pattern: str) -> None:
+def test_find_chunks_without_match_names_the_pattern(storage: Storage, tmp_path: Path, pattern: str) -> None:
     put(tmp_path, "truth.json", "texts/a.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError) as caught:
@@ -62,7 +63,7 @@ def test_nothing_is_an_error_that_names_the_place(storage: Storage, tmp_path: Pa
     assert f"{tmp_path}/{pattern}" in str(caught.value)
 
 
-def test_the_etag_of_a_folder_is_that_of_its_listing(storage: Storage, tmp_path: Path) -> None:
+def test_etag_of_a_folder_changes_with_listing_labels_and_settings(storage: Storage, tmp_path: Path) -> None:
     def etag(**changes: Any) -> str:
         return find_chunks(storage, sources(chunks=str(tmp_path / "v"), **changes))[0].etag
 
@@ -79,7 +80,7 @@ def test_the_etag_of_a_folder_is_that_of_its_listing(storage: Storage, tmp_path:
     assert len(seen) == 7
 
 
-def test_crops(storage: Storage, tmp_path: Path) -> None:
+def test_find_crops_returns_folders_with_files(storage: Storage, tmp_path: Path) -> None:
     put(tmp_path, "one/real/a.png", "two/fake/b.png")
     (tmp_path / "three").mkdir()
     crops = find_crops(storage, sources(crops=str(tmp_path / "*")), "settings")
@@ -94,7 +95,7 @@ def test_crops(storage: Storage, tmp_path: Path) -> None:
             find_crops(storage, sources(crops=str(tmp_path / pattern)), "")
 
 
-def test_names_that_no_table_can_hold(storage: Storage, tmp_path: Path) -> None:
+def test_find_chunks_rejects_unsafe_names(storage: Storage, tmp_path: Path) -> None:
     put(tmp_path, "a\udcff.zip")
     with pytest.raises(SourceError, match="rename it"):
         found(storage, tmp_path)

@@ -1,4 +1,4 @@
-"""Ingest against real tables: what there is becomes rows, once."""
+"""Ingest into real tables."""
 
 import io
 from collections import Counter
@@ -30,6 +30,7 @@ def sources(**changes: Any) -> SourcesConfig:
         "crop_pattern": "<video>-<frame>-<face>",
         "crop_real": "real",
         "crop_fake": "fake",
+        "layout": "auto",
         "labels": None,
     }
     return SourcesConfig.model_validate(base | {key: str(value) for key, value in changes.items()})
@@ -43,23 +44,23 @@ def rows(tables: Tables, table: Any = VIDEOS) -> dict[str, Any]:
     return {row[table.key[0]]: row for row in tables.read(table).collect()}
 
 
-def picture(path: Path, seed: int, side: int = 40) -> None:
+def write_image(path: Path, seed: int, side: int = 40) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (side, side + 8, 3), np.uint8)
     assert cv2.imwrite(str(path), pixels)
 
 
-def test_settings_are_checked_before_anything_starts() -> None:
+def test_check_rejects_invalid_settings() -> None:
     with pytest.raises(ConfigError, match=r"set sources\.chunks"):
         check(sources())
     with pytest.raises(ConfigError, match="<clip> is unknown"):
         check(sources(crops="/x", crop_pattern="<clip>"))
-    with pytest.raises(ConfigError, match="none may stand in both"):
+    with pytest.raises(ConfigError, match="no folder may be in both"):
         check(sources(crops="/x", crop_fake="Real"))
 
 
 @pytest.mark.spark
-def test_chunks_come_in_one_after_another(
+def test_ingest_of_new_changed_and_restored_chunks(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunks = tmp_path / "c"
@@ -71,7 +72,7 @@ def test_chunks_come_in_one_after_another(
     assert (dry.chunks_seen, dry.chunks_new, dry.videos_new, dry.real, dry.fake) == (2, 2, 2, 1, 1)
     assert dry.originals_nowhere == 0
 
-    # Killed before the chunks' rows: the videos are there, and the next run reads the chunks again.
+    # Killed before the rows of chunks: the videos are written, and the next run reads the chunks again.
     upsert = tables.upsert
 
     def killed_at_chunks(table: Table, frame: DataFrame) -> int:
@@ -96,9 +97,9 @@ def test_chunks_come_in_one_after_another(
     assert tables.versions() == versions
     assert (again.chunks_seen, again.chunks_new, again.videos_new, again.videos_changed) == (2, 0, 0, 0)
 
-    gone = {"label": "FAKE", "original": "nowhere.mp4"}
+    orphan = {"label": "FAKE", "original": "nowhere.mp4"}
     (chunks / "b.zip").write_bytes(
-        zip_bytes({"f.mp4": b"f", "n.mp4": b"n"}, {"f.mp4": REAL, "n.mp4": gone, "x.mp4": FAKE})
+        zip_bytes({"f.mp4": b"f", "n.mp4": b"n"}, {"f.mp4": REAL, "n.mp4": orphan, "x.mp4": FAKE})
     )
     third = run(tables, chunks=chunks)
     assert (third.chunks_new, third.videos_new, third.videos_changed, third.originals_nowhere) == (1, 2, 1, 1)
@@ -122,7 +123,7 @@ def test_chunks_come_in_one_after_another(
     assert table["d/r"]["problems"][0].startswith("CHANGED: was ") and table["d/r"]["size"] == 2
     assert table["d/f"]["label"] is None
 
-    # The first upload comes back, and is then known again.
+    # The first upload is restored, and is then known again.
     first_upload.rename(chunks / "a.zip")
     fifth = run(tables, chunks=chunks)
     assert (fifth.chunks_new, fifth.videos_changed) == (1, 2) and fifth.problems["CAME_BACK"] == 1
@@ -131,7 +132,7 @@ def test_chunks_come_in_one_after_another(
 
 
 @pytest.mark.spark
-def test_a_chunk_that_storage_does_not_give_fails_the_job_after_the_rest(
+def test_ingest_fails_after_the_other_chunks_when_one_is_unreadable(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
 ) -> None:
     (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
@@ -142,13 +143,13 @@ def test_a_chunk_that_storage_does_not_give_fails_the_job_after_the_rest(
 
 
 @pytest.mark.spark
-def test_a_known_chunk_is_not_given_another_data_set(
+def test_ingest_rejects_known_chunk_under_another_data_set(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
 ) -> None:
     (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
     (tmp_path / "folder" / "deep").mkdir(parents=True)
     (tmp_path / "folder" / "deep" / "p.mp4").write_bytes(b"p")
-    picture(tmp_path / "crops" / "real" / "c-0-0.png", 1)
+    write_image(tmp_path / "crops" / "real" / "c-0-0.png", 1)
     for place in ({"chunks": tmp_path / "a.zip"}, {"chunks": tmp_path / "folder"}, {"crops": tmp_path / "crops"}):
         run(tables, **place)
         versions = tables.versions()
@@ -161,15 +162,15 @@ def test_a_known_chunk_is_not_given_another_data_set(
 
 
 @pytest.mark.spark
-def test_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]) -> None:
+def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]) -> None:
     crops = tmp_path / "crops"
     for seed, name in enumerate(
         ["real/r-0-0.png", "real/r-0-1.png", "real/r-12-0.jpg", "fake/f-3-0.jpeg", "FAKE/g-1-0.png"]
     ):
-        picture(crops / "train" / name, seed)
+        write_image(crops / "train" / name, seed)
     (crops / "train" / "real" / "bad-1-0.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     (crops / "train" / "real" / "odd.png").write_bytes(b"")
-    picture(crops / "notes" / "n-1-0.png", 9)
+    write_image(crops / "notes" / "n-1-0.png", 9)
     first = run(tables, crops=crops)
     assert (first.videos_new, first.real, first.fake, first.crops_named, first.faces_new) == (4, 2, 2, 6, 5)
     assert first.problems == {"BAD_CROP_NAME": 1, "UNREADABLE_CROP": 1}
@@ -197,17 +198,17 @@ def test_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Callable[...
     assert run(tables, crops=crops).chunks_new == 0
     assert tables.versions() == versions
 
-    # One crop replaced, one taken away, one video more: only their rows differ, and scores of the old go.
+    # One crop replaced, one removed, one video added: only their rows differ; predictions of the old crops are deleted.
     scored = [
         (row["face_id"], "m", row["video_id"], extractor, row["frame_index"], None, 0.5) for row in faces.values()
     ]
     tables.insert_new(PREDICTIONS, tables.spark.createDataFrame(scored, PREDICTIONS.spark_schema()))
-    picture(crops / "train" / "real" / "r-0-0.png", 77)
+    write_image(crops / "train" / "real" / "r-0-0.png", 77)
     (crops / "train" / "real" / "r-12-0.jpg").unlink()
-    picture(crops / "train" / "fake" / "new-1-0.png", 78)
+    write_image(crops / "train" / "fake" / "new-1-0.png", 78)
     (crops / "train" / "fake" / "f-3-0.jpeg").unlink()
-    # A second folder has other crops of r, and a zip the video g itself, with another label.
-    picture(tmp_path / "copy" / "real" / "r-5-0.png", 79)
+    # A second folder has other crops of r; a zip has the video g itself with another label.
+    write_image(tmp_path / "copy" / "real" / "r-5-0.png", 79)
     (tmp_path / "a.zip").write_bytes(zip_bytes({"g.mp4": b"g"}, {"g.mp4": REAL}))
     third = run(tables, crops=f"{crops},{tmp_path}/copy", chunks=tmp_path / "a.zip")
     assert (third.videos_new, third.videos_changed, third.faces_new) == (1, 3, 3)
@@ -233,7 +234,7 @@ def test_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Callable[...
 
 @pytest.mark.spark
 @pytest.mark.shared
-def test_crops_of_the_sample_data(tables: Tables, sample_data: Path) -> None:
+def test_ingest_of_sample_crops(tables: Tables, sample_data: Path) -> None:
     folder = sample_data / "face_crops"
     result = run(tables, crops=folder, crop_pattern="<video>[_<original>]_<k>")
     named: dict[str, set[str]] = {}

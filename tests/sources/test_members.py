@@ -1,4 +1,4 @@
-"""One member's bytes by its range, against zipfile."""
+"""The bytes of one member, read by its range."""
 
 import random
 import zipfile
@@ -36,13 +36,13 @@ def read(storage: Storage, uri: str, member: Member, **changes: object) -> bytes
     return read_member(storage, uri, **(arguments | changes))  # type: ignore[arg-type]
 
 
-def test_gives_the_bytes_in_one_request(storage: Storage, member: tuple[str, Member]) -> None:
+def test_read_member_takes_one_request(storage: Storage, member: tuple[str, Member]) -> None:
     before = storage.counters.requests
     assert read(storage, *member) == VIDEO
     assert storage.counters.requests == before + 1
 
 
-def test_crc_is_checked(storage: Storage, member: tuple[str, Member]) -> None:
+def test_read_member_checks_crc(storage: Storage, member: tuple[str, Member]) -> None:
     with pytest.raises(VideoError) as caught:
         read(storage, *member, crc32=1)
     assert caught.value.reason == "CRC_MISMATCH"
@@ -63,20 +63,22 @@ def test_crc_is_checked(storage: Storage, member: tuple[str, Member]) -> None:
         ({"packing": "crops"}, "UNSUPPORTED_PACKING"),
     ],
 )
-def test_refusals(storage: Storage, member: tuple[str, Member], changes: dict[str, object], reason: str) -> None:
+def test_read_member_rejects_wrong_descriptions(
+    storage: Storage, member: tuple[str, Member], changes: dict[str, object], reason: str
+) -> None:
     with pytest.raises(VideoError) as caught:
         read(storage, *member, **changes)
     assert caught.value.reason == reason
 
 
-def test_nothing_is_read_of_what_is_too_large(storage: Storage, member: tuple[str, Member]) -> None:
+def test_read_member_rejects_too_large_without_reading(storage: Storage, member: tuple[str, Member]) -> None:
     before = storage.counters.requests
     with pytest.raises(VideoError):
         read(storage, *member, max_bytes=10)
     assert storage.counters.requests == before
 
 
-def test_a_bomb_is_not_inflated(storage: Storage, tmp_path: Path) -> None:
+def test_read_member_does_not_inflate_a_bomb(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.mp4", bytes(50 << 20))
@@ -86,7 +88,7 @@ def test_a_bomb_is_not_inflated(storage: Storage, tmp_path: Path) -> None:
         read(storage, uri, found, size=100)
 
 
-def test_a_file_is_read_whole_in_one_request(storage: Storage, tmp_path: Path) -> None:
+def test_read_member_reads_a_file_in_one_request(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(VIDEO)
     uri = f"file://{path}"
@@ -95,24 +97,26 @@ def test_a_file_is_read_whole_in_one_request(storage: Storage, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("change", [b"", b"more"])
-def test_a_file_that_has_changed_its_size(storage: Storage, tmp_path: Path, change: bytes) -> None:
+def test_read_member_rejects_file_of_another_size(storage: Storage, tmp_path: Path, change: bytes) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(VIDEO + change if change else VIDEO[:-1])
     with pytest.raises(VideoError, match=r"BAD_RANGE: .*no longer 8000 bytes long"):
         read_member(storage, f"file://{path}", None, None, "file", None, len(VIDEO), 1 << 20)
 
 
-def test_a_missing_archive_is_an_error_of_storage(storage: Storage, tmp_path: Path) -> None:
+def test_read_member_of_missing_archive_is_a_storage_error(storage: Storage, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"gone\.zip"):
         read_member(storage, f"file://{tmp_path}/gone.zip", 0, 100, "stored", 0, 10, 1000)
 
 
-def test_corrupted_ranges_raise_nothing_else(storage: Storage, member: tuple[str, Member], tmp_path: Path) -> None:
+def test_read_member_raises_only_video_errors_on_random_bytes(
+    storage: Storage, member: tuple[str, Member], tmp_path: Path
+) -> None:
     uri, found = member
     content = bytearray(Path(uri.removeprefix("file://")).read_bytes())
     numbers = random.Random(7)
     path = tmp_path / "bad.zip"
-    refused = 0
+    rejected = 0
     for _ in range(300):
         bad = bytearray(content)
         for _ in range(numbers.randint(1, 8)):
@@ -121,5 +125,5 @@ def test_corrupted_ranges_raise_nothing_else(storage: Storage, member: tuple[str
         try:
             assert read(storage, f"file://{path}", found) == VIDEO
         except VideoError:
-            refused += 1
-    assert refused > 250
+            rejected += 1
+    assert rejected > 250

@@ -1,4 +1,4 @@
-"""Chunks read: real zips and folders become rows."""
+"""Zips and folders become rows of ``videos``."""
 
 import json
 import zipfile
@@ -10,7 +10,7 @@ import pytest
 from dflib.config import SourcesConfig
 from dflib.errors import SourceError
 from dflib.sources import discovery
-from dflib.sources.model import Chunk, Source, code
+from dflib.sources.chunk import Chunk, Source, code
 from dflib.sources.readers import read_folder, read_zip
 from dflib.storage import Storage
 
@@ -33,13 +33,16 @@ def folder(storage: Storage, path: Path, csv: Path | None = None) -> Chunk:
         crop_pattern="<video>",
         crop_real="real",
         crop_fake="fake",
+        layout="auto",
         labels=str(csv) if csv else None,
     )
     (source,) = discovery.find_chunks(storage, sources)
     return read_folder(storage, source, "d")
 
 
-def test_a_chunk_zip(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+def test_read_zip_returns_rows_with_ranges_and_labels(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
     metadata = {"real.mp4": REAL, "fake.mp4": FAKE}
     chunk = read_bytes_as_zip(zip_bytes({"real.mp4": b"r" * 9, "fake.mp4": b"f" * 7}, metadata))
     assert chunk.problems == [] and chunk.members == 3
@@ -50,7 +53,7 @@ def test_a_chunk_zip(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callabl
     assert real.given_split == "train" and real.fingerprint == f"{real.crc32:08x}-9" and real.problems == ()
 
 
-def test_missing_and_unknown_labels(
+def test_read_zip_reports_missing_and_unknown_labels(
     zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
 ) -> None:
     metadata = {"a.mp4": {"label": "PERHAPS"}, "gone.mp4": REAL, "empty.mp4": REAL, "../x.mp4": REAL}
@@ -62,17 +65,19 @@ def test_missing_and_unknown_labels(
         "d/gone": ["MISSING_FILE"],
     }
     assert labels(chunk) == {"d/a": None, "d/empty": "REAL", "d/unnamed": None, "d/gone": "REAL"}
-    gone = chunk.videos[-1]
-    assert (gone.uri, gone.member, gone.size, gone.fingerprint) == (None, None, None, None)
+    missing = chunk.videos[-1]
+    assert (missing.uri, missing.member, missing.size, missing.fingerprint) == (None, None, None, None)
     assert [code(problem) for problem in chunk.problems] == ["UNSAFE_NAME"]
 
 
-def test_a_zip_without_metadata(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+def test_read_zip_without_metadata_has_no_labels(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
     chunk = read_bytes_as_zip(zip_bytes({"a.mp4": b"a", "sub/b.mp4": b"b"}))
     assert codes(chunk) == {"d/a": [], "d/sub/b": []} and set(labels(chunk).values()) == {None}
 
 
-def test_metadata_deep_in_the_zip_and_a_macs_twins(
+def test_read_zip_finds_nested_metadata_and_ignores_macosx_copies(
     zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
 ) -> None:
     files = {"x/y/a.mp4": b"a", "x/y/metadata.json": json.dumps({"a.mp4": REAL}).encode(), "z.mp4": b"z"}
@@ -81,7 +86,9 @@ def test_metadata_deep_in_the_zip_and_a_macs_twins(
     assert labels(chunk) == {"d/a": "REAL", "d/z": None} and chunk.problems == []
 
 
-def test_two_parts_in_one_zip(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+def test_read_zip_with_two_metadata_files(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
     files = {
         "p0/a.mp4": b"a",
         "p0/metadata.json": json.dumps({"a.mp4": REAL}).encode(),
@@ -92,11 +99,11 @@ def test_two_parts_in_one_zip(zip_bytes: Callable[..., bytes], read_bytes_as_zip
     chunk = read_bytes_as_zip(zip_bytes(files, folder="all/"))
     assert labels(chunk) == {"d/a": "REAL", "d/b": "FAKE"}
     (problem,) = chunk.problems
-    assert problem == "DUPLICATE: all/p1/a.mp4 gives the id d/a, as all/p0/a.mp4 does; it is left out"
+    assert problem == "DUPLICATE: all/p1/a.mp4 has the id d/a, as all/p0/a.mp4 does; it is left out"
 
 
 @pytest.mark.parametrize("metadata", [b"", b"[]", b"{" * 99_999, b'{"a.mp4": 1, "a.mp4": 1}'])
-def test_bad_metadata_leaves_the_videos(
+def test_read_zip_keeps_videos_when_metadata_is_broken(
     zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk], metadata: bytes
 ) -> None:
     chunk = read_bytes_as_zip(zip_bytes({"a.mp4": b"a"}, metadata))
@@ -104,7 +111,7 @@ def test_bad_metadata_leaves_the_videos(
     assert [code(problem) for problem in chunk.problems] == ["BAD_METADATA"]
 
 
-def test_a_bomb_for_metadata_is_not_inflated(
+def test_read_zip_does_not_inflate_a_metadata_bomb(
     zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
 ) -> None:
     bomb = zip_bytes({"a.mp4": b"a"}, b" " * (65 << 20), packing=zipfile.ZIP_DEFLATED)
@@ -113,7 +120,7 @@ def test_a_bomb_for_metadata_is_not_inflated(
     assert problem.startswith("BAD_METADATA: TOO_LARGE") and labels(chunk) == {"d/a": None}
 
 
-def test_members_with_unsafe_names(
+def test_read_zip_leaves_out_unsafe_names(
     zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
 ) -> None:
     names = ["../../etc/a.mp4", "/abs.mp4", "x/../../b.mp4", "back\\slash.mp4", "ok.mp4"]
@@ -123,7 +130,7 @@ def test_members_with_unsafe_names(
     assert [code(problem) for problem in chunk.problems] == ["UNSAFE_NAME"] * 5
 
 
-def test_a_member_whose_bytes_cannot_be_had_keeps_its_row(
+def test_read_zip_keeps_row_of_unreadable_member(
     zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
 ) -> None:
     chunk = read_bytes_as_zip(zip_bytes({"a.mp4": b"a" * 99}, {"a.mp4": REAL}, packing=zipfile.ZIP_BZIP2))
@@ -133,14 +140,19 @@ def test_a_member_whose_bytes_cannot_be_had_keeps_its_row(
     assert [code(problem) for problem in chunk.problems] == ["BAD_METADATA"]
 
 
-def test_a_zip_of_something_else(zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
-    assert read_bytes_as_zip(zip_bytes({"a.txt": b"a"})).problems == ["NO_VIDEOS: holds no file that ends like a video"]
+def test_read_zip_without_videos_or_without_zip(
+    zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
+) -> None:
+    assert read_bytes_as_zip(zip_bytes({"a.txt": b"a"})).problems == [
+        "NO_VIDEOS: contains no file with a video's ending"
+    ]
     chunk = read_bytes_as_zip(b"PK nothing")
     assert chunk.videos == [] and [code(problem) for problem in chunk.problems] == ["NOT_A_ZIP"]
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize("part", ["sample", "part_3"])
-def test_the_challenges_metadata_in_a_zip(
+def test_read_zip_with_the_challenges_metadata(
     sample_data: Path,
     zip_bytes: Callable[..., bytes],
     read_bytes_as_zip: Callable[[bytes], Chunk],
@@ -155,9 +167,8 @@ def test_the_challenges_metadata_in_a_zip(
     assert missing == {f"d/{name[:-4]}" for name in set(reference) - set(present)}
 
 
-def test_a_real_chunk_folder_and_its_zip_give_the_same_labels(
-    sample_data: Path, storage: Storage, tmp_path: Path
-) -> None:
+@pytest.mark.shared
+def test_read_folder_agrees_with_zip_of_the_folder(sample_data: Path, storage: Storage, tmp_path: Path) -> None:
     part = sample_data / "dfdc" / "dfdc_train_part_0"
     with zipfile.ZipFile(tmp_path / "dfdc_train_part_00.zip", "w") as made:
         for path in part.iterdir():
@@ -174,7 +185,7 @@ def test_a_real_chunk_folder_and_its_zip_give_the_same_labels(
     assert {video.packing for video in plain.videos} == {"file"}
 
 
-def test_a_plain_folder_with_its_own_labels(storage: Storage, tmp_path: Path) -> None:
+def test_read_folder_with_own_labels_csv(storage: Storage, tmp_path: Path) -> None:
     for name in ("x/a.mp4", "x/b.avi", "c.mov", "y/same.mp4", "z/same.mp4", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"video")
@@ -200,27 +211,28 @@ def test_a_plain_folder_with_its_own_labels(storage: Storage, tmp_path: Path) ->
     assert next(video for video in chunk.videos if video.video_id == "d/x/a").original == "d/c"
 
 
-def test_labels_given_from_elsewhere(storage: Storage, tmp_path: Path) -> None:
+def test_read_folder_with_labels_csv_from_elsewhere(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "a.mp4").write_bytes(b"video")
     csv = tmp_path / "all.csv"
     csv.write_text("video,label\na,REAL\nb,FAKE\n")
     chunk = folder(storage, tmp_path / "v", csv)
     assert labels(chunk) == {"d/a": "REAL"}
-    assert chunk.problems == ["UNUSED_LABELS: 1 lines of the labels file name no video here, first b"]
+    assert chunk.problems == ["UNUSED_LABELS: 1 lines of the labels file match no video here; the first is b"]
     csv.write_text("video,label\na\n")
     with pytest.raises(SourceError, match=r"all\.csv: line 2"):
         folder(storage, tmp_path / "v", csv)
 
 
-def test_a_plain_folder_without_labels(storage: Storage, tmp_path: Path) -> None:
+def test_read_folder_without_labels(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"video")
     chunk = folder(storage, tmp_path)
     assert labels(chunk) == {"d/a": None} and codes(chunk) == {"d/a": []} and chunk.problems == []
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize("below", ["", "manipulated_sequences"])
-def test_the_ffpp_layout(sample_data: Path, storage: Storage, below: str) -> None:
+def test_read_folder_of_faceforensics(sample_data: Path, storage: Storage, below: str) -> None:
     chunk = folder(storage, sample_data / "ffpp" / below)
     fake = next(video for video in chunk.videos if video.label == "FAKE")
     assert fake.video_id == "d/Deepfakes/c23/519_515" and fake.original == "d/youtube/c23/519"

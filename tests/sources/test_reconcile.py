@@ -1,23 +1,23 @@
-"""Chunks laid over known rows."""
+"""Chunks reconciled with known rows."""
 
 import dataclasses
 import itertools
 from typing import Any
 
-from dflib.sources.model import Chunk, Source, Video, code
-from dflib.sources.reconcile import Laid, crops_folder, lay
+from dflib.sources.chunk import Chunk, Source, Video, code
+from dflib.sources.reconcile import Reconciled, crops_folder, reconcile
 from dflib.storage import Entry
 
 
 def chunk(name: str, *videos: tuple[str, str | None, int], where: str = "s3://b", kind: str = "zip") -> Chunk:
-    """A chunk of (name, label, CRC); CRC 0: named without a file."""
+    """A chunk of (name, label, CRC); CRC 0: listed without a file."""
     uri = f"{where}/{name}" + (".zip" if kind == "zip" else "")
     source = Source(kind, uri, (Entry(uri, 100, "e"),))
     made = Chunk(source, members=len(videos) + 1)
     for clip, label, crc in videos:
-        there: dict[str, Any] = dict.fromkeys(("uri", "member", "packing", "crc32", "size", "fingerprint"))
+        file: dict[str, Any] = dict.fromkeys(("uri", "member", "packing", "crc32", "size", "fingerprint"))
         if crc:
-            there = {
+            file = {
                 "uri": uri,
                 "member": f"p/{clip}.mp4",
                 "packing": "crops" if kind == "crops" else "stored",
@@ -36,40 +36,40 @@ def chunk(name: str, *videos: tuple[str, str | None, int], where: str = "s3://b"
                 label=label,
                 source_group=f"d/{clip}",
                 problems=() if crc else ("MISSING_FILE: x",),
-                **there,
+                **file,
                 **rest,
             )
         )
     return made
 
 
-def run(*runs: list[Chunk]) -> tuple[dict[str, Video], Laid]:
-    """Several ingests one after another: the table afterwards, and what the last one did."""
+def run(*runs: list[Chunk]) -> tuple[dict[str, Video], Reconciled]:
+    """Several ingests in turn: the resulting table, and the outcome of the last one."""
     table: dict[str, Video] = {}
-    laid = Laid()
+    result = Reconciled()
     for chunks in runs:
-        laid = lay(table, chunks, {given.source.uri for given in chunks})
-        table |= {row.video_id: row for row in laid.rows}
-    return table, laid
+        result = reconcile(table, chunks, {new.source.uri for new in chunks})
+        table |= {row.video_id: row for row in result.rows}
+    return table, result
 
 
 def codes(row: Video) -> list[str]:
     return [code(problem) for problem in row.problems]
 
 
-def test_a_new_chunk_adds_its_rows_only() -> None:
-    table, laid = run([chunk("a", ("x", "REAL", 1))], [chunk("b", ("y", "FAKE", 2))])
-    assert set(table) == {"d/x", "d/y"} and [row.video_id for row in laid.rows] == ["d/y"]
-    assert (laid.new, laid.changed) == (1, 0)
+def test_reconcile_new_chunk_adds_its_rows_only() -> None:
+    table, result = run([chunk("a", ("x", "REAL", 1))], [chunk("b", ("y", "FAKE", 2))])
+    assert set(table) == {"d/x", "d/y"} and [row.video_id for row in result.rows] == ["d/y"]
+    assert (result.new, result.changed) == (1, 0)
 
 
-def test_the_same_again_changes_nothing() -> None:
+def test_reconcile_twice_changes_nothing() -> None:
     chunks = [chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "FAKE", 1)), chunk("c", ("x", "REAL", 2), ("y", None, 0))]
     table, _ = run(chunks)
-    assert lay(table, chunks, {given.source.uri for given in chunks}).rows == []
+    assert reconcile(table, chunks, {new.source.uri for new in chunks}).rows == []
 
 
-def test_the_first_of_two_is_kept_and_says_so() -> None:
+def test_reconcile_keeps_the_first_of_two_copies() -> None:
     for runs in (
         [[chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "REAL", 1))]],
         [[chunk("a", ("x", "REAL", 1))], [chunk("b", ("x", "REAL", 1))]],
@@ -78,12 +78,12 @@ def test_the_first_of_two_is_kept_and_says_so() -> None:
         assert (table["d/x"].chunk, table["d/x"].label, codes(table["d/x"])) == ("a", "REAL", ["DUPLICATE"])
 
 
-def test_other_bytes_under_one_id() -> None:
+def test_reconcile_reports_other_bytes_with_one_id() -> None:
     table, _ = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "REAL", 2))])
     assert (table["d/x"].crc32, codes(table["d/x"])) == (1, ["DUPLICATE_DIFFERS"])
 
 
-def test_contradicting_labels_in_any_order_and_any_runs() -> None:
+def test_reconcile_finds_label_conflict_in_any_order_and_number_of_runs() -> None:
     claims = [("a", "REAL"), ("b", "FAKE"), ("c", "REAL"), ("e", None)]
     for order in itertools.permutations(claims):
         for cut in range(5):
@@ -94,57 +94,57 @@ def test_contradicting_labels_in_any_order_and_any_runs() -> None:
             assert all(f'"{name}"' in row.problems[-1] for name, _ in claims)
 
 
-def test_a_contradiction_ends_when_the_chunk_is_mended() -> None:
-    table, laid = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "FAKE", 1))], [chunk("b", ("x", "REAL", 1))])
+def test_reconcile_resolves_conflict_when_the_chunk_is_corrected() -> None:
+    table, result = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "FAKE", 1))], [chunk("b", ("x", "REAL", 1))])
     assert table["d/x"].label == "REAL" and codes(table["d/x"]) == ["DUPLICATE"]
-    table, laid = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "FAKE", 1))], [chunk("a", ("x", "FAKE", 1))])
+    table, result = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "FAKE", 1))], [chunk("a", ("x", "FAKE", 1))])
     assert table["d/x"].label == "FAKE" and codes(table["d/x"]) == ["CHANGED", "DUPLICATE"]
-    assert (laid.new, laid.changed) == (0, 1)
+    assert (result.new, result.changed) == (0, 1)
 
 
-def test_a_contradiction_that_comes_with_a_new_upload() -> None:
+def test_reconcile_finds_conflict_in_a_changed_chunk() -> None:
     table, _ = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "REAL", 1))], [chunk("a", ("x", "FAKE", 1))])
     assert table["d/x"].label is None and "LABEL_CONFLICT" in codes(table["d/x"])
 
 
-def test_a_changed_file_renews_its_row() -> None:
-    table, laid = run(
+def test_reconcile_updates_row_of_a_changed_file() -> None:
+    table, result = run(
         [chunk("a", ("x", "REAL", 1), ("y", "REAL", 2))], [chunk("a", ("x", "REAL", 9), ("y", "REAL", 2))]
     )
-    assert [row.video_id for row in laid.rows] == ["d/x"]
+    assert [row.video_id for row in result.rows] == ["d/x"]
     assert table["d/x"].fingerprint == "9-10" and table["d/x"].problems == ("CHANGED: was 1-10, is 9-10",)
-    assert lay(table, [chunk("a", ("x", "REAL", 9), ("y", "REAL", 2))], set()).rows == []
+    assert reconcile(table, [chunk("a", ("x", "REAL", 9), ("y", "REAL", 2))], set()).rows == []
 
 
-def test_a_file_that_is_no_longer_in_its_chunk() -> None:
+def test_reconcile_marks_removed_file_as_missing() -> None:
     table, _ = run([chunk("a", ("x", "REAL", 1), ("y", "REAL", 2))], [chunk("a", ("y", "REAL", 2))])
     row = table["d/x"]
     assert (row.uri, row.fingerprint, row.label) == (None, None, "REAL")
     assert row.problems == ("MISSING_FILE: p/x.mp4 is no longer in a",)
 
 
-def test_a_broken_upload_takes_no_rows_away() -> None:
+def test_reconcile_keeps_rows_when_the_chunk_is_unreadable() -> None:
     broken = chunk("a")
     broken.members = 0
-    _, laid = run([chunk("a", ("x", "REAL", 1))], [broken])
-    assert laid.rows == []
+    _, result = run([chunk("a", ("x", "REAL", 1))], [broken])
+    assert result.rows == []
 
 
-def test_a_file_replaces_a_name_without_one() -> None:
+def test_reconcile_prefers_file_to_listed_name() -> None:
     for order in ([0, 1], [1, 0]):
         chunks = [chunk("a", ("x", "REAL", 0)), chunk("b", ("x", "REAL", 1))]
         table, _ = run([chunks[order[0]]], [chunks[order[1]]])
         assert (table["d/x"].chunk, table["d/x"].crc32, codes(table["d/x"])) == ("b", 1, ["ALSO"])
 
 
-def test_a_name_without_a_file_is_not_told_twice() -> None:
+def test_reconcile_records_listed_name_once() -> None:
     named, filed = chunk("a", ("x", "REAL", 0)), chunk("b", ("x", "REAL", 1))
     again, _ = run([named], [filed], [named])
     assert codes(again["d/x"]) == ["ALSO"]
-    assert lay(again, [named], set()).rows == []
+    assert reconcile(again, [named], set()).rows == []
 
 
-def test_crops_are_taken_from_one_folder() -> None:
+def test_crops_folder_is_the_first_with_crops() -> None:
     one, two = chunk("a", ("x", "REAL", 1), kind="crops"), chunk("b", ("x", "REAL", 2), kind="crops")
     table, _ = run([one, two])
     assert crops_folder(table["d/x"]) == one.source.uri and codes(table["d/x"]) == ["DUPLICATE_DIFFERS"]
@@ -154,7 +154,7 @@ def test_crops_are_taken_from_one_folder() -> None:
     assert crops_folder(table["d/x"]) is None
 
 
-def test_crops_of_a_video_stand_beside_it_but_may_contradict() -> None:
+def test_reconcile_video_and_its_crops_share_a_row() -> None:
     for label, expected in (("REAL", ["ALSO"]), ("FAKE", ["ALSO", "LABEL_CONFLICT"])):
         for order in ([0, 1], [1, 0]):
             chunks = [chunk("a", ("x", "REAL", 1)), chunk("crops", ("x", label, 5), kind="crops")]
@@ -162,17 +162,17 @@ def test_crops_of_a_video_stand_beside_it_but_may_contradict() -> None:
             assert table["d/x"].packing == "stored" and codes(table["d/x"]) == expected
 
 
-def test_a_chunk_that_has_moved() -> None:
-    table, laid = run([chunk("a", ("x", "REAL", 1))], [chunk("a", ("x", "REAL", 1), where="s3://new")])
-    assert (table["d/x"].uri, table["d/x"].problems, laid.moved) == ("s3://new/a.zip", (), 1)
+def test_reconcile_follows_a_moved_chunk() -> None:
+    table, result = run([chunk("a", ("x", "REAL", 1))], [chunk("a", ("x", "REAL", 1), where="s3://new")])
+    assert (table["d/x"].uri, table["d/x"].problems, result.moved) == ("s3://new/a.zip", (), 1)
 
 
-def test_two_chunks_of_one_name_given_together_are_duplicates() -> None:
-    table, laid = run([chunk("a", ("x", "REAL", 1)), chunk("a", ("x", "REAL", 1), where="s3://copy")])
-    assert table["d/x"].uri == "s3://b/a.zip" and codes(table["d/x"]) == ["DUPLICATE"] and laid.moved == 0
+def test_reconcile_chunks_of_one_name_in_one_run_are_duplicates() -> None:
+    table, result = run([chunk("a", ("x", "REAL", 1)), chunk("a", ("x", "REAL", 1), where="s3://copy")])
+    assert table["d/x"].uri == "s3://b/a.zip" and codes(table["d/x"]) == ["DUPLICATE"] and result.moved == 0
 
 
-def test_no_field_of_a_row_is_lost() -> None:
+def test_reconcile_keeps_all_fields_of_a_row() -> None:
     table, _ = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "REAL", 1))])
     first = dataclasses.asdict(chunk("a", ("x", "REAL", 1)).videos[0])
     assert {**dataclasses.asdict(table["d/x"]), "problems": ()} == first

@@ -1,4 +1,4 @@
-"""Chunks on S3, read through a real server; every request is counted by the server's side too."""
+"""Chunks on S3, read from a local server."""
 
 import copy
 import os
@@ -53,12 +53,13 @@ def found(storage: Storage, *patterns: str):  # type: ignore[no-untyped-def]
             crop_pattern="<video>",
             crop_real="real",
             crop_fake="fake",
+            layout="auto",
             labels=None,
         ),
     )
 
 
-def test_a_zip_takes_few_requests_and_bytes(s3: tuple[Storage, Put], zip_bytes: Callable[..., bytes]) -> None:
+def test_read_zip_takes_few_requests_and_bytes(s3: tuple[Storage, Put], zip_bytes: Callable[..., bytes]) -> None:
     storage, put = s3
     files = {f"{n:03}.mp4": os.urandom(100_000) for n in range(150)}
     content = zip_bytes(files, {name: {"label": "FAKE", "original": "000.mp4"} for name in files})
@@ -76,9 +77,7 @@ def test_a_zip_takes_few_requests_and_bytes(s3: tuple[Storage, Put], zip_bytes: 
     assert got == files["077.mp4"] and storage.counters.requests == before + 1
 
 
-def test_zips_of_a_folder_need_no_request_of_their_own_to_be_found(
-    s3: tuple[Storage, Put], zip_bytes: Callable[..., bytes]
-) -> None:
+def test_find_chunks_of_a_folder_takes_one_request(s3: tuple[Storage, Put], zip_bytes: Callable[..., bytes]) -> None:
     storage, put = s3
     for number in range(5):
         put(f"c/part_{number}.zip", zip_bytes({f"{number}.mp4": b"x"}, packing=zipfile.ZIP_DEFLATED))
@@ -92,7 +91,7 @@ def test_zips_of_a_folder_need_no_request_of_their_own_to_be_found(
     assert (video.video_id, video.label, video.packing, video.problems) == ("d/v", "REAL", "file", ())
 
 
-def test_a_new_upload_has_another_etag(s3: tuple[Storage, Put], zip_bytes: Callable[..., bytes]) -> None:
+def test_etag_of_a_new_upload_differs(s3: tuple[Storage, Put], zip_bytes: Callable[..., bytes]) -> None:
     storage, put = s3
     put("a.zip", zip_bytes({"a.mp4": b"x"}))
     first = found(storage, "a.zip")[0].etag
@@ -102,12 +101,12 @@ def test_a_new_upload_has_another_etag(s3: tuple[Storage, Put], zip_bytes: Calla
 
 
 @pytest.mark.parametrize("pattern", ["none", "none/*.zip", "none.zip"])
-def test_nothing_there(s3: tuple[Storage, Put], pattern: str) -> None:
+def test_find_chunks_without_match_names_the_pattern(s3: tuple[Storage, Put], pattern: str) -> None:
     with pytest.raises(SourceError, match=pattern.replace("*", r"\*")):
         found(s3[0], pattern)
 
 
-def test_no_such_bucket(s3: tuple[Storage, Put]) -> None:
+def test_find_chunks_in_missing_bucket_is_a_storage_error(s3: tuple[Storage, Put]) -> None:
     storage = copy.copy(s3[0])
     storage.bucket = "nobody-made-this-one"  # type: ignore[attr-defined]
     with pytest.raises(StorageError, match="NoSuchBucket"):

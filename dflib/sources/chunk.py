@@ -1,4 +1,4 @@
-"""A chunk (zip or folder) as it is found, and what is read of it: rows of ``videos`` and problems."""
+"""A chunk (zip, folder of videos, folder of crops): where it was found, and the rows and problems read from it."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dflib.config import digest
 from dflib.storage import Entry
 
 MAX_LISTED = 100
-"""Problems of one code that a row of ``chunks`` lists one by one."""
+"""Largest number of problems of one code that a row of ``chunks`` lists one by one."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Source:
 
     Attributes:
         kind: zip, folder or crops.
-        uri: the archive, or the folder.
+        uri: URI of the archive or the folder.
         files: the archive alone, or all files of the folder that belong to this chunk.
-        labels: for a folder without metadata.json, the CSV that labels it.
-        labels_own: whether that CSV lies in the folder, so that every line of it must be a video there.
-        settings: what else decides the rows; goes into the etag of a folder.
+        labels: the labels CSV of a plain folder.
+        labels_own: whether that CSV lies in the folder, so that each of its lines must be a video there.
+        settings: settings that change the rows; part of the etag.
     """
 
     kind: str
@@ -34,27 +34,27 @@ class Source:
 
     @cached_property
     def etag(self) -> str:
-        """Changes when the content does: the archive's own, or a hash over the folder's listing."""
+        """Changes with the content: an archive's own etag, or a hash of a folder's listing; and with the settings."""
         if self.kind == "zip":
-            return self.files[0].etag
+            return self.files[0].etag + (f"-{digest(self.settings)}" if self.settings else "")
         listing = sorted((entry.uri.removeprefix(self.uri), entry.size, entry.etag) for entry in self.files)
         return digest([listing, [self.labels.uri, self.labels.etag] if self.labels else None, self.settings])
 
     @property
     def name(self) -> str:
-        """Chunk name, as in ``videos.chunk``."""
+        """Name of the chunk, as in ``videos.chunk``."""
         name = uris.name(self.uri)
         return name[: -len(".zip")] if self.kind == "zip" and name.lower().endswith(".zip") else name
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """Size of all files in bytes."""
         return sum(entry.size for entry in self.files)
 
 
 @dataclass(frozen=True)
 class Video:
-    """A row of ``videos`` before it is written; the fields are its columns."""
+    """A row of ``videos``; the fields are its columns."""
 
     video_id: str
     dataset: str
@@ -78,9 +78,15 @@ class Video:
 
 @dataclass
 class Chunk:
-    """What was read of a source: rows in the order of file names, and ``CODE: text`` of what gave none.
+    """What was read from a source.
 
-    ``task_retries``: of storage, by the tasks that read its crops.
+    Attributes:
+        source: the source.
+        members: number of files in it.
+        videos: rows of ``videos``, in the order of file names.
+        problems: ``CODE: text`` for what gave no row.
+        requests, bytes_read: of storage.
+        task_retries: retries of storage by the tasks that read its crops.
     """
 
     source: Source
@@ -92,7 +98,7 @@ class Chunk:
     task_retries: int = 0
 
     def listed_problems(self) -> list[str]:
-        """The problems for the table: at most :data:`MAX_LISTED` of one code, then how many more there are."""
+        """The problems for ``chunks``: at most :data:`MAX_LISTED` of one code, then the number of the others."""
         counts: Counter[str] = Counter()
         listed = []
         for problem in self.problems:
