@@ -24,6 +24,7 @@ setup(
         "tensorflow",
         "tf-keras",  # Keras 3 fit fails under MultiWorkerMirroredStrategy; mtcnn runs under both
         "opencv-python-headless",
+        "pillow",  # headers and truncation of ready-cut crops; matplotlib needs it anyway
         "av",  # frame skipping, presentation times and picture types, which OpenCV does not give
         "mtcnn",
         "h5py",  # reads published HDF5 weights without unpickling anything
