@@ -245,6 +245,10 @@ class View(Section):
     """What a square shows where it leaves the picture: its edge pixels, or the picture mirrored at its edge."""
     mark_landmarks: bool = False
     """An ablation: the five landmarks and the box are drawn on what the model sees."""
+    transforms: Annotated[
+        tuple[Annotated[str, AfterValidator(catalog.TRANSFORMS.check)], ...], BeforeValidator(_split_list)
+    ] = ()
+    """Transforms of the catalog with their arguments, applied in this order after cutting and resizing."""
 
     @property
     def needs_landmarks(self) -> bool:
@@ -269,8 +273,9 @@ class View(Section):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Compared as attributes: in JSON a tuple is a list.
         fields = type(self).model_fields
-        return {name: value for name, value in dump(self).items() if value != fields[name].default}
+        return {name: value for name, value in dump(self).items() if getattr(self, name) != fields[name].default}
 
 
 class Quality(Section):

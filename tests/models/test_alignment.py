@@ -1,4 +1,4 @@
-"""Faces aligned by their landmarks, against skimage's transforms and warps and plain numpy."""
+"""Alignment by landmarks, against the transforms and warps of skimage, and numpy."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from dflib.models.view import SIDE, alignment, cut, cut_row
 
 NAN, INF = float("nan"), float("inf")
 FACE = np.array([[-30.0, -26], [30, -26], [0, 0], [-22, 26], [22, 26]])
-"""A face from the front: the nose at 0, 0; eyes 60 apart, 52 above the mouth."""
+"""A frontal face: nose at 0, 0; eyes 60 apart and 52 above the mouth."""
 HALF = SimilarityTransform(translation=(0.5, 0.5))
 
 
@@ -22,13 +22,13 @@ def view(size: int = 256, **changes: object) -> View:
 
 
 def placed(scale: float, degrees: float, nose: tuple[float, float]) -> np.ndarray:
-    """The face at another size, turned clockwise, with its nose elsewhere."""
+    """The face scaled, rotated clockwise, with its nose at ``nose``."""
     return SimilarityTransform(scale=scale, rotation=np.deg2rad(degrees), translation=nose)(FACE)
 
 
 @pytest.fixture(scope="module")
 def scene() -> np.ndarray:
-    """A 400x360 picture in which every place looks different, without fine detail."""
+    """A 400x360 image of smooth noise, so that every place looks different."""
     smooth = ndimage.gaussian_filter(np.random.default_rng(5).normal(size=(400, 360, 3)), (5, 5, 0))
     return np.clip(128 + 45 * smooth / smooth.std(), 0, 255).astype(np.uint8)
 
@@ -38,7 +38,7 @@ def scene() -> np.ndarray:
 @pytest.mark.parametrize(
     ("scale", "degrees", "nose"), [(1, 0, (180, 190)), (0.4, 25, (20, 300)), (1.7, -70, (200, 150)), (1, 179, (9, 9))]
 )
-def test_the_face_comes_to_its_place(
+def test_alignment_centres_the_nose_and_levels_the_eyes(
     scale: float, degrees: float, nose: tuple[float, float], margin: float, size: int
 ) -> None:
     landmarks = placed(scale, degrees, nose)
@@ -47,14 +47,14 @@ def test_the_face_comes_to_its_place(
     assert seen[0, 1] == pytest.approx(seen[1, 1], abs=0.01)
     assert seen[0, 0] < seen[1, 0]
     assert seen[2] == pytest.approx((size / 2, size / 2), abs=0.01)
-    # The eyes are further apart than they are from the mouth, so their distance sets the size.
+    # The eyes are further apart than eyes and mouth, so their distance sets the size.
     expected = FACE * size / (SIDE * 60 * (1 + margin)) + size / 2
     reference = SimilarityTransform.from_estimate(landmarks, expected)
     assert to_view == pytest.approx(reference.params[:2], abs=1e-6)
 
 
-def test_the_longer_of_both_distances_sets_the_size() -> None:
-    turned = FACE * (0.5, 1)  # a head turned aside: its eyes are 30 apart, and still 52 from the mouth
+def test_alignment_takes_its_size_from_the_longer_distance() -> None:
+    turned = FACE * (0.5, 1)  # a head turned sideways: eyes 30 apart, still 52 from the mouth
     linear = alignment(turned, view(256))[:, :2]
     assert np.hypot(*linear[0]) == pytest.approx(256 / (2.2 * 52 * 1.3))
 
@@ -63,23 +63,23 @@ def test_the_longer_of_both_distances_sets_the_size() -> None:
 @pytest.mark.parametrize(
     ("scale", "degrees", "nose"), [(1, 0, (180, 190)), (1.3, 33, (170, 200)), (0.9, -50, (30, 380)), (1, 20, (350, 4))]
 )
-def test_pixels_are_those_of_skimage(
+def test_cut_with_align_matches_skimage(
     scene: np.ndarray, scale: float, degrees: float, nose: tuple[float, float], size: int
 ) -> None:
-    """In the middle of the picture and over its corners, mirrored there."""
+    """In the middle of the image, and across its mirrored corners."""
     landmarks = placed(scale, degrees, nose)
     expected = FACE * size / (2.2 * 60 * 1.3) + size / 2
-    # skimage gives a pixel's place by its centre.
+    # The coordinates of skimage are those of pixel centres.
     centres = HALF + SimilarityTransform.from_estimate(landmarks, expected) + HALF.inverse
     warped = warp(scene, centres.inverse, output_shape=(size, size), order=1, mode="reflect", preserve_range=True)
     difference = np.abs(cut(scene, (1, 1, 5, 5), landmarks, view(size)) - warped)
-    # OpenCV takes places to 1/32 of a pixel.
+    # OpenCV rounds coordinates to 1/32 of a pixel.
     assert difference.mean() < 0.6 and difference.max() < 6
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
 @pytest.mark.parametrize("scale", [0.5, 1, 2.3])
-def test_a_spot_on_the_nose_is_seen_in_the_centre(interpolation: str, scale: float) -> None:
+def test_cut_with_align_maps_a_spot_on_the_nose_to_the_centre(interpolation: str, scale: float) -> None:
     nose = (171.3, 203.8)
     rows, columns = np.mgrid[0:400, 0:360] + 0.5
     spot = 255 * np.exp(-((columns - nose[0]) ** 2 + (rows - nose[1]) ** 2) / (2 * (8 * scale) ** 2))
@@ -90,10 +90,10 @@ def test_a_spot_on_the_nose_is_seen_in_the_centre(interpolation: str, scale: flo
 
 
 @pytest.mark.parametrize("degrees", [-60, -15, 8, 90])
-def test_a_turned_copy_gives_the_same_view(scene: np.ndarray, degrees: float) -> None:
+def test_cut_with_align_is_invariant_to_rotation(scene: np.ndarray, degrees: float) -> None:
     picture = scene[:360, :360]
     landmarks = placed(0.8, 0, (180, 180))
-    # skimage turns counter-clockwise, around the centre of the picture.
+    # skimage rotates counter-clockwise around the centre of the image.
     turned = rotate(picture, degrees, order=3, mode="reflect", preserve_range=True).round().astype(np.uint8)
     upright = cut(picture, None, landmarks, view(256))
     again = cut(turned, None, placed(0.8, -degrees, (180, 180)), view(256))
@@ -102,8 +102,8 @@ def test_a_turned_copy_gives_the_same_view(scene: np.ndarray, degrees: float) ->
     assert np.abs(cut(picture, None, None, unaligned).astype(int) - cut(turned, None, None, unaligned)).mean() > 20
 
 
-def test_area_averages_when_the_picture_is_shrunk() -> None:
-    """Stripes of one pixel become grey; sampling alone would leave some of them."""
+def test_cut_with_align_and_area_averages_a_shrunk_image() -> None:
+    """Stripes of one pixel become grey; sampling alone would keep some of them."""
     stripes = np.zeros((400, 400, 3), np.uint8)
     stripes[:, ::2] = 255
     landmarks = placed(2.2, 0, (200, 200))
@@ -112,8 +112,8 @@ def test_area_averages_when_the_picture_is_shrunk() -> None:
     assert seen["area"].mean() == pytest.approx(127.5, abs=2)
 
 
-def test_padding_says_what_is_seen_beyond_the_edge(scene: np.ndarray) -> None:
-    # 400 wide and high in the view's pixels, from -200 on: the nose is in the upper left corner.
+def test_cut_with_align_pads_beyond_the_edge(scene: np.ndarray) -> None:
+    # The view spans -200 to 200 in both directions: the nose is in the upper left corner of the image.
     landmarks = FACE * 400 / (2.2 * 60 * 1.3)
     seen = {name: cut(scene, None, landmarks, view(400, padding=name)) for name in ("edge", "reflect")}
     wide = {name: np.pad(scene, ((200, 0), (200, 0), (0, 0)), mode=name)[:400, :400] for name in seen}
@@ -121,13 +121,13 @@ def test_padding_says_what_is_seen_beyond_the_edge(scene: np.ndarray) -> None:
         assert np.array_equal(seen[name], expected)
 
 
-def test_the_box_says_nothing(scene: np.ndarray) -> None:
+def test_cut_with_align_ignores_the_box(scene: np.ndarray) -> None:
     landmarks = placed(1, 10, (180, 190))
     views = [cut(scene, box, landmarks, view()) for box in (None, (NAN,) * 4, (5, 5, 9, 9), (100, 100, 90, 120))]
     assert all(np.array_equal(one, views[0]) for one in views)
 
 
-def test_marks_are_turned_with_the_face(scene: np.ndarray) -> None:
+def test_cut_with_align_draws_marks_aligned(scene: np.ndarray) -> None:
     grey = np.full_like(scene, 90)
     seen = cut(grey, (100, 100, 160, 180), placed(1, 30, (180, 190)), view(256, mark_landmarks=True))
     labels, count = ndimage.label((seen == (255, 0, 0)).all(axis=2))
@@ -140,7 +140,7 @@ def test_marks_are_turned_with_the_face(scene: np.ndarray) -> None:
 
 @pytest.mark.parametrize("asked", [{"align": "landmarks"}, {"align": "none", "mark_landmarks": True}])
 @pytest.mark.parametrize("landmarks", [None, (NAN,) * 10, (1.0,) * 9 + (NAN,), (1.0,) * 9 + (INF,)])
-def test_a_face_without_landmarks_is_an_error(
+def test_cut_refuses_a_face_without_required_landmarks(
     scene: np.ndarray, landmarks: tuple[float, ...] | None, asked: dict[str, object]
 ) -> None:
     with pytest.raises(ImageError, match="needs the five landmarks"):
@@ -156,20 +156,20 @@ def test_a_face_without_landmarks_is_an_error(
 @pytest.mark.parametrize(
     ("landmarks", "message"),
     [
-        (np.tile([[50.0, 60.0]], (5, 1)), "do not say how the face lies"),
-        (FACE * (0, 1) + 200, "do not say how the face lies"),
-        (FACE - (90, -200), "outside of the 360x400 picture"),
-        (FACE - (-1e12, 200), "outside of the 360x400 picture"),
+        (np.tile([[50.0, 60.0]], (5, 1)), "give no orientation of the face"),
+        (FACE * (0, 1) + 200, "give no orientation of the face"),
+        (FACE - (90, -200), "outside the 360x400 image"),
+        (FACE - (-1e12, 200), "outside the 360x400 image"),
     ],
 )
-def test_landmarks_that_say_no_place_are_an_error(scene: np.ndarray, landmarks: np.ndarray, message: str) -> None:
+def test_cut_refuses_degenerate_landmarks(scene: np.ndarray, landmarks: np.ndarray, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         cut(scene, (100, 100, 90, 120), landmarks, view())
 
 
 @pytest.mark.parametrize("bad", [NAN, INF])
-def test_no_alignment_comes_of_numbers_that_are_none(bad: float) -> None:
+def test_alignment_refuses_landmarks_that_are_not_finite(bad: float) -> None:
     landmarks = FACE.copy()
     landmarks[3, 1] = bad
-    with pytest.raises(ImageError, match="do not say how the face lies"):
+    with pytest.raises(ImageError, match="give no orientation of the face"):
         alignment(landmarks, view())
