@@ -132,9 +132,9 @@ def describe(clips: Sequence[Path]) -> list[dict[str, Any]]:
     """What each clip is; names only, no places."""
     described = []
     for clip in clips:
-        seen = extract_variants.survey(clip.read_bytes())
-        size = {"width": seen.width, "height": seen.height, "frames": len(seen.times)}
-        described.append({"clip": clip.name, "codec": seen.codec, **size, "seconds": round(seen.duration, 3)})
+        info = extract_variants.probe(clip.read_bytes())
+        size = {"width": info.width, "height": info.height, "frames": len(info.times)}
+        described.append({"clip": clip.name, "codec": info.codec, **size, "seconds": round(info.duration, 3)})
     return described
 
 
@@ -198,8 +198,8 @@ def rounded(value: Any) -> Any:
 
 
 def _size(clip: Path) -> tuple[int, int]:
-    seen = extract_variants.survey(clip.read_bytes())
-    return seen.width, seen.height
+    info = extract_variants.probe(clip.read_bytes())
+    return info.width, info.height
 
 
 def _chosen(parser: argparse.ArgumentParser, option: str, given: str, known: Sequence[str]) -> list[str]:

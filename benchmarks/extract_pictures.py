@@ -24,7 +24,7 @@ def draw(frames: Iterable[Frame], faces: Sequence[Found], alone: Sequence[Lone],
     folder.mkdir(parents=True, exist_ok=True)
     found = {of_frame.index: of_frame for of_frame in faces}
     for frame in frames:
-        for lone in (face for face in alone if face.frame == frame.wanted.index):
+        for lone in (face for face in alone if face.frame == frame.request.index):
             whole = frame.rgb.copy()
             thick = max(2, frame.height // 300)
             here = found[lone.frame]

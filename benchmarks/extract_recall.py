@@ -63,7 +63,9 @@ def compare(
             lone[name] += alone
             if pictures is not None and alone:
                 wanted = {face.frame for face in alone}
-                shown = (frame for frame in _decoded(clip.name, content, configs[name]) if frame.wanted.index in wanted)
+                shown = (
+                    frame for frame in _decoded(clip.name, content, configs[name]) if frame.request.index in wanted
+                )
                 extract_pictures.draw(shown, frames, alone, pictures / name)
         print(f"{clip.name} compared", file=sys.stderr)
     if pictures is not None:
@@ -104,11 +106,11 @@ def _load(configs: dict[str, Config]) -> tuple[dict[str, Detector], dict[str, st
 
 def _decoded(clip: str, content: bytes, config: Config) -> Any:
     """The frames that ``extract_video`` takes."""
-    survey = decode.survey(content, config.extract.max_pixels)
-    wanted = sampling.wanted_frames(config.sampling.frames, survey.times, survey.keys, survey.duration)
-    plan = decode.plan(survey, wanted, config.sampling.max_offset)
+    info = decode.probe(content, config.extract.max_pixels)
+    requests = sampling.sample(config.sampling.frames, info.times, info.keys, info.duration)
+    planned = decode.plan(info, requests, config.sampling.max_offset)
     problems: list[str] = []
-    yield from decode.decode(content, survey, plan, config.extract.max_pixels, problems.append)
+    yield from decode.decode(content, info, planned, config.extract.max_pixels, problems.append)
     if problems:
         raise SystemExit(f"extract: {clip}: {problems[0]}")
 
@@ -130,7 +132,7 @@ def _by_package(clip: str, content: bytes, package: Any, config: Config) -> dict
             x1, y1, x2, y2 = (float(value) for value in row[1:5])
             points = np.stack([row[6:11], row[11:16]], axis=1)
             faces.append(Detection((x1, y1, x2 - x1, y2 - y1), float(row[5]), points))
-        found[frame.wanted.index] = faces
+        found[frame.request.index] = faces
     return found
 
 

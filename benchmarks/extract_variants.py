@@ -54,8 +54,8 @@ def settings(name: str, more: Sequence[str] = ()) -> Config:
     return conf_files.load(CONF, "local", [*OURS[name], *more])
 
 
-def survey(content: bytes) -> decode.Survey:
-    return decode.survey(content, settings("ours").extract.max_pixels)
+def probe(content: bytes) -> decode.StreamInfo:
+    return decode.probe(content, BASE.extract.max_pixels)
 
 
 def mtcnn_package() -> Any:
@@ -70,10 +70,9 @@ def mtcnn_package() -> Any:
 
 def frames_taken(clip: Path) -> list[int]:
     """Numbers of the frames that dflib takes of a clip with the base configuration."""
-    base = settings("ours")
-    seen = survey(clip.read_bytes())
-    wanted = sampling.wanted_frames(base.sampling.frames, seen.times, seen.keys, seen.duration)
-    return [frame.index for frame in decode.plan(seen, wanted, base.sampling.max_offset).frames]
+    info = probe(clip.read_bytes())
+    requests = sampling.sample(BASE.sampling.frames, info.times, info.keys, info.duration)
+    return [request.index for request in decode.plan(info, requests, BASE.sampling.max_offset).requests]
 
 
 class Bare:
@@ -109,7 +108,7 @@ class Seeds:
         capture = cv2.VideoCapture(str(clip))
         every = max(1, math.floor(capture.get(cv2.CAP_PROP_FPS)))
         capture.release()
-        return list(range(0, len(survey(clip.read_bytes()).times), every))
+        return list(range(0, len(probe(clip.read_bytes()).times), every))
 
     def run(self, clip: Path, prepared: list[int]) -> Done:
         import cv2

@@ -32,7 +32,7 @@ from dflib.config import load as conf_files
 from dflib.errors import DflibError
 from dflib.extraction import crops
 from dflib.extraction.decode import Frame
-from dflib.extraction.sampling import Wanted
+from dflib.extraction.sampling import FrameRequest
 from dflib.models import networks
 from dflib.models.importers import keras_hdf5
 from dflib.models.view import cut, decode_rgb
@@ -80,7 +80,7 @@ def frames(clip: Path, count: int) -> Iterator[Frame]:
         container.seek(0)
         for number, frame in enumerate(container.decode(video=0)):
             if number in wanted:
-                yield Frame(Wanted(number, frame.time), frame.time, 0, frame.width, frame.height, frame)
+                yield Frame(FrameRequest(number, frame.time), frame.time, 0, frame.width, frame.height, frame)
 
 
 def find(clips: list[Path], count: int, threshold: float) -> Iterator[Face]:
@@ -92,7 +92,7 @@ def find(clips: list[Path], count: int, threshold: float) -> Iterator[Face]:
     for clip in clips:
         for frame in frames(clip, count):
             scale = min(1.0, DETECTED_WIDTH / frame.width)
-            small = frame.small(round(frame.width * scale), round(frame.height * scale))
+            small = frame.resized(round(frame.width * scale), round(frame.height * scale))
             for found in detector.detect_faces(small, box_format="xywh", output_type="json"):
                 box = tuple(value / scale for value in found["box"])
                 if found["confidence"] > threshold and crops.inside(box, frame.width, frame.height):
@@ -101,14 +101,14 @@ def find(clips: list[Path], count: int, threshold: float) -> Iterator[Face]:
                     yield Face(clip.name, frame, box, np.array([points[name] for name in names], float) / scale)
 
 
-def inside_crop(face: Face, crop: crops.Crop) -> tuple[np.ndarray, np.ndarray]:
+def inside_crop(face: Face, crop: crops.EncodedCrop) -> tuple[np.ndarray, np.ndarray]:
     """Box and landmarks in pixels of the crop."""
     x, y, w, h = face.box
     box = np.array([x - crop.x, y - crop.y, w, h]) * crop.scale
     return box, (face.landmarks - (crop.x, crop.y)) * crop.scale
 
 
-def before_jpeg(face: Face, crop: crops.Crop) -> np.ndarray:
+def before_jpeg(face: Face, crop: crops.EncodedCrop) -> np.ndarray:
     """The crop as it went into the JPEG."""
     left, top = int(crop.x), int(crop.y)
     right, bottom = left + round(crop.width / crop.scale), top + round(crop.height / crop.scale)

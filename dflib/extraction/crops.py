@@ -1,4 +1,4 @@
-"""The wide crop of a face, kept at native size so that every model can cut its own view from it.
+"""The wide crop of a face, stored at native size so that every model can cut its own view from it.
 
 cv2 is imported inside functions: the driver imports this module and cuts nothing.
 """
@@ -11,15 +11,19 @@ from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Box, Image
 
 QUALITY_SIDE = 128
-"""Side to which the face box is brought before its sharpness is measured, so that sizes can be compared."""
+"""Side in pixels to which the face box is resized before its sharpness is measured, so that sizes are comparable."""
 
 
 @dataclass(frozen=True)
-class Crop:
-    """An encoded crop; ``crop pixel = (frame pixel - (x, y)) * scale``.
+class EncodedCrop:
+    """A JPEG crop; ``crop pixel = (frame pixel - (x, y)) * scale``.
 
     Attributes:
-        sharpness: variance of the Laplacian of the crop's grey face box at 128×128: small when blurred.
+        x, y: left and top of the crop in the frame, pixels.
+        scale: crop pixels per frame pixel; 1 unless the crop was larger than ``crops.max_side``.
+        width, height: of the crop, pixels.
+        image: JPEG bytes.
+        sharpness: variance of the Laplacian of the crop's grey face box at 128×128; small when blurred.
         brightness: mean grey level of the crop's face box, 0 to 255.
     """
 
@@ -34,60 +38,58 @@ class Crop:
 
 
 def inside(box: Box, width: int, height: int) -> tuple[int, int, int, int] | None:
-    """Left, top, right and bottom of the whole pixels of a frame that a box touches, or None when there are none."""
+    """Left, top, right and bottom of the frame's pixels that a box touches; None when it lies outside the frame."""
     left, top = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
     right, bottom = min(width, math.ceil(box[0] + box[2])), min(height, math.ceil(box[1] + box[3]))
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
-def cut(frame: Frame, box: Box, settings: CropsConfig) -> Crop:
-    """Cuts the box, grown by the margin on all sides and clipped to the frame, and encodes it as JPEG.
+def cut(frame: Frame, box: Box, settings: CropsConfig) -> EncodedCrop:
+    """Cuts the box, enlarged by the margin on all sides and clipped to the frame, and encodes it as JPEG.
 
-    Native pixels unless the longer side is over ``settings.max_side``.
+    The crop has native size unless its longer side exceeds ``settings.max_side``.
 
     Args:
-        frame: as decoded; only the pixels cut become RGB.
-        box: x, y, width, height in frame pixels; must touch the frame (see :func:`inside`).
-        settings: ``margin`` as a share of the box's longer side, ``max_side`` in pixels, JPEG quality.
+        frame: as decoded; only the pixels of the crop are converted to RGB.
+        box: in frame pixels; must touch the frame (see :func:`inside`).
+        settings: the section ``crops``.
     """
     import cv2
 
-    # Of the longer side, both ways: a view that grows the box to a square finds real pixels there.
-    more = max(box[2], box[3]) * settings.margin
-    grown = (box[0] - more, box[1] - more, box[2] + 2 * more, box[3] + 2 * more)
-    around = inside(grown, frame.width, frame.height)
+    # The same margin in both directions, so that a view that enlarges the box to a square shows real pixels.
+    margin = max(box[2], box[3]) * settings.margin
+    enlarged = (box[0] - margin, box[1] - margin, box[2] + 2 * margin, box[3] + 2 * margin)
+    cropped = inside(enlarged, frame.width, frame.height)
     face = inside(box, frame.width, frame.height)
-    assert around is not None and face is not None, box
-    left, top, right, bottom = around
+    assert cropped is not None and face is not None, box
+    left, top, right, bottom = cropped
     scale, size = 1.0, None
     if max(right - left, bottom - top) > settings.max_side:
-        # Even sides, so that frame and colour planes are cut at the same place.
+        # Even sides, so that luma and chroma planes are cut at the same place.
         left, top = left & ~1, top & ~1
         right, bottom = min(right + (right & 1), frame.width), min(bottom + (bottom & 1), frame.height)
         scale = settings.max_side / max(right - left, bottom - top)
         size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
     crop = frame.region(left, top, right, bottom, size)
-    across = _scaled(face[0] - left, face[2] - left, scale, crop.shape[1])
-    down = _scaled(face[1] - top, face[3] - top, scale, crop.shape[0])
-    grey = cv2.cvtColor(crop[down, across], cv2.COLOR_RGB2GRAY)
-    shrinks = min(grey.shape) > QUALITY_SIDE
-    level = cv2.resize(
-        grey, (QUALITY_SIDE, QUALITY_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    return Crop(
+    columns = _scaled(face[0] - left, face[2] - left, scale, crop.shape[1])
+    rows = _scaled(face[1] - top, face[3] - top, scale, crop.shape[0])
+    grey = cv2.cvtColor(crop[rows, columns], cv2.COLOR_RGB2GRAY)
+    interpolation = cv2.INTER_AREA if min(grey.shape) > QUALITY_SIDE else cv2.INTER_LINEAR
+    resized = cv2.resize(grey, (QUALITY_SIDE, QUALITY_SIDE), interpolation=interpolation)
+    return EncodedCrop(
         x=float(left),
         y=float(top),
         scale=scale,
         width=crop.shape[1],
         height=crop.shape[0],
         image=jpeg(crop, settings.jpeg_quality),
-        sharpness=float(cv2.Laplacian(level, cv2.CV_64F).var()),
+        sharpness=float(cv2.Laplacian(resized, cv2.CV_64F).var()),
         brightness=float(grey.mean()),
     )
 
 
 def _scaled(start: int, end: int, scale: float, length: int) -> slice:
-    """The whole pixels, at least one, that a stretch touches in a picture of another scale."""
+    """The pixels, at least one, that an interval touches in an image of another scale."""
     first = min(math.floor(start * scale), length - 1)
     return slice(first, max(first + 1, math.ceil(end * scale)))
 
@@ -96,6 +98,6 @@ def jpeg(rgb: Image, quality: int) -> bytes:
     """Encodes uint8 RGB of shape (height, width, 3) as JPEG."""
     import cv2
 
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done
+    succeeded, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert succeeded
     return bytes(encoded)

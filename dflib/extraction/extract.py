@@ -1,4 +1,4 @@
-"""Extract: from the videos that the ledger lacks to frames, faces and ledger rows, wave by wave."""
+"""Extracts pending videos to frames, faces and ledger rows, wave by wave."""
 
 import contextlib
 import logging
@@ -16,9 +16,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from dflib.config import Config
 from dflib.config.identity import extractor_id
 from dflib.errors import CountError, StorageError, TableError
-from dflib.extraction import detect, sampling
-from dflib.extraction import schedule as plan
-from dflib.extraction.schedule import Planned
+from dflib.extraction import detect, schedule
+from dflib.extraction.schedule import PendingVideo
 from dflib.extraction.task import OUTPUT, make_task
 from dflib.runtime import gpus
 from dflib.runtime.progress import Progress
@@ -33,27 +32,31 @@ from dflib.tables.store import Tables
 log = logging.getLogger(__name__)
 
 OUTAGE_VIDEOS, OUTAGE_SHARE = 10, 0.5
-"""So many videos, and such a share of a wave, that can't be read are no matter of the videos."""
+"""Numbers of unreadable videos, absolute and as a share of the wave, from which the cause is taken to be an outage."""
 OUTAGE_WAVES = 2
-"""So many waves like that, one after the other, end the run."""
+"""Number of consecutive waves with an outage that ends the run."""
 
 
 class OutageError(StorageError):
-    """Storage gave next to nothing of a wave."""
+    """Storage failed for most videos of a wave."""
 
 
 @dataclass
 class ExtractResult:
-    """What extract did, or would do.
+    """Counts of a run of extract, or of a dry run.
 
     Attributes:
-        total: videos that there are, ready-cut crops not counted.
-        videos, waves, tasks, bytes: what was to be done.
-        failed: videos that gave a FAILED row, by reason.
+        extractor: identifier of the extractor.
+        total: videos in the table, without ready-cut crops.
+        videos, waves, tasks, bytes: pending at the start.
+        dry_run: whether nothing was extracted.
+        done: videos with a DONE row; ``without_face`` and ``partial`` of them have no face or lack frames.
+        failed: videos with a FAILED row, by reason.
+        frames, faces: rows written.
         bytes_read, requests: of storage, for the videos.
-        retries: of storage, by the tasks.
-        write_seconds: wall clock of what comes after the tasks of a wave: counting its rows and committing them.
-        seconds: wall clock.
+        retries: of requests to storage, by the tasks.
+        write_seconds: wall-clock time after the tasks of the waves, for counting and committing rows.
+        seconds: wall-clock time.
     """
 
     extractor: str
@@ -102,69 +105,76 @@ class ExtractResult:
 def extract(
     tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress, dry_run: bool = False
 ) -> ExtractResult:
-    """Extracts what the ledger lacks for the configured extractor.
+    """Extracts the pending videos of the configured extractor.
 
-    Each wave is computed once and staged, counted, and written: frames, faces, and last its ledger rows.  A run
-    that is killed keeps the waves that it finished; what it left of an unfinished one is deleted by the next.
-    Rows of a video whose bytes have changed are deleted before it is extracted again, those of other extractors
-    and its predictions and verdicts included.
+    Each wave is computed once, staged, counted and written: frames, faces and, last, its ledger rows.  A killed run
+    keeps its finished waves; the next run deletes the leftovers of the unfinished one.  Before a changed video is
+    extracted again, its rows are deleted, including those of other extractors, its predictions and its verdicts.
+
+    Args:
+        tables: all tables.
+        storage: where the videos are read from.
+        config: the whole configuration.
+        run_id: of this run, for the rows.
+        progress: counts videos.
+        dry_run: whether to count only.
 
     Raises:
         TableError: there are no videos.
-        CountError: rows do not add up; the wave's ledger rows are not written.
-        StorageError: storage takes no credentials; or (in the end, or after two waves like that) it gave next to
-            nothing of a wave, which was not written.
+        CountError: counts of rows disagree; the wave's ledger rows are not written.
+        StorageError: storage rejects the credentials; or, raised at the end or after two consecutive waves, storage
+            failed for most videos of a wave, which was not written.
     """
     started = time.monotonic()
-    sampling.check(config.sampling.frames)
     extractor = extractor_id(config)
     videos = tables.read(VIDEOS)
-    lacking = plan.pending(
+    rows = schedule.pending(
         videos, tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, config.extract.max_attempts
     )
-    todo = plan.collect(lacking)
+    pending = schedule.collect(rows)
     total = videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count()
     if total == 0 and videos.isEmpty():
         raise TableError(f"{tables.uri(VIDEOS)}: there are no videos; run ingest first")
     threads = task_cores(tables.spark)
     slots = max(1, tables.spark.sparkContext.defaultParallelism // threads)
     waves = [
-        plan.tasks(wave, config.extract.task_bytes, slots) for wave in plan.waves(todo, config.extract.wave_videos)
+        schedule.tasks(wave, config.extract.task_bytes, slots)
+        for wave in schedule.waves(pending, config.extract.wave_videos)
     ]
     result = ExtractResult(
         extractor,
         total,
-        videos=len(todo),
+        videos=len(pending),
         waves=len(waves),
         tasks=sum(map(len, waves)),
-        bytes=sum(video.bytes for video in todo),
+        bytes=sum(video.bytes for video in pending),
         dry_run=dry_run,
     )
-    if dry_run or not todo:
+    if dry_run or not pending:
         return result
 
     ask, profile = gpus.ask(tables.spark, config.cluster, detect.part(config.faces.detector).on_device)
-    _clear(tables, todo, extractor)
-    progress.start("videos", len(todo))
-    before, refused = 0, 0
+    _clear(tables, pending, extractor)
+    progress.start("videos", len(pending))
+    before, consecutive = 0, 0
     outages: list[OutageError] = []
     for number, tasks in enumerate(waves):
         count = sum(map(len, tasks))
         origin = Origin(run_id, "extract", number)
         task = make_task(tasks, extractor, config, storage, origin, ask, threads)
-        rows = _rows(tables, len(tasks), task, profile)
+        computed = _computed(tables, len(tasks), task, profile)
         with contextlib.ExitStack() as stack:
             with watched(tables.spark, progress, count, before):
-                staged = stack.enter_context(tables.stage(rows, "extract"))
+                staged = stack.enter_context(tables.stage(computed, "extract"))
             written = time.monotonic()
             try:
                 _write(tables, staged, count, result)
-                refused = 0
+                consecutive = 0
             except OutageError as error:
-                # An archive that is gone may be all of one wave, and no reason to leave out those after it.
+                # A single deleted archive may be a whole wave, and is no reason to skip the next ones.
                 outages.append(error)
-                refused += 1
-                if refused == OUTAGE_WAVES:
+                consecutive += 1
+                if consecutive == OUTAGE_WAVES:
                     break
             if number == 0 and ask.source == "spark":
                 gpus.fallen_back(staged.where("task IS NOT NULL").select("task.*"))
@@ -174,24 +184,25 @@ def extract(
     result.seconds = time.monotonic() - started
     if outages:
         raise StorageError(
-            f"{outages[0]}. Nothing was written of {_count(len(outages), 'wave')} like that; {result.done} videos of "
-            "the others are done. Mend that (what was deleted from storage: run ingest), then run extract again"
+            f"{outages[0]}. Nothing was written of {_count(len(outages), 'wave')} with such an outage; {result.done} "
+            "videos of other waves are done. Restore access to storage, or run ingest if files were deleted; then run "
+            "extract again"
         )
     return result
 
 
-def _rows(tables: Tables, count: int, task: Any, profile: ResourceProfile | None) -> DataFrame:
-    """The rows of a wave, not yet computed.
+def _computed(tables: Tables, count: int, task: Any, profile: ResourceProfile | None) -> DataFrame:
+    """The rows of a wave, computed lazily.
 
-    One row and one partition a planned task, and the tasks themselves in the closure: so each planned task is
-    exactly one Spark task.  ``repartition`` by a column hashes several onto one and leaves others empty, and
-    ``repartitionByRange`` samples first and promises no exact cut either.
+    The input has one row and one partition per scheduled task, and the closure holds the tasks themselves, so that
+    each is exactly one Spark task.  ``repartition`` by a column would hash several to one partition and leave others
+    empty; ``repartitionByRange`` samples its input first and guarantees no exact boundaries.
     """
-    numbers = tables.spark.range(0, count, 1, count)
-    return numbers.mapInArrow(task, from_arrow_schema(OUTPUT), profile=profile)
+    indexes = tables.spark.range(0, count, 1, count)
+    return indexes.mapInArrow(task, from_arrow_schema(OUTPUT), profile=profile)
 
 
-def _clear(tables: Tables, todo: Sequence[Planned], extractor: str) -> None:
+def _clear(tables: Tables, todo: Sequence[PendingVideo], extractor: str) -> None:
     """Deletes what is there of videos that are about to be extracted.
 
     Rows of changed bytes go, of each extractor that made some; ready-cut crops beside the video stay.  Frames without
@@ -223,17 +234,19 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
     """Counts a staged wave, writes it, and adds it to the result.
 
     Raises:
-        CountError: videos in are not ledger rows out, or frames or faces are not as many as these promise.
+        CountError: the number of ledger rows is not that of the videos, or those of frames or faces are not the ones
+            in the ledger rows.
+        OutageError: storage failed for most videos; nothing is written.
     """
     ledger = [row["extraction"] for row in staged.where("extraction IS NOT NULL").select("extraction").collect()]
     ran = staged.where("task IS NOT NULL").select("task.*")
-    promised = (videos, sum(row["frames"] for row in ledger), sum(row["faces"] for row in ledger))
-    there = staged.agg(F.count("frame.frame_index"), F.count("face.face_index")).collect()[0]
-    _same("staged", promised, (len(ledger), there[0], there[1]))
-    _refuse_outage(ledger)
+    expected = (videos, sum(row["frames"] for row in ledger), sum(row["faces"] for row in ledger))
+    counted = staged.agg(F.count("frame.frame_index"), F.count("face.face_index")).collect()[0]
+    _check_counts("staged", expected, (len(ledger), counted[0], counted[1]))
+    _check_outage(ledger)
     frames = tables.insert_new(FRAMES, staged.where("frame IS NOT NULL").select("frame.*"))
     faces = tables.insert_new(FACES, staged.where("face IS NOT NULL").select("face.*"))
-    _same("written", promised, (videos, frames, faces))
+    _check_counts("written", expected, (videos, frames, faces))
     tables.insert_new(TASKS, ran)
     tables.upsert(EXTRACTIONS, staged.where("extraction IS NOT NULL").select("extraction.*"))
 
@@ -249,8 +262,8 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
     result.retries += sum(row["retries"] for row in ran.select("retries").collect())
 
 
-def _refuse_outage(ledger: list[Row]) -> None:
-    """Refuses a wave of which storage gave next to nothing: its videos would use up their tries for nothing.
+def _check_outage(ledger: list[Row]) -> None:
+    """Rejects a wave for most of whose videos storage failed: an outage must not use up their attempts.
 
     Raises:
         OutageError: with the first of the reasons.
@@ -263,17 +276,19 @@ def _refuse_outage(ledger: list[Row]) -> None:
         )
 
 
-def _same(what: str, promised: tuple[int, int, int], there: tuple[int, int, int]) -> None:
-    if promised != there:
+def _check_counts(stage: str, expected: tuple[int, int, int], counted: tuple[int, int, int]) -> None:
+    """Raises :class:`CountError` if numbers of videos, frames and faces disagree."""
+    if expected != counted:
         raise CountError(
-            f"extract: {there[0]} videos, {there[1]} frames and {there[2]} faces were {what} where {promised[0]}, "
-            f"{promised[1]} and {promised[2]} were promised; the wave's ledger rows were not written, run extract again"
+            f"extract: {counted[0]} videos, {counted[1]} frames and {counted[2]} faces were {stage}, expected "
+            f"{expected[0]}, {expected[1]} and {expected[2]}; the wave's ledger rows were not written; run extract "
+            "again"
         )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _megabytes(number: int) -> str:
-    return f"{number / 1e6:.1f} MB"
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

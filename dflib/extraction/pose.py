@@ -1,4 +1,4 @@
-"""How a face is turned, from its five landmarks."""
+"""The pose of a face from its five landmarks."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Pose:
-    """How a face is turned; neither number depends on the size and place of the face.
+    """The pose of a face; independent of the face's size and position.
 
     Attributes:
-        frontal: 1 when the face is turned neither left nor right, 0 when the tip of the nose lies level with an
-            eye or beyond, which for usual heads is a yaw of some 45 degrees.
-        roll: degrees by which the line from the left to the right eye is turned in the picture, above -180 up to
-            180; above 0 is clockwise, as the right end of the line lies lower.
+        frontal: 1 for a face turned neither left nor right; 0 when the tip of the nose lies at or beyond an eye,
+            which for usual heads is a yaw of about 45 degrees.
+        roll: rotation of the line from the left to the right eye in the image, in degrees, above -180 and up to 180;
+            positive values are clockwise (the right end of the line is lower).
     """
 
     frontal: float
@@ -25,21 +25,20 @@ class Pose:
 
 
 def pose(landmarks: Sequence[float] | NDArray[np.floating[Any]] | None) -> Pose | None:
-    """The pose of a face, or None when it has no landmarks or they do not say it.
+    """The pose of a face, or None when its landmarks do not determine one.
 
-    ``frontal = max(0, 1 - 2 |s| / a)``.  a is the distance of the eyes; s is how far the nose lies off the middle of
-    the face (half way between the middle of the eyes and that of the mouth corners), along the line of the eyes.
-    Seen from afar, a head whose nose stands d in front of that middle and whose eyes are a apart has
-    ``2 s / a = (2 d / a) tan(yaw)``: 0 from the front, the same to both sides, growing with the yaw; d is about
-    half of a.  The middle lies at about the height of the nose, so that an error in the line of the eyes moves s
+    ``frontal = max(0, 1 - 2 |s| / a)``, where a is the distance between the eyes and s the distance of the nose from
+    the centre of the face along the line through the eyes; the centre is halfway between the midpoint of the eyes and
+    that of the mouth corners.  In parallel projection, a head whose nose is d in front of the centre has
+    ``2 s / a = (2 d / a) tan(yaw)``: 0 from the front, symmetric, increasing with the yaw; d is about half of a.  The
+    centre is at about the height of the nose, so an error in the direction of the line through the eyes changes s
     little.
 
-    How far a face looks up or down is not measured: where the nose lies between eyes and mouth depends as much
-    on the person.
+    Pitch is not measured: the position of the nose between eyes and mouth depends as much on the person.
 
     Args:
-        landmarks: ten numbers or ``[5, 2]``, x and y of left eye, right eye, nose, left and right mouth corner as
-            seen in the picture, in pixels of any picture; None when the detector finds none.
+        landmarks: ten numbers or shape (5, 2), x and y of left eye, right eye, nose, left and right mouth corner as
+            seen in the image, in pixels of any image; None when the detector has no landmarks.
 
     Returns:
         None without landmarks, with numbers that are not finite, or with both eyes at one point.
@@ -48,9 +47,9 @@ def pose(landmarks: Sequence[float] | NDArray[np.floating[Any]] | None) -> Pose 
         return None
     points = np.asarray(landmarks, np.float64).reshape(5, 2)
     eyes = points[1] - points[0]
-    apart = math.hypot(*eyes)
-    if not np.isfinite(points).all() or apart == 0:
+    distance = math.hypot(*eyes)
+    if not np.isfinite(points).all() or distance == 0:
         return None
-    middle = (points[:2].mean(axis=0) + points[3:].mean(axis=0)) / 2
-    off = abs(float((points[2] - middle) @ eyes)) / apart
-    return Pose(frontal=max(0.0, 1 - 2 * off / apart), roll=math.degrees(math.atan2(eyes[1], eyes[0])))
+    centre = (points[:2].mean(axis=0) + points[3:].mean(axis=0)) / 2
+    shift = abs(float((points[2] - centre) @ eyes)) / distance
+    return Pose(frontal=max(0.0, 1 - 2 * shift / distance), roll=math.degrees(math.atan2(eyes[1], eyes[0])))

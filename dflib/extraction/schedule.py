@@ -1,4 +1,4 @@
-"""What is to be extracted, in which waves, and by which tasks."""
+"""Which videos extract has to process, in which waves and tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,24 +6,25 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-TASKS_A_SLOT = 3
-"""Tasks aimed at for each slot, where there are videos enough: the last ones to end then keep few slots waiting."""
+TASKS_PER_SLOT = 3
+"""Target number of tasks per slot, so that few slots idle while the last tasks of a wave run."""
 
 UNREADABLE_PROBLEMS = ("MISSING_FILE", "EMPTY_FILE", "BAD_RANGE", "UNSUPPORTED_PACKING")
-"""Problems found by ingest that leave nothing to read."""
+"""Problems found by ingest with which a video cannot be read."""
 
 DAMAGED = ("BAD_RANGE", "CRC_MISMATCH", "UNSUPPORTED_PACKING")
-"""Reasons that a repaired archive takes away, although the directory's CRC and size stay what they were."""
+"""Reasons that a repaired archive removes although CRC and size in its directory stay the same."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One video to be extracted: where its bytes lie as ``videos`` says, and what is known of it.
+class PendingVideo:
+    """One video to extract.
 
     Attributes:
-        attempts: times that it has been tried before.
-        changed: whether other bytes of it have been extracted before.
-        problem: reason and detail for which it is not read at all.
+        video_id, uri, offset, length, packing, crc32, size, fingerprint: as in the table ``videos``.
+        attempts: earlier attempts to extract it.
+        changed: whether other bytes of it were extracted before.
+        problem: reason and detail if it is not to be read at all.
     """
 
     video_id: str
@@ -40,17 +41,21 @@ class Planned:
 
     @property
     def bytes(self) -> int:
-        """Bytes that reading it takes."""
+        """Bytes to read."""
         return 0 if self.problem else self.length or self.size or 0
 
 
 def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: str, max_attempts: int) -> DataFrame:
-    """Videos that the ledger lacks for this extractor, with the columns ``attempts`` and ``changed``.
+    """Videos that this extractor still has to process, with the columns ``attempts`` and ``changed``.
 
-    Lacking are those without a row, those whose bytes are no longer the ones that were read (``changed``), those
-    that could not be read from storage, as long as they were tried less than ``max_attempts`` times, and those whose
-    bytes were damaged in an archive that has been ingested anew since.
-    Ready-cut crops are no videos.
+    These are videos without a row in the ledger, videos whose bytes changed since they were read (``changed``),
+    videos that could not be read from storage in fewer than ``max_attempts`` attempts, and videos with damaged bytes
+    in an archive that was ingested again since.  Ready-cut crops are not videos.
+
+    Args:
+        videos, ledger, chunks: the tables ``videos``, ``extractions`` and ``chunks``.
+        extractor: identifier of the extractor.
+        max_attempts: as ``extract.max_attempts``.
     """
     own = ledger.where(F.col("extractor") == extractor).select(
         "video_id",
@@ -63,9 +68,9 @@ def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: 
     )
     ingested = chunks.groupBy("uri").agg(F.max("ingested_at").alias("chunk_ingested_at"))
     changed = F.col("present").isNotNull() & ~F.col("fingerprint").eqNullSafe(F.col("read_fingerprint"))
-    passing = (F.col("ledger_reason") == "STORAGE_ERROR") & (F.col("ledger_attempts") < max_attempts)
-    mended = F.col("ledger_reason").isin(*DAMAGED) & (F.col("chunk_ingested_at") > F.col("extracted_at"))
-    again = (F.col("ledger_outcome") == "FAILED") & (passing | mended)
+    retried = (F.col("ledger_reason") == "STORAGE_ERROR") & (F.col("ledger_attempts") < max_attempts)
+    repaired = F.col("ledger_reason").isin(*DAMAGED) & (F.col("chunk_ingested_at") > F.col("extracted_at"))
+    again = (F.col("ledger_outcome") == "FAILED") & (retried | repaired)
     return (
         videos.where(F.col("packing").isNull() | (F.col("packing") != "crops"))
         .join(own, "video_id", "left")
@@ -76,14 +81,14 @@ def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: 
     )
 
 
-def collect(rows: DataFrame) -> list[Planned]:
-    """The pending videos in the order of their bytes, so that neighbours share an archive."""
+def collect(rows: DataFrame) -> list[PendingVideo]:
+    """The pending videos ordered by archive and offset, so that neighbours share an archive."""
     columns = ["video_id", "uri", "offset", "length", "packing", "crc32", "size", "fingerprint", "attempts", "changed"]
     found = []
     for row in rows.select(*columns, "problems").collect():
         fields = row.asDict()
         problems = fields.pop("problems") or []
-        found.append(Planned(**fields, problem=_unreadable(problems, fields["uri"])))
+        found.append(PendingVideo(**fields, problem=_unreadable(problems, fields["uri"])))
     return sorted(found, key=lambda video: (video.uri or "", video.offset or 0, video.video_id))
 
 
@@ -92,23 +97,28 @@ def _unreadable(problems: Sequence[str], uri: str | None) -> tuple[str, str] | N
         code, _, text = problem.partition(": ")
         if code in UNREADABLE_PROBLEMS:
             return code, text
-    return None if uri else ("MISSING_FILE", "has no bytes anywhere")
+    return None if uri else ("MISSING_FILE", "no file of it was found")
 
 
-def waves(videos: Sequence[Planned], size: int) -> list[list[Planned]]:
-    """Cuts the videos into waves of ``size``."""
+def waves(videos: Sequence[PendingVideo], size: int) -> list[list[PendingVideo]]:
+    """Splits the videos into waves of ``size``."""
     return [list(videos[start : start + size]) for start in range(0, len(videos), size)]
 
 
-def tasks(wave: Sequence[Planned], task_bytes: int, slots: int) -> list[list[Planned]]:
-    """Cuts a wave into runs of neighbours of about ``task_bytes``, or fewer so that every slot gets some.
+def tasks(wave: Sequence[PendingVideo], task_bytes: int, slots: int) -> list[list[PendingVideo]]:
+    """Splits a wave into tasks of neighbouring videos with about ``task_bytes``, or less so that every slot gets some.
 
-    A video costs its detection besides its bytes, so each counts for the wave's mean at least.
+    Detection has a cost of its own, so each video counts for at least the wave's mean size.
+
+    Args:
+        wave: ordered videos.
+        task_bytes: as ``extract.task_bytes``.
+        slots: tasks that can run at the same time.
     """
     mean = sum(video.bytes for video in wave) / max(len(wave), 1)
     weights = [max(float(video.bytes), mean, 1.0) for video in wave]
-    target = min(float(task_bytes), sum(weights) / (slots * TASKS_A_SLOT))
-    cut: list[list[Planned]] = []
+    target = min(float(task_bytes), sum(weights) / (slots * TASKS_PER_SLOT))
+    cut: list[list[PendingVideo]] = []
     filled = target
     for video, weight in zip(wave, weights, strict=True):
         if filled + weight / 2 > target:

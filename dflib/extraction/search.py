@@ -1,9 +1,10 @@
-"""Where in the sampled frames of a video its faces are looked for, and how often.
+"""Finds the faces of sampled frames, searching as few whole frames as possible.
 
-A face is found for little where it is expected, so most frames are not searched: every few frames one is, and in
-between faces are followed.  A clear face at the ends of a gap must be found again in each frame of it; a frame
-where that fails is searched like the others.  So a cut, a face that turns away, or one that comes or goes cost a
-search and never a face.  Only who comes and goes within one gap is not seen.
+Detecting a face is cheap where it is expected.  So only every K-th frame is searched (``faces.search=follow:K``), and
+faces are followed through the gap between two searched frames.  A confident face at the ends of a gap must be found
+again in each of its frames; a frame where that fails is searched as well.  So a cut, a face that turns away, or one
+that comes or goes costs an additional search and never a face.  Only a person who both comes and goes within one gap
+is missed.
 """
 
 import itertools
@@ -14,29 +15,30 @@ import numpy as np
 from dflib.config import FacesConfig
 from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Box, Detection, Detector, Follower, Image, most_confident_first
-from dflib.extraction.tracks import nearness, overlap
+from dflib.extraction.tracks import enlarged_overlap, overlap
 
 GROUP_FRAMES = 32
 """Frames held at once: enough for gaps to have two ends."""
 
 GROUP_BYTES = 128 << 20
-"""And their memory: 10 frames of 3840x2160 as decoded; 32 of 1920x1080 take 96 MiB."""
+"""Memory of the frames held at once: 10 decoded frames of 3840x2160; 32 of 1920x1080 take 96 MiB."""
 
 DARK = 60
-"""Mean level (0 to 255) below which frames are dark: a face lit by a screen at night is found surely when lifted."""
+"""Mean level (0 to 255) below which a frame is dark: faces lit by a screen at night are detected once brightened."""
 
-LIFT = 0.5
-"""Exponent for dark frames: a real clip of mean 34 shows its face above .95 in 20 of 20 frames so, in 1 otherwise."""
+GAMMA = 0.5
+"""Exponent that brightens dark frames: in a real clip of mean level 34, the face is above .95 in 20 of 20 frames with
+it, and in 1 without."""
 
 SAME_FACE = 0.5
-"""Share of the smaller box above which two findings of two looks at one frame are one face."""
+"""Overlap, as a share of the smaller box, above which two detections in one frame are of one face."""
 
 SAME_PLACE = 0.3
-"""Nearness above which a face is the one that was expected."""
+"""Overlap of the enlarged boxes from which a face is the expected one."""
 
 
 def groups(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    """Cuts the frames of a video into groups of bounded memory, each of one size of frame."""
+    """Splits the frames of a video into groups of bounded memory, each with frames of one size."""
     group: list[Frame] = []
     held = 0
     for frame in frames:
@@ -51,10 +53,10 @@ def groups(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 
 def scale_of(width: int, height: int, settings: FacesConfig) -> float:
-    """By how much a frame is resized before it is looked at.
+    """Factor by which a frame is resized before detection.
 
-    The rule of S3 and S4: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓; of the width as they have it, or of the longer
-    side, which costs the same for upright pictures and finds faces of the same size in them.
+    The rule of S3 and S4: <300 px ×2, ≤1000 ×1, ≤1900 ×½, above ×⅓; of the width as in S3 and S4, or of the longer
+    side, which costs the same for upright images and finds faces of the same size in them.
     """
     if settings.resize == "none":
         return 1.0
@@ -69,163 +71,163 @@ def scale_of(width: int, height: int, settings: FacesConfig) -> float:
 def search(frames: Sequence[Frame], detector: Detector, settings: FacesConfig) -> list[list[Detection]]:
     """The faces of each frame of a group in pixels of the frame, most confident first.
 
-    Frames without a clear face get a second look: lightened when they are dark, and at twice the size where they
-    were reduced.  In the larger pictures only the places are looked at where neighbours have faces; without such
-    neighbours every few frames are searched, and those beside a frame that shows something.
+    With ``faces.second_look``, frames without a confident face are searched again: brightened if they are dark, and
+    at twice the size if they were reduced.  At twice the size only the neighbourhood of faces in adjacent frames is
+    searched; where there are none, every K-th frame is searched, and those next to a frame with a detection.
 
     Args:
         frames: of one size.
-        detector: asked for all faces above :func:`dflib.extraction.tracks.candidate_threshold`.
-        settings: the section ``faces`` of the configuration.
+        detector: with the threshold :func:`dflib.extraction.tracks.candidate_threshold`.
+        settings: the section ``faces``.
     """
     scale = scale_of(frames[0].width, frames[0].height, settings)
-    pictures = _pictures(frames, scale)
+    images = _resized(frames, scale)
     if not settings.second_look:
-        return _look(frames, pictures, detector, settings)
-    dark = [float(picture[::4, ::4].mean()) < DARK for picture in pictures]
-    found = _look(frames, pictures, detector, settings, thorough=not all(dark))
+        return _detect(frames, images, detector, settings)
+    dark = [float(image[::4, ::4].mean()) < DARK for image in images]
+    found = _detect(frames, images, detector, settings, thorough=not all(dark))
 
-    for run in _runs([place for place, faces in enumerate(found) if dark[place] and not _clear(faces, settings)]):
-        again = _look([frames[place] for place in run], [_lifted(pictures[place]) for place in run], detector, settings)
-        _unite(found, run, again)
+    for run in _runs([i for i, faces in enumerate(found) if dark[i] and not _confident(faces, settings)]):
+        again = _detect([frames[i] for i in run], [_brightened(images[i]) for i in run], detector, settings)
+        _merge(found, run, again)
     if scale >= 1:
         return found
-    for run in _runs([place for place, faces in enumerate(found) if not _clear(faces, settings)]):
-        hard = [frames[place] for place in run]
-        larger = _pictures(hard, min(1, 2 * scale))
-        larger = [_lifted(picture) if dark[place] else picture for place, picture in zip(run, larger, strict=True)]
-        near = [_neighbours(found, place) for place in run]
-        if all(near) and settings.search != "every" and isinstance(detector, Follower):
-            again = _near(hard, larger, detector, near)
+    for run in _runs([i for i, faces in enumerate(found) if not _confident(faces, settings)]):
+        hard = [frames[i] for i in run]
+        larger = _resized(hard, min(1, 2 * scale))
+        larger = [_brightened(image) if dark[i] else image for i, image in zip(run, larger, strict=True)]
+        expected = [_adjacent_boxes(found, i) for i in run]
+        if all(expected) and settings.search != "every" and isinstance(detector, Follower):
+            again = _detect_near(hard, larger, detector, expected)
         else:
-            again = _look(hard, larger, detector, settings, thorough=False)
-        _unite(found, run, again)
+            again = _detect(hard, larger, detector, settings, thorough=False)
+        _merge(found, run, again)
     return found
 
 
-def _runs(places: Sequence[int]) -> list[list[int]]:
-    """Places that follow each other, together: only between neighbours can a face be followed."""
+def _runs(indexes: Sequence[int]) -> list[list[int]]:
+    """Runs of consecutive indexes: faces can be followed only between adjacent frames."""
     runs: list[list[int]] = []
-    for place in places:
-        if not runs or runs[-1][-1] != place - 1:
+    for index in indexes:
+        if not runs or runs[-1][-1] != index - 1:
             runs.append([])
-        runs[-1].append(place)
+        runs[-1].append(index)
     return runs
 
 
-def _look(
+def _detect(
     frames: Sequence[Frame],
-    pictures: Sequence[Image],
+    images: Sequence[Image],
     detector: Detector,
     settings: FacesConfig,
     thorough: bool = True,
 ) -> list[list[Detection]]:
-    """Looks at whole frames; those between two that show nothing at all are left out unless ``thorough``."""
+    """Faces of whole frames; unless ``thorough``, gaps between two frames without any detection are skipped."""
     step = 1 if settings.search == "every" else int(settings.search.removeprefix("follow:"))
     if step > 1 and isinstance(detector, Follower):
-        found = _follow(pictures, detector, settings, step, thorough)
+        found = _follow(images, detector, settings, step, thorough)
     else:
-        found = detector.detect(pictures)
-    return _in_frames(found, frames[0], pictures[0])
+        found = detector.detect(images)
+    return _in_frame_pixels(found, frames[0], images[0])
 
 
-def _near(
-    frames: Sequence[Frame], pictures: Sequence[Image], detector: Follower, boxes: Sequence[Sequence[Box]]
+def _detect_near(
+    frames: Sequence[Frame], images: Sequence[Image], detector: Follower, boxes: Sequence[Sequence[Box]]
 ) -> list[list[Detection]]:
-    """Looks at frames near boxes, which are in pixels of the frame."""
-    across, down = pictures[0].shape[1] / frames[0].width, pictures[0].shape[0] / frames[0].height
-    expected = [[(x * across, y * down, w * across, h * down) for x, y, w, h in of_one] for of_one in boxes]
-    return _in_frames(detector.follow(pictures, expected), frames[0], pictures[0])
+    """Faces of frames near boxes, which are in pixels of the frame."""
+    scale_x, scale_y = images[0].shape[1] / frames[0].width, images[0].shape[0] / frames[0].height
+    expected = [[(x * scale_x, y * scale_y, w * scale_x, h * scale_y) for x, y, w, h in of_one] for of_one in boxes]
+    return _in_frame_pixels(detector.follow(images, expected), frames[0], images[0])
 
 
-def _pictures(frames: Sequence[Frame], scale: float) -> list[Image]:
+def _resized(frames: Sequence[Frame], scale: float) -> list[Image]:
     size = (max(1, round(frames[0].width * scale)), max(1, round(frames[0].height * scale)))
-    return [frame.small(*size) for frame in frames]
+    return [frame.resized(*size) for frame in frames]
 
 
-def _lifted(picture: Image) -> Image:
-    """Grey levels, as shares of white, raised to :data:`LIFT`."""
-    levels = np.round(255 * (np.arange(256) / 255) ** LIFT).astype(np.uint8)
-    return np.asarray(levels[picture])
+def _brightened(image: Image) -> Image:
+    """Gamma correction with the exponent :data:`GAMMA`."""
+    levels = np.round(255 * (np.arange(256) / 255) ** GAMMA).astype(np.uint8)
+    return np.asarray(levels[image])
 
 
-def _in_frames(found: Sequence[Sequence[Detection]], frame: Frame, picture: Image) -> list[list[Detection]]:
-    # Pixel sizes, not the nominal scale: a side is rounded to whole pixels.
-    across, down = frame.width / picture.shape[1], frame.height / picture.shape[0]
-    return [[face.scaled(across, down) for face in faces] for faces in found]
+def _in_frame_pixels(found: Sequence[Sequence[Detection]], frame: Frame, image: Image) -> list[list[Detection]]:
+    # From the sizes, not the nominal scale: sides are rounded to whole pixels.
+    scale_x, scale_y = frame.width / image.shape[1], frame.height / image.shape[0]
+    return [[face.scaled(scale_x, scale_y) for face in faces] for faces in found]
 
 
-def _neighbours(found: Sequence[Sequence[Detection]], place: int) -> list[Box]:
-    """Where the nearest frames on both sides that show faces have them."""
-    before = next((found[near] for near in range(place - 1, -1, -1) if found[near]), [])
-    after = next((found[near] for near in range(place + 1, len(found)) if found[near]), [])
+def _adjacent_boxes(found: Sequence[Sequence[Detection]], index: int) -> list[Box]:
+    """Boxes in the nearest frames with faces, before and after a frame."""
+    before = next((found[other] for other in range(index - 1, -1, -1) if found[other]), [])
+    after = next((found[other] for other in range(index + 1, len(found)) if found[other]), [])
     return [face.box for face in (*before, *after)]
 
 
 def _follow(
-    pictures: Sequence[Image], detector: Follower, settings: FacesConfig, step: int, thorough: bool
+    images: Sequence[Image], detector: Follower, settings: FacesConfig, step: int, thorough: bool
 ) -> list[list[Detection]]:
-    ends = sorted({*range(0, len(pictures), step), len(pictures) - 1})
-    found: dict[int, list[Detection]] = dict(zip(ends, detector.detect([pictures[end] for end in ends]), strict=True))
+    ends = sorted({*range(0, len(images), step), len(images) - 1})
+    found: dict[int, list[Detection]] = dict(zip(ends, detector.detect([images[end] for end in ends]), strict=True))
     expected: dict[int, list[tuple[Box, bool]]] = {}
     for start, end in itertools.pairwise(ends):
-        for place in range(start + 1, end):
-            expected[place] = _between(found[start], found[end], (place - start) / (end - start), settings)
-    # Where no face is clear there may be one that is hard to see: such frames are searched.
-    places = [place for place in sorted(expected) if any(sure for _, sure in expected[place])]
-    near = detector.follow([pictures[place] for place in places], [[box for box, _ in expected[p]] for p in places])
-    for place, faces in zip(places, near, strict=True):
-        if _are_there([box for box, sure in expected[place] if sure], faces):
-            found[place] = faces
-    missing = [place for place in expected if place not in found and (thorough or expected[place])]
-    found |= dict(zip(missing, detector.detect([pictures[place] for place in missing]), strict=True))
-    return [found.get(place, []) for place in range(len(pictures))]
+        for index in range(start + 1, end):
+            expected[index] = _interpolated(found[start], found[end], (index - start) / (end - start), settings)
+    # Without a confident face there may be one that is hard to detect, so such frames are searched.
+    followed = [index for index in sorted(expected) if any(required for _, required in expected[index])]
+    near = detector.follow([images[i] for i in followed], [[box for box, _ in expected[i]] for i in followed])
+    for index, faces in zip(followed, near, strict=True):
+        if _all_found([box for box, required in expected[index] if required], faces):
+            found[index] = faces
+    missing = [index for index in expected if index not in found and (thorough or expected[index])]
+    found |= dict(zip(missing, detector.detect([images[index] for index in missing]), strict=True))
+    return [found.get(index, []) for index in range(len(images))]
 
 
-def _clear(faces: Sequence[Detection], settings: FacesConfig) -> bool:
+def _confident(faces: Sequence[Detection], settings: FacesConfig) -> bool:
     return any(face.confidence > settings.threshold for face in faces)
 
 
-def _unite(found: list[list[Detection]], places: Sequence[int], again: Sequence[Sequence[Detection]]) -> None:
-    """Adds what another look found at some places; of a face that both have, the surer finding stays."""
-    for place, faces in zip(places, again, strict=True):
+def _merge(found: list[list[Detection]], indexes: Sequence[int], again: Sequence[Sequence[Detection]]) -> None:
+    """Adds the detections of a second search; of two detections of one face, the more confident one is kept."""
+    for index, faces in zip(indexes, again, strict=True):
         kept: list[Detection] = []
-        for face in most_confident_first([*found[place], *faces]):
-            if all(overlap(face, before, of_smaller=True) < SAME_FACE for before in kept):
+        for face in most_confident_first([*found[index], *faces]):
+            if all(overlap(face, other, of_smaller=True) < SAME_FACE for other in kept):
                 kept.append(face)
-        found[place] = kept
+        found[index] = kept
 
 
-def _between(
-    before: Sequence[Detection], after: Sequence[Detection], share: float, settings: FacesConfig
+def _interpolated(
+    before: Sequence[Detection], after: Sequence[Detection], position: float, settings: FacesConfig
 ) -> list[tuple[Box, bool]]:
-    """Where the faces at the ends of a gap are expected at ``share`` of it, and whether each must be there.
+    """Expected boxes at ``position`` (0 to 1) of a gap, and whether a face must be found there.
 
-    A face that both ends show is expected on the way between, another one where it is.
+    The box of a face at both ends is interpolated; a face at one end only is expected at its place.
     """
-    left = list(after)
+    unmatched = list(after)
     boxes: list[tuple[Box, bool]] = []
     for face in before:
-        other = _take_nearest(face, left, settings.track_iou)
+        other = _take_nearest(face, unmatched, settings.track_iou)
         if other is None:
             boxes.append((face.box, face.confidence > settings.threshold))
             continue
-        x, y, w, h = (a + (b - a) * share for a, b in zip(face.box, other.box, strict=True))
+        x, y, w, h = (a + (b - a) * position for a, b in zip(face.box, other.box, strict=True))
         boxes.append(((x, y, w, h), max(face.confidence, other.confidence) > settings.threshold))
-    return boxes + [(face.box, face.confidence > settings.threshold) for face in left]
+    return boxes + [(face.box, face.confidence > settings.threshold) for face in unmatched]
 
 
-def _are_there(boxes: Sequence[Box], faces: Sequence[Detection]) -> bool:
+def _all_found(boxes: Sequence[Box], faces: Sequence[Detection]) -> bool:
     """Whether each box has a face of its own near it."""
-    left = list(faces)
-    return all(_take_nearest(Detection(box, 1.0, None), left, SAME_PLACE) is not None for box in boxes)
+    unmatched = list(faces)
+    return all(_take_nearest(Detection(box, 1.0, None), unmatched, SAME_PLACE) is not None for box in boxes)
 
 
-def _take_nearest(face: Detection, left: list[Detection], least: float) -> Detection | None:
-    """Takes the nearest one out of those left; None, and nothing is taken, when its nearness is below ``least``."""
-    nearest = max(left, key=lambda other: nearness(face, other), default=None)
-    if nearest is None or nearness(face, nearest) < least:
+def _take_nearest(face: Detection, others: list[Detection], min_overlap: float) -> Detection | None:
+    """Removes and returns the face nearest to ``face``; None, and none is removed, if the overlap is too small."""
+    nearest = max(others, key=lambda other: enlarged_overlap(face, other), default=None)
+    if nearest is None or enlarged_overlap(face, nearest) < min_overlap:
         return None
-    # By identity: detections hold arrays, which have no single equality.
-    left[:] = [other for other in left if other is not nearest]
+    # By identity: detections contain arrays, whose comparison is no single truth value.
+    others[:] = [other for other in others if other is not nearest]
     return nearest

@@ -1,4 +1,4 @@
-"""What one Spark task does: reads its videos and gives Arrow batches of bounded size."""
+"""One Spark task of extract: reads its videos and returns Arrow batches of bounded size."""
 
 import contextlib
 import logging
@@ -14,8 +14,8 @@ import pyarrow as pa
 from dflib.config import Config
 from dflib.errors import CredentialsError, StorageError, VideoError
 from dflib.extraction import detect, tracks
-from dflib.extraction.schedule import Planned
-from dflib.extraction.video import Row, Turn, VideoRows, extract_video
+from dflib.extraction.schedule import PendingVideo
+from dflib.extraction.video import Lock, Row, VideoRows, extract_video
 from dflib.runtime import gpus
 from dflib.runtime.task_log import Origin, TaskLog
 from dflib.sources.members import read_member
@@ -28,10 +28,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH_ROWS = 256
-"""Rows of a batch at most, whatever their size."""
+"""Maximum number of rows of a batch, whatever their size."""
 
 ROW_BYTES = 300
-"""About what a row takes besides its image."""
+"""Approximate size of a row without its image."""
 
 
 def _nullable(schema: pa.Schema) -> pa.DataType:
@@ -46,14 +46,14 @@ OUTPUT = pa.schema(
         pa.field("task", _nullable(TASKS.schema)),
     ]
 )
-"""One row type for what goes to four tables: exactly one of the four is not null in a row.
+"""Schema of rows for four tables: in each row exactly one of the four structs is not null.
 
-Columns are nullable inside a null struct; the tables say again which are not.
+Fields of a null struct must be nullable; the tables' own schemas state which are not.
 """
 
 
 def make_task(
-    tasks: Sequence[Sequence[Planned]],
+    tasks: Sequence[Sequence[PendingVideo]],
     extractor: str,
     config: Config,
     storage: Storage,
@@ -61,27 +61,36 @@ def make_task(
     ask: gpus.Ask,
     threads: int = 1,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A function for ``mapInArrow`` over rows whose first column is the number of a task; gives :data:`OUTPUT`.
+    """A function for ``mapInArrow`` over rows whose first column is the index of a task; returns :data:`OUTPUT`.
 
-    With several ``threads``, the cores of a task, videos are read and decoded side by side while one detector takes
-    them in turn.  Each thread holds one video's bytes and one group of frames.
+    With several ``threads``, one per core of the task, videos are read and decoded in parallel and share one detector.
+    Each thread holds the bytes of one video and one group of frames.
 
-    A video that can't be used gives a FAILED row of the ledger and never an error.  What is not about one video
-    (credentials that S3 does not take, no GPU where one is required, TensorFlow that can't be loaded, no memory for
-    the detector) fails the task.
+    An unusable video gives a FAILED row of the ledger, never an error.  Errors that do not concern one video fail the
+    task: S3 rejects the credentials, a required GPU is missing, TensorFlow cannot be loaded, or the detector does not
+    fit into memory.
+
+    Args:
+        tasks: the videos of each task.
+        extractor: as in the rows.
+        config: the whole configuration.
+        storage: where the videos are read from.
+        origin: run, job and wave, for the table ``tasks``.
+        ask: from :func:`dflib.runtime.gpus.ask`.
+        threads: videos in parallel.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for number in batch.column(0).to_pylist():
-                rows = _rows(tasks[number], extractor, config, storage, origin, gpus.take(ask, threads), threads)
+            for index in batch.column(0).to_pylist():
+                rows = _rows(tasks[index], extractor, config, storage, origin, gpus.take(ask, threads), threads)
                 yield from _batches(rows, config.extract.batch_bytes)
 
     return run
 
 
 def _rows(
-    videos: Sequence[Planned],
+    videos: Sequence[PendingVideo],
     extractor: str,
     config: Config,
     storage: Storage,
@@ -89,21 +98,21 @@ def _rows(
     device: gpus.Device,
     threads: int,
 ) -> Iterator[tuple[str, Row]]:
-    """Rows of the videos in their order, each with the name of the struct that it belongs to; last that of the task."""
+    """Rows of the videos, in their order, each with the name of its struct; the row of the task is the last one."""
     task, faces = TaskLog(origin, device), 0
     storage = storage.counting()
     sums: dict[str, float | None] = {"bytes_read": 0, "requests": 0, "decode_seconds": 0.0, "detect_seconds": 0.0}
-    turn = threading.Lock() if threads > 1 else None
+    detector_lock = threading.Lock() if threads > 1 else None
 
-    def work(video: Planned) -> tuple[Planned, Storage, VideoRows]:
-        # A counter a video, since several may be read at once; what they share is how S3 is reached.
+    def work(video: PendingVideo) -> tuple[PendingVideo, Storage, VideoRows]:
+        # Counters per video, since several may be read at once; the connection to S3 is shared.
         counted = storage.counting()
-        return video, counted, _attempt(video, extractor, config, counted, device.name, turn)
+        return video, counted, _attempt(video, extractor, config, counted, device.name, detector_lock)
 
-    for video, counted, done in in_order(work, videos, threads):
-        for frame in done.frames:
+    for video, counted, rows in map_in_order(work, videos, threads):
+        for frame in rows.frames:
             yield "frame", frame
-        for face in done.faces:
+        for face in rows.faces:
             yield "face", face
         ledger = {
             "video_id": video.video_id,
@@ -114,43 +123,46 @@ def _rows(
             "requests": counted.counters.requests,
             "run_id": origin.run_id,
             "extracted_at": datetime.now(UTC),
-            **done.ledger,
+            **rows.ledger,
         }
         yield "extraction", ledger
-        faces += len(done.faces)
+        faces += len(rows.faces)
         for name, before in sums.items():
-            # Of a failed video no seconds are known; nor is detecting, to a task of several cores.
-            more = ledger.get(name, 0)
-            sums[name] = None if before is None or more is None else before + more
+            # Failed videos have no seconds; a task with several threads has none of detection.
+            value = ledger.get(name, 0)
+            sums[name] = None if before is None or value is None else before + value
     yield "task", task.row(len(videos), faces, retries=storage.counters.retries, **sums)
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """``map(work, items)`` on some threads: results in order, at most one a thread more under way than was taken."""
+def map_in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """``map(work, items)`` on several threads, results in order.
+
+    Beyond the results already consumed, at most one item per thread is in progress or finished.
+    """
     if threads == 1:
         yield from map(work, items)
         return
     pool = ThreadPoolExecutor(threads)
     try:
-        under_way: deque[Future[R]] = deque()
+        pending: deque[Future[R]] = deque()
         for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) > threads:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
-        # A task that is stopped does not begin what waits.
+        # A task that is stopped starts no queued work.
         pool.shutdown(cancel_futures=True)
 
 
 def _attempt(
-    video: Planned,
+    video: PendingVideo,
     extractor: str,
     config: Config,
     storage: Storage,
     device: str,
-    turn: Turn | None,
+    detector_lock: Lock | None,
 ) -> VideoRows:
     import av
     import cv2
@@ -158,11 +170,11 @@ def _attempt(
     faces = config.faces
     if video.problem:
         return _failed(*video.problem)
-    with turn or contextlib.nullcontext():
+    with detector_lock or contextlib.nullcontext():
         detector = detect.load(faces.detector, tracks.candidate_threshold(faces), device)
     try:
         if video.uri is None or video.packing is None or video.size is None:
-            raise VideoError("BAD_RANGE", "videos does not say where its bytes are; run ingest again")
+            raise VideoError("BAD_RANGE", "its row of videos has no uri, packing or size; run ingest again")
         content = read_member(
             storage,
             video.uri,
@@ -173,7 +185,7 @@ def _attempt(
             video.size,
             config.extract.max_video_bytes,
         )
-        return extract_video(content, video.video_id, extractor, config, detector, turn)
+        return extract_video(content, video.video_id, extractor, config, detector, detector_lock)
     except CredentialsError:
         raise
     except StorageError as error:
@@ -183,7 +195,7 @@ def _attempt(
     except MemoryError:
         return _failed("TOO_LARGE", "does not fit into the memory of a task")
     except (av.FFmpegError, cv2.error, ValueError, ArithmeticError) as error:
-        # What hostile bytes can still set off in the libraries; the type says where to look.
+        # Errors that hostile bytes may cause in the libraries; the type is a hint at where.
         log.exception("%s", video.video_id)
         return _failed("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
 

@@ -1,4 +1,4 @@
-"""One video's bytes to the rows that it gives: its ledger entry, its sampled frames, its faces."""
+"""From the bytes of one video to its rows: its ledger entry, its sampled frames and its faces."""
 
 import contextlib
 import time
@@ -9,20 +9,20 @@ from typing import Any
 from dflib.config import Config
 from dflib.errors import VideoError
 from dflib.extraction import crops, decode, sampling, search, tracks
-from dflib.extraction.detect import Detector
+from dflib.extraction.detect import Detection, Detector
 from dflib.extraction.pose import pose
 
 Row = dict[str, Any]
-Turn = contextlib.AbstractContextManager[Any]
+Lock = contextlib.AbstractContextManager[Any]
 
 
 @dataclass(frozen=True)
 class VideoRows:
-    """Rows of one video as :mod:`dflib.tables.schemas` names their columns.
+    """Rows of one video, with the columns of :mod:`dflib.tables.schemas`.
 
     Attributes:
         ledger: the columns of ``extractions`` that follow from the video's bytes.
-        frames, faces: rows of these tables.
+        frames, faces: rows of the tables of these names.
     """
 
     ledger: Row
@@ -30,23 +30,24 @@ class VideoRows:
     faces: list[Row]
 
 
-class _Clock:
-    """CPU seconds by what they were spent on.
+class _CpuTimer:
+    """CPU seconds of decoding and detecting.
 
-    Decoding runs in the calling thread.  Detecting does not, so among several threads its share of the process
-    can't be told.
+    Decoding runs in the calling thread.  Detecting runs in other threads too, so with several videos in parallel its
+    share of the process's CPU time is unknown.
     """
 
     def __init__(self, alone: bool) -> None:
-        self.spent: dict[str, float | None] = {"decode": 0.0, "detect": 0.0 if alone else None}
+        self.seconds: dict[str, float | None] = {"decode": 0.0, "detect": 0.0 if alone else None}
         self._now = time.process_time if alone else time.thread_time
         self._last = self._now()
 
-    def book(self, what: str) -> None:
+    def lap(self, stage: str) -> None:
+        """Adds the CPU time since the last call to a stage."""
         now = self._now()
-        before = self.spent[what]
+        before = self.seconds[stage]
         if before is not None:
-            self.spent[what] = before + now - self._last
+            self.seconds[stage] = before + now - self._last
         self._last = now
 
 
@@ -56,58 +57,63 @@ def extract_video(
     extractor: str,
     config: Config,
     detector: Detector,
-    turn: Turn | None = None,
+    detector_lock: Lock | None = None,
 ) -> VideoRows:
     """Samples, decodes, detects, tracks and crops.
 
-    All faces of a sampled frame are looked for; which are kept is decided over the whole video by
-    :func:`dflib.extraction.tracks.select`.  Crops of candidates are held encoded until then.
+    :func:`dflib.extraction.tracks.select` chooses the faces to keep once the whole video is known; until then, the
+    encoded crops of all candidates are held.
 
     Args:
         content: the video file's bytes.
         video_id, extractor: as in the rows.
-        config: sampling, faces, crops and the limits of extract.
-        detector: loaded as ``faces.detector`` says.
-        turn: held while the detector is used, where several threads share it.
+        config: the sections sampling, faces and crops, and the limits of extract.
+        detector: the one named in ``faces.detector``.
+        detector_lock: held while the detector runs; for detectors shared by several threads.
 
     Raises:
-        VideoError: no wanted frame can be had (UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, DECODE_ERROR).
+        VideoError: no requested frame is available (UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, DECODE_ERROR).
     """
-    clock = _Clock(alone=turn is None)
-    survey = decode.survey(content, config.extract.max_pixels)
-    wanted = sampling.wanted_frames(config.sampling.frames, survey.times, survey.keys, survey.duration)
-    if not wanted:
-        raise VideoError("NO_FRAMES", f"sampling.frames={config.sampling.frames} asks for none of its frames")
-    plan = decode.plan(survey, wanted, config.sampling.max_offset)
+    timer = _CpuTimer(alone=detector_lock is None)
+    info = decode.probe(content, config.extract.max_pixels)
+    requests = sampling.sample(config.sampling.frames, info.times, info.keys, info.duration)
+    if not requests:
+        raise VideoError("NO_FRAMES", f"sampling.frames={config.sampling.frames} selects no frame of the video")
+    planned = decode.plan(info, requests, config.sampling.max_offset)
     threshold = tracks.candidate_threshold(config.faces)
-    problems = [survey.defect] if survey.defect else []
+    problems = [info.defect] if info.defect else []
 
     frames: list[Row] = []
-    sightings: list[tracks.Sighting] = []
-    cuts: list[crops.Crop] = []
+    candidates: list[tracks.Candidate] = []
+    encoded: list[crops.EncodedCrop] = []
     rotation = 0
-    decoded = decode.decode(content, survey, plan, config.extract.max_pixels, problems.append)
-    for group in _timed(search.groups(decoded), clock):
+    decoded = decode.decode(content, info, planned, config.extract.max_pixels, problems.append)
+    for group in _timed(search.groups(decoded), timer):
         rotation = group[-1].rotation
-        with turn or contextlib.nullcontext():
+        with detector_lock or contextlib.nullcontext():
             found_in = search.search(group, detector, config.faces)
-        for frame, faces_found in zip(group, found_in, strict=True):
-            for found in faces_found:
-                if found.confidence > threshold and crops.inside(found.box, frame.width, frame.height):
-                    sightings.append(tracks.Sighting(len(frames), frame.time, found))
-                    cuts.append(crops.cut(frame, found.box, config.crops))
+        for frame, detections in zip(group, found_in, strict=True):
+            for detection in detections:
+                if detection.confidence > threshold and crops.inside(detection.box, frame.width, frame.height):
+                    candidates.append(tracks.Candidate(len(frames), frame.time, detection))
+                    encoded.append(crops.cut(frame, detection.box, config.crops))
             frames.append(_frame(frame, video_id, extractor, config))
-        clock.book("detect")
-        # Or two groups would be held while the next one is decoded.
+        timer.lap("detect")
+        # Otherwise two groups would be held while the next one is decoded.
         del group, frame, found_in
     if not frames:
-        raise VideoError("DECODE_ERROR", problems[0] if problems else "none of the wanted frames came out")
+        raise VideoError(
+            "DECODE_ERROR", problems[0] if problems else "the decoder returned none of the requested frames"
+        )
 
-    kept = tracks.select(sightings, config.faces, frames[-1]["time"] - frames[0]["time"], len(frames))
-    faces = [_face(frames[sightings[face.place].frame], sightings[face.place], cuts[face.place], face) for face in kept]
-    clock.book("detect")
-    partial = len(frames) < len(plan.frames) or bool(problems)
-    detail = "; ".join([f"{len(frames)} of {len(plan.frames)} frames decoded", *problems[:1]])
+    kept = tracks.select(candidates, config.faces, frames[-1]["time"] - frames[0]["time"], len(frames))
+    faces = [
+        _face(frames[candidates[face.index].frame], candidates[face.index].detection, encoded[face.index], face)
+        for face in kept
+    ]
+    timer.lap("detect")
+    partial = len(frames) < len(planned.requests) or bool(problems)
+    detail = "; ".join([f"{len(frames)} of {len(planned.requests)} frames decoded", *problems[:1]])
     ledger = {
         "outcome": "DONE",
         "reason": "PARTIAL" if partial else None,
@@ -115,32 +121,32 @@ def extract_video(
         "width": frames[0]["width"],
         "height": frames[0]["height"],
         "rotation": rotation,
-        "fps": survey.fps,
-        "duration": survey.duration,
-        "video_frames": len(survey.times),
-        "frames_wanted": len(wanted),
+        "fps": info.fps,
+        "duration": info.duration,
+        "video_frames": len(info.times),
+        "frames_wanted": len(requests),
         "frames": len(frames),
         "faces": len(faces),
-        "decode_seconds": clock.spent["decode"],
-        "detect_seconds": clock.spent["detect"],
+        "decode_seconds": timer.seconds["decode"],
+        "detect_seconds": timer.seconds["detect"],
     }
     return VideoRows(ledger, frames, faces)
 
 
-def _timed(groups: Iterator[list[decode.Frame]], clock: _Clock) -> Iterator[list[decode.Frame]]:
+def _timed(groups: Iterator[list[decode.Frame]], timer: _CpuTimer) -> Iterator[list[decode.Frame]]:
     for group in groups:
-        clock.book("decode")
+        timer.lap("decode")
         yield group
         del group
-    clock.book("decode")
+    timer.lap("decode")
 
 
 def _frame(frame: decode.Frame, video_id: str, extractor: str, config: Config) -> Row:
     return {
         "video_id": video_id,
         "extractor": extractor,
-        "frame_index": frame.wanted.index,
-        "wanted_time": frame.wanted.time,
+        "frame_index": frame.request.index,
+        "wanted_time": frame.request.time,
         "time": frame.time,
         "width": frame.width,
         "height": frame.height,
@@ -150,16 +156,16 @@ def _frame(frame: decode.Frame, video_id: str, extractor: str, config: Config) -
     }
 
 
-def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.Kept) -> Row:
-    """A row of ``faces``; counts itself in its frame's row, which gives it its number."""
+def _face(frame: Row, detection: Detection, crop: crops.EncodedCrop, kept: tracks.Kept) -> Row:
+    """A row of ``faces``; increments the count of its frame's row, from which it takes its number."""
     number = frame["faces"]
     frame["faces"] += 1
-    x, y, width, height = sighting.detection.box
-    points = sighting.detection.landmarks
-    posed = pose(points)
-    name = f"{frame['video_id']}/{frame['extractor']}/{frame['frame_index']:06d}/{number:02d}"
+    x, y, width, height = detection.box
+    landmarks = detection.landmarks
+    face_pose = pose(landmarks)
+    face_id = f"{frame['video_id']}/{frame['extractor']}/{frame['frame_index']:06d}/{number:02d}"
     return {
-        "face_id": name,
+        "face_id": face_id,
         "video_id": frame["video_id"],
         "extractor": frame["extractor"],
         "frame_index": frame["frame_index"],
@@ -172,8 +178,8 @@ def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.
         "box_y": y,
         "box_w": width,
         "box_h": height,
-        "landmarks": None if points is None else points.ravel().tolist(),
-        "confidence": sighting.detection.confidence,
+        "landmarks": None if landmarks is None else landmarks.ravel().tolist(),
+        "confidence": detection.confidence,
         "crop_x": crop.x,
         "crop_y": crop.y,
         "crop_scale": crop.scale,
@@ -183,6 +189,6 @@ def _face(frame: Row, sighting: tracks.Sighting, crop: crops.Crop, kept: tracks.
         "image": crop.image,
         "sharpness": crop.sharpness,
         "brightness": crop.brightness,
-        "frontal": posed.frontal if posed else None,
-        "roll": posed.roll if posed else None,
+        "frontal": face_pose.frontal if face_pose else None,
+        "roll": face_pose.roll if face_pose else None,
     }

@@ -107,5 +107,5 @@ class Kind:
             ConfigError: a package that it needs is not installed.
         """
         name, _ = self.split(text)
-        self.check_installed(name)
+        self.check_installed(text)
         return importlib.import_module(f"{self.package}.{name}").PART

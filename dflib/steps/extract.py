@@ -1,15 +1,13 @@
 """extract: faces of the videos that the ledger lacks."""
 
 from dflib.config import Config
-from dflib.extraction import sampling
 from dflib.extraction.extract import extract
 from dflib.parts import catalog
 from dflib.steps.step import Context, Step, Summary
 
 
 def check(config: Config) -> None:
-    """Raises :class:`ConfigError` on a sampling of no frames, or a detector whose package is not installed."""
-    sampling.check(config.sampling.frames)
+    """Raises :class:`ConfigError` if the package of the detector is not installed."""
     catalog.DETECTORS.check_installed(config.faces.detector)
 
 

@@ -14,14 +14,14 @@ from dflib.config import Config
 from dflib.config import load as conf_files
 from dflib.extraction.decode import Frame
 from dflib.extraction.detectors.mtcnn import Mtcnn
-from dflib.extraction.sampling import Wanted
+from dflib.extraction.sampling import FrameRequest
 
 HOME = Path(__file__).parent.parent.parent
 Rgb = NDArray[np.uint8]
 
 
 def numbered(count: int, width: int = 128, height: int = 96) -> Iterator[Rgb]:
-    """Pictures of moving noise: no two are alike, and inter prediction has work to do."""
+    """Images of moving noise: no two are equal, and inter prediction has work to do."""
     noise = np.random.default_rng(7).integers(0, 255, (height * 2, width * 2, 3), dtype=np.uint8)
     noise = cv2.GaussianBlur(noise, (0, 0), 2)
     for number in range(count):
@@ -30,19 +30,19 @@ def numbered(count: int, width: int = 128, height: int = 96) -> Iterator[Rgb]:
 
 
 def as_frame(rgb: Rgb) -> Frame:
-    """A picture as if it had been decoded."""
-    picture = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-    return Frame(Wanted(0, 0.0), 0.0, 0, rgb.shape[1], rgb.shape[0], picture)
+    """An image as if it had been decoded."""
+    decoded = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+    return Frame(FrameRequest(0, 0.0), 0.0, 0, rgb.shape[1], rgb.shape[0], decoded)
 
 
 def with_portrait(portrait: Rgb, count: int, width: int = 320, height: int = 240, step: int = 3) -> Iterator[Rgb]:
-    """Pictures of a room in which one person moves to the right, ``step`` pixels a picture."""
+    """Images of a room in which one person moves to the right by ``step`` pixels per image."""
     small = cv2.resize(portrait, (120, 140), interpolation=cv2.INTER_AREA)
     for number in range(count):
-        picture = np.full((height, width, 3), (70, 110, 90), np.uint8)
+        image = np.full((height, width, 3), (70, 110, 90), np.uint8)
         x = 40 + step * number
-        picture[60:200, x : x + 120] = small
-        yield picture
+        image[60:200, x : x + 120] = small
+        yield image
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,28 @@
-"""The stored crop and its measures against plain numpy."""
+"""The stored crop and its quality measures against plain numpy."""
 
 import cv2
 import numpy as np
 import pytest
 
 from dflib.config import Config
-from dflib.extraction.crops import Crop, cut, inside
+from dflib.extraction.crops import EncodedCrop, cut, inside
 from dflib.extraction.detect import Box
 from tests.extraction.conftest import Rgb, as_frame
 
 
-def cut_from(rgb: Rgb, box: Box, config: Config, margin: float = 0.6) -> Crop:
+def cut_from(rgb: Rgb, box: Box, config: Config, margin: float = 0.6) -> EncodedCrop:
     settings = {"margin": margin, "max_side": 400, "jpeg_quality": 95}
     return cut(as_frame(rgb), box, config.crops.model_copy(update=settings))
 
 
-def test_inside_clips_and_tells_when_nothing_is_left() -> None:
+def test_inside_clips_to_the_frame_and_returns_none_outside() -> None:
     assert inside((-10.5, 5.2, 30, 10), 100, 50) == (0, 5, 20, 16)
     assert inside((95, 45, 30, 10), 100, 50) == (95, 45, 100, 50)
     assert inside((100, 0, 30, 10), 100, 50) is None
     assert inside((-40, 0, 30, 10), 100, 50) is None
 
 
-def test_native_pixels_when_small(config: Config) -> None:
+def test_cut_keeps_native_pixels_of_small_crops(config: Config) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     rgb = cv2.GaussianBlur(rgb, (0, 0), 3)
     crop = cut_from(rgb, (100.0, 60.0, 50.0, 80.0), config)
@@ -31,13 +31,12 @@ def test_native_pixels_when_small(config: Config) -> None:
     assert np.abs(stored.astype(int) - rgb[12:188, 52:198]).mean() < 3
 
 
-def test_scaled_down_when_large(config: Config) -> None:
+def test_cut_scales_large_crops_down(config: Config) -> None:
     rgb = np.zeros((1000, 1500, 3), np.uint8)
     cv2.circle(rgb, (750, 500), 8, (255, 255, 255), -1)
     crop = cut_from(rgb, (500.0, 300.0, 500.0, 400.0), config)
-    assert (
-        (crop.x, crop.y) == (200, 0) and max(crop.width, crop.height) == 400 and crop.scale == pytest.approx(400 / 1100)
-    )
+    assert (crop.x, crop.y) == (200, 0)
+    assert max(crop.width, crop.height) == 400 and crop.scale == pytest.approx(400 / 1100)
     grey = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_GRAYSCALE)
     y, x = (int(places.mean()) for places in np.nonzero(grey > 128))
     assert (x, y) == (
@@ -46,16 +45,16 @@ def test_scaled_down_when_large(config: Config) -> None:
     )
 
 
-def test_a_box_beyond_the_edge_is_clipped(config: Config) -> None:
+def test_cut_clips_a_box_beyond_the_edge(config: Config) -> None:
     crop = cut_from(np.full((100, 100, 3), 90, np.uint8), (-20.0, 80.0, 60.0, 60.0), config)
     assert (crop.x, crop.y, crop.width, crop.height) == (0, 44, 76, 56)
     assert crop.brightness == pytest.approx(90)
 
 
-def test_blur_tells_sharp_from_soft(config: Config) -> None:
+def test_sharpness_is_the_variance_of_the_laplacian(config: Config) -> None:
     sharp = np.random.default_rng(2).integers(0, 256, (200, 200, 1), dtype=np.uint8).repeat(3, axis=2)
-    soft = cv2.GaussianBlur(sharp, (0, 0), 4)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 4)
     box = (20.0, 20.0, 128.0, 128.0)
-    clear, dull = cut_from(sharp, box, config, 0.1), cut_from(soft, box, config, 0.1)
-    assert clear.sharpness > 50 * dull.sharpness
-    assert clear.sharpness == pytest.approx(cv2.Laplacian(sharp[20:148, 20:148, 0], cv2.CV_64F).var())
+    of_sharp, of_blurred = cut_from(sharp, box, config, 0.1), cut_from(blurred, box, config, 0.1)
+    assert of_sharp.sharpness > 50 * of_blurred.sharpness
+    assert of_sharp.sharpness == pytest.approx(cv2.Laplacian(sharp[20:148, 20:148, 0], cv2.CV_64F).var())

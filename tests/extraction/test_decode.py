@@ -1,4 +1,4 @@
-"""Decoding against independent full decodes: PyAV without our planning, and OpenCV."""
+"""Decoding against independent full decodes by PyAV, without a plan, and by OpenCV."""
 
 import io
 from pathlib import Path
@@ -26,12 +26,14 @@ def all_frames(content: bytes) -> list[Rgb]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def taken(content: bytes, preset: str, max_offset: float = 0.0334) -> tuple[decode.Plan, list[decode.Frame], list[str]]:
-    survey = decode.survey(content, PIXELS)
-    wanted = sampling.wanted_frames(preset, survey.times, survey.keys, survey.duration)
-    plan = decode.plan(survey, wanted, max_offset)
+def decoded_frames(
+    content: bytes, sampled: str, max_offset: float = 0.0334
+) -> tuple[decode.DecodePlan, list[decode.Frame], list[str]]:
+    info = decode.probe(content, PIXELS)
+    requests = sampling.sample(sampled, info.times, info.keys, info.duration)
+    planned = decode.plan(info, requests, max_offset)
     problems: list[str] = []
-    return plan, list(decode.decode(content, survey, plan, PIXELS, problems.append)), problems
+    return planned, list(decode.decode(content, info, planned, PIXELS, problems.append)), problems
 
 
 def clip(count: int = 60, **options: Any) -> bytes:
@@ -53,74 +55,79 @@ CLIPS = {
 
 
 @pytest.mark.parametrize("kind", CLIPS)
-@pytest.mark.parametrize("preset", ["even:20", "even:5", "per_second:4", "every:7", "first:9", "keyframes"])
-def test_frames_are_those_of_a_full_decode(kind: str, preset: str) -> None:
+@pytest.mark.parametrize(
+    ("sampled", "count"),
+    [("even:20", 20), ("even:5", 5), ("per_second:4", None), ("every:7", 9), ("first:9", 9), ("keyframes", None)],
+)
+def test_decode_equals_a_full_decode(kind: str, sampled: str, count: int | None) -> None:
     content = clip(**CLIPS[kind])
     whole = all_frames(content)
-    survey = decode.survey(content, PIXELS)
-    assert len(survey.times) == len(whole) == 60
-    plan, frames, problems = taken(content, preset)
+    assert len(decode.probe(content, PIXELS).times) == len(whole) == 60
+    planned, frames, problems = decoded_frames(content, sampled)
     assert problems == []
-    assert [frame.wanted for frame in frames] == plan.frames
+    assert [frame.request for frame in frames] == planned.requests
+    assert len(frames) == count if count else frames
     for frame in frames:
-        assert np.array_equal(frame.rgb, whole[frame.wanted.index]), f"frame {frame.wanted.index} by {plan.skip}"
-        assert frame.time == pytest.approx(frame.wanted.index / CLIPS[kind]["fps"], abs=0.002)
-        assert abs(frame.time - frame.wanted.time) <= 0.0334 + 0.5 / 25
+        index = frame.request.index
+        assert np.array_equal(frame.rgb, whole[index]), f"frame {index} with {planned.skip_frame}"
+        assert frame.time == pytest.approx(index / CLIPS[kind]["fps"], abs=0.002)
+        assert abs(frame.time - frame.request.time) <= 0.0334 + 0.5 / 25
 
 
-def test_non_reference_frames_are_skipped_where_a_neighbour_will_do() -> None:
-    plan, _, _ = taken(clip(**CLIPS["b_pyramid"]), "even:10")
-    assert plan.skip == "NONREF"
-    exact, _, _ = taken(clip(**CLIPS["b_pyramid"]), "even:10", max_offset=0.0)
-    assert exact.skip == "DEFAULT"
+def test_plan_skips_non_reference_frames_within_the_offset() -> None:
+    planned, _, _ = decoded_frames(clip(**CLIPS["b_pyramid"]), "even:10")
+    assert planned.skip_frame == "NONREF"
+    exact, _, _ = decoded_frames(clip(**CLIPS["b_pyramid"]), "even:10", max_offset=0.0)
+    assert exact.skip_frame == "DEFAULT"
 
 
 @pytest.mark.parametrize("kind", ["16_b", "mpeg4", "vp9", "annex_b"])
-def test_all_is_decoded_where_skipping_would_miss_or_can_not_be_told(kind: str) -> None:
-    plan, _, _ = taken(clip(**CLIPS[kind]), "even:10")
-    assert plan.skip == "DEFAULT"
+def test_plan_decodes_all_frames_of_other_streams(kind: str) -> None:
+    """Reference frames are too far apart (16 B-frames), or the packets do not state which ones they are."""
+    planned, _, _ = decoded_frames(clip(**CLIPS[kind]), "even:10")
+    assert planned.skip_frame == "DEFAULT"
 
 
-def test_key_frames_alone_are_decoded_for_themselves() -> None:
+def test_plan_decodes_key_frames_only_for_key_frames() -> None:
     content = clip(fps=30, options={**X264, "x264-params": "keyint=15:scenecut=0"})
-    plan, frames, _ = taken(content, "keyframes")
-    assert plan.skip == "NONKEY" and [frame.wanted.index for frame in frames] == [0, 15, 30, 45]
+    planned, frames, _ = decoded_frames(content, "keyframes")
+    assert planned.skip_frame == "NONKEY" and [frame.request.index for frame in frames] == [0, 15, 30, 45]
 
 
-def test_reference_flags_are_what_the_decoder_goes_by() -> None:
-    """Frames told as referenced while demuxing are exactly those that NONREF gives."""
-    for kind in ("b_pyramid", "flat_b", "16_b", "open_gop"):
-        content = clip(**CLIPS[kind])
-        survey = decode.survey(content, PIXELS)
-        assert survey.referenced is not None and survey.stamps is not None
-        with av.open(io.BytesIO(content)) as container:
-            container.streams.video[0].codec_context.skip_frame = "NONREF"
-            given = [frame.pts for frame in container.decode(video=0)]
-        assert given == survey.stamps[survey.referenced].tolist()
+@pytest.mark.parametrize("kind", ["b_pyramid", "flat_b", "16_b", "open_gop"])
+def test_probe_finds_the_frames_that_nonref_decodes(kind: str) -> None:
+    content = clip(**CLIPS[kind])
+    info = decode.probe(content, PIXELS)
+    assert info.referenced is not None and info.stamps is not None
+    with av.open(io.BytesIO(content)) as container:
+        container.streams.video[0].codec_context.skip_frame = "NONREF"
+        decoded = [frame.pts for frame in container.decode(video=0)]
+    assert decoded == info.stamps[info.referenced].tolist() and 0 < len(decoded) < 60
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_rotation_is_honoured(rotation: int, tmp_path: Path) -> None:
+def test_decode_applies_the_rotation(rotation: int, tmp_path: Path) -> None:
     content = clip(6, rotation=rotation)
     path = tmp_path / "turned.mp4"
     path.write_bytes(content)
-    _, frames, _ = taken(content, "every:1")
+    _, frames, _ = decoded_frames(content, "every:1")
     reader = cv2.VideoCapture(str(path))
-    reader.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # it turns by the flag itself
-    for frame, picture in zip(frames, numbered(6), strict=True):
-        there, bgr = reader.read()
-        assert there and frame.rgb.shape == bgr.shape == picture.shape and frame.rotation == rotation
+    reader.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # OpenCV applies the rotation itself
+    for frame, image in zip(frames, numbered(6), strict=True):
+        succeeded, bgr = reader.read()
+        assert succeeded and frame.rgb.shape == bgr.shape == image.shape and frame.rotation == rotation
         assert np.abs(frame.rgb.astype(int) - bgr[:, :, ::-1]).mean() < 2
-        assert np.abs(frame.rgb.astype(int) - picture).mean() < 5
+        assert np.abs(frame.rgb.astype(int) - image).mean() < 5
 
 
-def test_colours_are_rgb_from_file_to_crop(config: Config) -> None:
-    """A red, a green and a blue field come out red, green and blue, in the frame and in the stored crop."""
+def test_channels_are_rgb_from_file_to_crop(config: Config) -> None:
+    """Red, green and blue areas keep their colours in the frame and in the stored crop."""
     target = np.zeros((96, 192, 3), np.uint8)
-    for field, colour in enumerate([(220, 30, 30), (30, 220, 30), (30, 30, 220)]):
-        target[:, field * 64 : (field + 1) * 64] = colour
+    for area, colour in enumerate([(220, 30, 30), (30, 220, 30), (30, 30, 220)]):
+        target[:, area * 64 : (area + 1) * 64] = colour
     content = clip_of(target, 5)
-    _, frames, _ = taken(content, "even:2")
+    _, frames, _ = decoded_frames(content, "even:2")
+    assert len(frames) == 2
     for frame in frames:
         assert np.abs(frame.rgb.astype(int) - target)[:, 4::8].mean() < 6
     settings = config.crops.model_copy(update={"margin": 1.0})
@@ -130,11 +137,11 @@ def test_colours_are_rgb_from_file_to_crop(config: Config) -> None:
     assert np.abs(stored.astype(int) - target)[:, 4::8].mean() < 8
 
 
-def clip_of(picture: Rgb, count: int) -> bytes:
-    return encode_bytes([picture] * count, audio=False)[0]
+def clip_of(image: Rgb, count: int) -> bytes:
+    return encode_bytes([image] * count, audio=False)[0]
 
 
-def test_uneven_times_and_edit_list() -> None:
+def test_probe_reads_variable_frame_rates() -> None:
     """Variable frame rate with a late start: times count from the first frame."""
     ticks = [0, 1, 2, 5, 6, 12, 13, 14, 20, 30]
     buffer = io.BytesIO()
@@ -143,36 +150,35 @@ def test_uneven_times_and_edit_list() -> None:
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         stream.codec_context.thread_count = 1
         stream.options = {"bf": "2"}
-        for tick, picture in zip(ticks, numbered(10), strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for tick, image in zip(ticks, numbered(10), strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = tick + 50
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     content = buffer.getvalue()
-    survey = decode.survey(content, PIXELS)
-    assert survey.times.tolist() == pytest.approx([tick / 25 for tick in ticks], abs=1e-3)
+    assert decode.probe(content, PIXELS).times.tolist() == pytest.approx([tick / 25 for tick in ticks], abs=1e-3)
     whole = all_frames(content)
-    _, frames, _ = taken(content, "even:4")
-    assert [frame.wanted.index for frame in frames] == [0, 5, 8, 9]
-    assert all(np.array_equal(frame.rgb, whole[frame.wanted.index]) for frame in frames)
+    _, frames, _ = decoded_frames(content, "even:4")
+    assert [frame.request.index for frame in frames] == [0, 5, 8, 9]
+    assert all(np.array_equal(frame.rgb, whole[frame.request.index]) for frame in frames)
 
 
-def test_no_time_stamps() -> None:
-    """H.264 in AVI has none: frames are counted, times follow from the rate, and all is decoded."""
+def test_decode_without_time_stamps_counts_frames() -> None:
+    """AVI has no presentation times: they follow from the frame rate, and all frames are decoded."""
     content = clip(30, container="avi", fps=25)
-    plan, frames, _ = taken(content, "every:10")
+    planned, frames, _ = decoded_frames(content, "every:10")
     whole = all_frames(content)
-    assert decode.survey(content, PIXELS).stamps is None
-    assert plan.skip == "DEFAULT" and [frame.wanted.index for frame in frames] == [0, 10, 20]
-    assert all(np.array_equal(frame.rgb, whole[frame.wanted.index]) for frame in frames)
+    assert decode.probe(content, PIXELS).stamps is None
+    assert planned.skip_frame == "DEFAULT" and [frame.request.index for frame in frames] == [0, 10, 20]
+    assert all(np.array_equal(frame.rgb, whole[frame.request.index]) for frame in frames)
 
 
-def test_too_many_pixels() -> None:
+def test_probe_rejects_too_many_pixels() -> None:
     with pytest.raises(VideoError, match="TOO_LARGE"):
-        decode.survey(clip(3), max_pixels=128 * 96 - 1)
+        decode.probe(clip(3), max_pixels=128 * 96 - 1)
 
 
-def test_sound_alone_is_no_video() -> None:
+def test_probe_rejects_a_file_with_sound_only() -> None:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=16000, layout="mono")
@@ -181,20 +187,20 @@ def test_sound_alone_is_no_video() -> None:
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     with pytest.raises(VideoError, match="NO_VIDEO_STREAM"):
-        decode.survey(buffer.getvalue(), PIXELS)
+        decode.probe(buffer.getvalue(), PIXELS)
 
 
-def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
+def test_probe_rejects_a_playlist(tmp_path: Path) -> None:
     other = tmp_path / "secret.ts"
     other.write_bytes(clip(5, container="mpegts"))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{other}\n#EXT-X-ENDLIST\n".encode()
     with pytest.raises(VideoError, match="UNREADABLE"):
-        decode.survey(playlist, PIXELS)
+        decode.probe(playlist, PIXELS)
 
 
 @pytest.mark.parametrize("kind", ["b_pyramid", "vp9", "mpeg4"])
-def test_hostile_bytes_raise_video_errors_only(kind: str) -> None:
-    """Truncated, garbled and random files: a VideoError, or frames of the right kind; nothing else."""
+def test_hostile_bytes_raise_no_other_errors(kind: str) -> None:
+    """Truncated, corrupted and random files give a VideoError, or frames of the right type."""
     content = clip(20, **CLIPS[kind])
     random = np.random.default_rng(3)
     cases = [b"", b"\0" * 100, random.bytes(5000), content[:40], content[: len(content) // 2], content[100:]]
@@ -204,52 +210,56 @@ def test_hostile_bytes_raise_video_errors_only(kind: str) -> None:
             broken[place] = random.integers(0, 256)
         cases.append(bytes(broken))
     outcomes = []
+    shapes: set[tuple[str, int]] = set()
     for case in cases:
         try:
-            _, frames, problems = taken(case, "even:4")
+            _, frames, problems = decoded_frames(case, "even:4")
             outcomes.append("problems" if problems else "fine")
-            assert all(frame.rgb.dtype == np.uint8 and frame.rgb.ndim == 3 for frame in frames)
+            shapes.update((frame.rgb.dtype.name, frame.rgb.shape[2]) for frame in frames)
         except VideoError as error:
             outcomes.append(error.reason)
     assert outcomes[:3] == ["UNREADABLE"] * 3
+    assert shapes == {("uint8", 3)}, "some of the files can still be decoded"
     assert len(set(outcomes)) > 1
 
 
 @pytest.mark.parametrize("kind", ["b_pyramid", "interlaced", "mpeg4", "vp9"])
 @pytest.mark.parametrize("corners", [(0, 0, 128, 96), (31, 17, 78, 60), (40, 20, 80, 61), (127, 95, 128, 96)])
-def test_a_region_is_that_part_of_the_frame_to_the_bit(kind: str, corners: tuple[int, int, int, int]) -> None:
+def test_region_is_bit_identical_to_that_part_of_the_frame(kind: str, corners: tuple[int, int, int, int]) -> None:
     left, top, right, bottom = corners
-    for frame in taken(clip(20, **CLIPS[kind]), "every:7")[1]:
+    _, frames, _ = decoded_frames(clip(20, **CLIPS[kind]), "every:7")
+    assert len(frames) == 3
+    for frame in frames:
         region = frame.region(*corners)
         assert ("rgb" in vars(frame)) == (kind == "interlaced")
         assert np.array_equal(region, frame.rgb[top:bottom, left:right])
 
 
 @pytest.mark.parametrize("size", [(127, 95), (128, 95)])
-def test_a_region_of_an_odd_or_turned_frame(size: tuple[int, int]) -> None:
-    picture = next(iter(numbered(1, *size)))
-    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+def test_region_of_an_odd_or_rotated_frame(size: tuple[int, int]) -> None:
+    image = next(iter(numbered(1, *size)))
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
     stored = frame.reformat(format="yuv420p")
     for rotation in (0, 90, 180, 270):
         width, height = size[::-1] if rotation % 180 else size
-        one = decode.Frame(sampling.Wanted(0, 0.0), 0.0, rotation, width, height, stored)
+        one = decode.Frame(sampling.FrameRequest(0, 0.0), 0.0, rotation, width, height, stored)
         assert one.rgb.shape == (height, width, 3)
         assert np.array_equal(one.region(11, 20, 61, 71), one.rgb[20:71, 11:61])
         turned = np.rot90(stored.to_ndarray(format="rgb24"), -rotation // 90)
         assert np.array_equal(one.rgb, turned)
         small = cv2.resize(turned, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        # Noise, and the two weigh the pixels at the edges of a fraction's area differently.
-        assert np.abs(one.small(width // 2, height // 2).astype(int) - small).mean() < 4
+        # For noise; the two weight pixels that lie partly in an area differently.
+        assert np.abs(one.resized(width // 2, height // 2).astype(int) - small).mean() < 4
 
 
 @pytest.mark.parametrize("parameter", ["colormatrix=bt709", "fullrange=on"])
-def test_colours_of_regions_and_small_frames_are_those_of_the_clip(parameter: str) -> None:
-    """BT.709 and full range, as cameras and phones write them, are told by the stream and must not be lost."""
+def test_region_and_resized_keep_the_colour_space(parameter: str) -> None:
+    """BT.709 and full range, as cameras and phones write them, are stated by the stream."""
     options = {**X264, "x264-params": f"bframes=0:{parameter}"}
-    frame = taken(clip(5, fps=25, options=options), "first:1")[1][0]
-    plain = taken(clip(5, fps=25, options={**X264, "x264-params": "bframes=0"}), "first:1")[1][0]
+    frame = decoded_frames(clip(5, fps=25, options=options), "first:1")[1][0]
+    plain = decoded_frames(clip(5, fps=25, options={**X264, "x264-params": "bframes=0"}), "first:1")[1][0]
     region = frame.region(10, 10, 50, 50)
-    whole = frame.picture.to_ndarray(format="rgb24")
+    whole = frame.decoded.to_ndarray(format="rgb24")
     assert np.array_equal(region, whole[10:50, 10:50]) and not np.array_equal(whole, plain.rgb)
     area = cv2.resize(whole, (64, 48), interpolation=cv2.INTER_AREA)
-    assert np.abs(frame.small(64, 48).astype(int) - area).mean() < 2
+    assert np.abs(frame.resized(64, 48).astype(int) - area).mean() < 2

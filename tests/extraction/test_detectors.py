@@ -17,7 +17,7 @@ from dflib.extraction import detect, tracks
 from dflib.extraction.detect import Box, Detection, Detector, DetectorPart, Follower
 from dflib.extraction.detectors import blazeface, dlib_hog, haar
 from dflib.extraction.detectors._scores import Scale
-from dflib.extraction.schedule import Planned
+from dflib.extraction.schedule import PendingVideo
 from dflib.extraction.task import make_task
 from dflib.extraction.video import extract_video
 from dflib.parts import catalog
@@ -257,7 +257,7 @@ def test_task_uses_the_configured_detector(name: str, config: Config, portrait: 
     content, _ = encode_bytes(with_portrait(portrait, 8))
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    video = Planned("t/clip", f"file://{path}", None, None, "file", None, len(content), "x")
+    video = PendingVideo("t/clip", f"file://{path}", None, None, "file", None, len(content), "x")
     task = make_task([[video]], "x", config, Storage(), Origin("run", "extract"), Ask("machine", False))
     rows = pa.Table.from_batches(task(iter([pa.RecordBatch.from_pydict({"id": [0]})]))).to_pylist()
     faces = [row["face"] for row in rows if row["face"]]

@@ -14,12 +14,12 @@ from pyspark.sql import functions as F
 
 from dflib.config import Config
 from dflib.config.identity import extractor_id
-from dflib.errors import ConfigError, CountError, StorageError, TableError
+from dflib.errors import CountError, StorageError, TableError
 from dflib.extraction import extract as driver
 from dflib.extraction.extract import extract
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
-from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS
+from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS, Table
 from dflib.tables.store import Tables
 from tests.extraction.conftest import Rgb, numbered, with_portrait
 from tools.demo.clips import encode_bytes, truncated
@@ -27,15 +27,15 @@ from tools.demo.clips import encode_bytes, truncated
 pytestmark = pytest.mark.spark
 
 
-class Heard(Progress):
-    """A progress that remembers what it was told."""
+class RecordedProgress(Progress):
+    """A progress that keeps all values."""
 
     def __init__(self) -> None:
         super().__init__(io.StringIO())
-        self.told: list[float] = []
+        self.values: list[float] = []
 
     def set(self, done: float) -> None:
-        self.told.append(done)
+        self.values.append(done)
         super().set(done)
 
 
@@ -46,7 +46,7 @@ def row(video_id: str, **columns: Any) -> dict[str, Any]:
 
 
 def members(path: Path) -> list[dict[str, Any]]:
-    """Rows of ``videos`` for a zip, its ranges taken from zipfile."""
+    """Rows of ``videos`` for a zip, with ranges from zipfile."""
     with zipfile.ZipFile(path) as archive:
         infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
         ends = [info.header_offset for info in infos[1:]] + [archive.start_dir]
@@ -71,7 +71,7 @@ def put_videos(tables: Tables, rows: list[dict[str, Any]]) -> None:
 
 
 def ledger(tables: Tables) -> dict[str, Any]:
-    return {found["video_id"]: found for found in tables.read(EXTRACTIONS).collect()}
+    return {entry["video_id"]: entry for entry in tables.read(EXTRACTIONS).collect()}
 
 
 def clip_zip(path: Path, portrait: Rgb) -> None:
@@ -86,7 +86,9 @@ def clip_zip(path: Path, portrait: Rgb) -> None:
         archive.writestr("c/text.mp4", b"no video at all " * 100)
 
 
-def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, portrait: Rgb, tmp_path: Path) -> None:
+def test_extract_from_a_zip_to_tables(
+    tables: Tables, storage: Storage, config: Config, portrait: Rgb, tmp_path: Path
+) -> None:
     path = tmp_path / "chunk.zip"
     clip_zip(path, portrait)
     rows = members(path)
@@ -101,14 +103,14 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     assert planned.bytes == sum(one["length"] for one in rows) + 10
     assert not tables.exists(EXTRACTIONS) and not tables.exists(FRAMES)
 
-    progress = Heard()
+    progress = RecordedProgress()
     config = with_extract(config, wave_videos=4, max_attempts=2)
     result = extract(tables, storage, config, "run1", progress)
     assert result.failed == {"UNREADABLE": 2, "MISSING_FILE": 1, "STORAGE_ERROR": 1}
     assert (result.videos, result.waves, result.done, result.without_face) == (7, 2, 3, 1)
     assert (result.frames, result.faces) == (12, 8)
-    assert result.requests == 5, "one request a member, none for what is not there"
-    assert progress.told[-1] == 7 and progress.told == sorted(progress.told)
+    assert result.requests == 5, "one request per member, none for missing files"
+    assert progress.values[-1] == 7 and progress.values == sorted(progress.values)
     assert "7 videos in 2 waves: 3 done (1 with no face), 4 failed (MISSING_FILE 1" in result.line
 
     entries = ledger(tables)
@@ -118,7 +120,7 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     assert entries["t/person"]["fps"] == pytest.approx(25) and entries["t/person"]["duration"] == pytest.approx(0.8)
     assert "t/crop" not in entries
     frames = tables.read(FRAMES).where("video_id = 't/person'").orderBy("frame_index").collect()
-    # 20 frames: thirds of the way are 6.33 and 12.67, and each may be taken from a kept neighbour.
+    # 20 frames: the thirds are at 6.33 and 12.67, and a decoded neighbour may be taken for each.
     assert [frame["frame_index"] for frame in frames] == pytest.approx([0, 6, 13, 19], abs=1)
     assert [frame["wanted_time"] for frame in frames] == pytest.approx([0, 19 / 75, 38 / 75, 19 / 25])
     faces = tables.read(FACES).where("video_id = 't/person'").orderBy("frame_index").collect()
@@ -130,7 +132,7 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
         image = cv2.imdecode(np.frombuffer(face["image"], np.uint8), cv2.IMREAD_COLOR)
         assert image.shape[:2] == (face["crop_h"], face["crop_w"])
 
-    # Again: nothing is written but the video whose storage failed, until its tries are used up.
+    # Again: only the video for which storage failed is retried, up to max_attempts.
     again = extract(tables, storage, config, "run2", Progress(io.StringIO()))
     assert (again.videos, again.failed) == (1, {"STORAGE_ERROR": 1})
     assert ledger(tables)["t/gone"]["attempts"] == 2
@@ -139,7 +141,7 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     assert done.line == f"nothing to do: all 7 videos are extracted by {extractor}"
     assert tables.versions() == before
 
-    # The file changes: its rows go and come anew, those of others stay.
+    # The file changes: its rows are replaced, those of others stay.
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("c/person.mp4", encode_bytes(with_portrait(portrait, 10), audio=False)[0])
     put_videos(tables, members(path))
@@ -147,12 +149,12 @@ def test_extract_end_to_end(tables: Tables, storage: Storage, config: Config, po
     fresh = extract(tables, storage, config, "run4", Progress(io.StringIO()))
     assert (fresh.videos, fresh.done, fresh.frames) == (1, 1, 4)
     assert ledger(tables)["t/person"]["video_frames"] == 10 and ledger(tables)["t/person"]["attempts"] == 1
-    assert max(found["frame_index"] for found in tables.read(FRAMES).where("video_id = 't/person'").collect()) == 9
+    assert max(frame["frame_index"] for frame in tables.read(FRAMES).where("video_id = 't/person'").collect()) == 9
     assert tables.read(FRAMES).count() == 12
-    assert {found["video_id"] for found in tables.read(PREDICTIONS).collect()} == {"t/packed"}
+    assert {prediction["video_id"] for prediction in tables.read(PREDICTIONS).collect()} == {"t/packed"}
 
 
-def test_an_outage_of_storage_uses_up_no_tries(
+def test_extract_counts_no_attempts_in_a_storage_outage(
     tables: Tables, storage: Storage, config: Config, tmp_path: Path
 ) -> None:
     def gone(folder: str, count: int) -> list[dict[str, Any]]:
@@ -164,20 +166,22 @@ def test_an_outage_of_storage_uses_up_no_tries(
     (tmp_path / "z.mp4").write_bytes(b"no video at all" * 9)
     there = row("t/z", uri=f"file://{tmp_path}/z.mp4", packing="file", size=135, fingerprint="x")
     put_videos(tables, [*gone("a", 12), there])
-    # A wave of which nothing can be read, and one after it.
-    with pytest.raises(StorageError, match=r"12 of 12 videos of a wave could not .*/a/a\d\d: .* 1 wave like that; 0 "):
+    # A wave of which nothing can be read, and another one after it.
+    with pytest.raises(
+        StorageError, match=r"12 of 12 videos of a wave could not .*/a/a\d\d: .* 1 wave with such an outage; 0 "
+    ):
         extract(tables, storage, config, "run1", Progress(io.StringIO()))
-    assert {name: found["reason"] for name, found in ledger(tables).items()} == {"t/z": "UNREADABLE"}
-    # Of waves like that two are enough; all are tried again when storage is back.
+    assert {name: entry["reason"] for name, entry in ledger(tables).items()} == {"t/z": "UNREADABLE"}
+    # The second such wave ends the run; all videos are tried again once storage is back.
     put_videos(tables, gone("b", 20))
-    heard = Heard()
-    with pytest.raises(StorageError, match=r"Nothing was written of 2 waves like that"):
-        extract(tables, storage, config, "run2", heard)
-    assert heard.told[-1] == 24 and set(ledger(tables)) == {"t/z"}
+    progress = RecordedProgress()
+    with pytest.raises(StorageError, match=r"Nothing was written of 2 waves with such an outage"):
+        extract(tables, storage, config, "run2", progress)
+    assert progress.values[-1] == 24 and set(ledger(tables)) == {"t/z"}
     assert extract(tables, storage, config, "run3", Progress(io.StringIO()), dry_run=True).videos == 32
 
 
-def test_a_killed_run_leaves_nothing_behind(
+def test_extract_deletes_the_leftovers_of_a_killed_run(
     tables: Tables, storage: Storage, config: Config, portrait: Rgb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after frames were written and before the ledger; then the file changes before the next run."""
@@ -200,25 +204,76 @@ def test_a_killed_run_leaves_nothing_behind(
     put_videos(tables, members(path))
     result = extract(tables, storage, config, "run2", Progress(io.StringIO()))
     assert (result.frames, result.faces) == (4, 4)
-    assert max(found["frame_index"] for found in tables.read(FRAMES).collect()) == 5
+    assert max(frame["frame_index"] for frame in tables.read(FRAMES).collect()) == 5
     assert not list((tmp_path / "tables" / "_staging").glob("**/*.parquet"))
 
 
-def test_no_videos_is_an_error(tables: Tables, storage: Storage, config: Config) -> None:
+def test_extract_without_videos_raises(tables: Tables, storage: Storage, config: Config) -> None:
     with pytest.raises(TableError, match="run ingest first"):
         extract(tables, storage, config, "run1", Progress(io.StringIO()))
 
 
-def test_counts_that_disagree_raise() -> None:
-    with pytest.raises(CountError, match="3 frames and 1 faces were staged where 2, 4 and 1 were promised"):
-        driver._same("staged", (2, 4, 1), (2, 3, 1))
+@pytest.mark.parametrize("lost", ["frame", "face", "extraction"])
+def test_extract_raises_if_a_task_loses_a_row(
+    lost: str,
+    tables: Tables,
+    storage: Storage,
+    config: Config,
+    portrait: Rgb,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The staged rows are counted against the ledger rows, and nothing is written if they disagree."""
+    put_person(tables, tmp_path, portrait)
+    make = driver.make_task
+
+    def make_losing(*arguments: Any) -> Any:
+        task = make(*arguments)
+
+        def run(batches: Any) -> Any:
+            rows = pa.Table.from_batches(task(batches))
+            index = rows[lost].is_valid().to_pylist().index(True)
+            yield from pa.concat_tables([rows[:index], rows[index + 1 :]]).to_batches()
+
+        return run
+
+    monkeypatch.setattr(driver, "make_task", make_losing)
+    frames, faces, videos = 4 - (lost == "frame"), 4 - (lost == "face"), 1 - (lost == "extraction")
+    with pytest.raises(
+        CountError, match=rf"{videos} videos, {frames} frames and {faces} faces were staged, expected 1, "
+    ):
+        extract(tables, storage, config, "run1", Progress(io.StringIO()))
+    assert not any(tables.exists(table) for table in (FRAMES, FACES, EXTRACTIONS))
 
 
-@pytest.mark.parametrize("preset", ["per_second:0.0", "per_second:.0"])
-def test_sampling_of_nothing_is_refused(preset: str, tables: Tables, storage: Storage, config: Config) -> None:
-    wrong = config.model_copy(update={"sampling": config.sampling.model_copy(update={"frames": preset})})
-    with pytest.raises(ConfigError, match="must be above 0"):
-        extract(tables, storage, wrong, "run1", Progress(io.StringIO()))
+@pytest.mark.parametrize("table", [FRAMES, FACES], ids=["frames", "faces"])
+def test_extract_raises_if_a_write_loses_a_row(
+    table: Table,
+    tables: Tables,
+    storage: Storage,
+    config: Config,
+    portrait: Rgb,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The written rows are counted against the ledger rows, which are not written if they disagree."""
+    put_person(tables, tmp_path, portrait)
+    insert = tables.insert_new
+    monkeypatch.setattr(tables, "insert_new", lambda to, rows: insert(to, rows.limit(3) if to is table else rows))
+    frames, faces = (3, 4) if table is FRAMES else (4, 3)
+    with pytest.raises(
+        CountError, match=f"1 videos, {frames} frames and {faces} faces were written, expected 1, 4 and 4"
+    ):
+        extract(tables, storage, config, "run1", Progress(io.StringIO()))
+    assert tables.read(EXTRACTIONS).isEmpty()
+
+
+def put_person(tables: Tables, folder: Path, portrait: Rgb) -> None:
+    """A table ``videos`` with one clip, of which even:4 gives four frames with a face each."""
+    path = folder / "chunk.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("c/person.mp4", encode_bytes(with_portrait(portrait, 20), audio=False)[0])
+    put_videos(tables, members(path))
 
 
 def with_extract(config: Config, **changes: Any) -> Config:

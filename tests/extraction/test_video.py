@@ -1,4 +1,4 @@
-"""One video's bytes to rows: real clips whose content is known, and what a failure leaves."""
+"""From the bytes of a video to its rows: real clips with known content, and damaged ones."""
 
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,21 @@ def frames_with(rows: VideoRows, **columns: Any) -> int:
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["abofeumbvv", "abqwwspghj", "anndvqgoko", "knqhpwoigk"])
-def test_the_person_of_a_real_clip_is_found(name: str, sample_data: Path, config: Config, mtcnn: Mtcnn) -> None:
+def test_extract_video_finds_the_person_of_a_real_clip(
+    name: str, sample_data: Path, config: Config, mtcnn: Mtcnn
+) -> None:
     content = (sample_data / "dfdc" / "dfdc_train_part_0" / f"{name}.mp4").read_bytes()
     rows = extract_video(content, name, "x", sampled(config, "even:20"), mtcnn)
     assert len(rows.frames) == 20 and frames_with(rows, static=False) >= 19
     assert frames_with(rows, static=True) == 0
-    # One person, so never two faces in a frame, and always in the upper middle of the picture.
+    # One person, so never two faces in a frame, and always in the upper middle of the image.
     assert len(rows.faces) == frames_with(rows)
     assert all(700 < face["box_x"] + face["box_w"] / 2 < 1300 and face["box_y"] < 400 for face in rows.faces)
 
 
 @pytest.mark.shared
-def test_portraits_on_the_wall_are_static_and_the_woman_is_not(sample_data: Path, config: Config, mtcnn: Mtcnn) -> None:
-    """720x1280: she sits right of the middle; framed portraits hang at the left edge."""
+def test_extract_video_marks_portraits_on_the_wall_static(sample_data: Path, config: Config, mtcnn: Mtcnn) -> None:
+    """720x1280: a woman right of the middle, who is not static, and framed portraits at the left edge."""
     content = (sample_data / "dfdc" / "dfdc_train_part_0" / "yhffcuhhjy.mp4").read_bytes()
     rows = extract_video(content, "yhffcuhhjy", "x", sampled(config, "even:20"), mtcnn)
     woman = [face for face in rows.faces if face["box_x"] > 250]
@@ -53,7 +55,7 @@ def test_portraits_on_the_wall_are_static_and_the_woman_is_not(sample_data: Path
     assert len(portraits) >= 15 and {face["static"] for face in portraits} == {True}
 
 
-def test_rows_fit_the_tables(config: Config, mtcnn: Mtcnn, portrait: Rgb) -> None:
+def test_extract_video_returns_rows_with_the_columns_of_the_tables(config: Config, mtcnn: Mtcnn, portrait: Rgb) -> None:
     content, _ = encode_bytes(with_portrait(portrait, 12))
     rows = extract_video(content, "t/a", "x", sampled(config, "even:3", keep_frames=True), mtcnn)
     assert {tuple(row) for row in rows.frames} == {tuple(FRAMES.schema.names)}
@@ -65,16 +67,18 @@ def test_rows_fit_the_tables(config: Config, mtcnn: Mtcnn, portrait: Rgb) -> Non
     assert (points[:, 0] > face["box_x"]).all() and (points[:, 0] < face["box_x"] + face["box_w"]).all()
 
 
-def test_a_damaged_clip_is_done_in_part(config: Config, mtcnn: Mtcnn) -> None:
-    """The index stands in front, the end of the pictures is missing: what is there is taken, and said to be part."""
+def test_extract_video_of_a_truncated_clip_is_partial(config: Config, mtcnn: Mtcnn) -> None:
+    """The index is at the start and the last frames are missing: the others are extracted, with reason PARTIAL."""
     content, _ = encode_bytes(numbered(60), audio=False, faststart=True)
     rows = extract_video(content[: len(content) * 2 // 3], "t/a", "x", sampled(config, "every:5"), mtcnn)
     assert rows.ledger["outcome"] == "DONE" and rows.ledger["reason"] == "PARTIAL"
-    assert "ends before its last frame" in rows.ledger["detail"] or "packet" in rows.ledger["detail"]
-    assert 3 <= len(rows.frames) <= 9
+    assert rows.ledger["detail"] == (
+        f"{len(rows.frames)} of {rows.ledger['frames_wanted']} frames decoded; the file ends before its last frame"
+    )
+    assert 3 <= len(rows.frames) == rows.ledger["frames"] <= 9
 
 
-def test_no_wanted_frame_is_a_video_error(config: Config, mtcnn: Mtcnn) -> None:
+def test_extract_video_without_any_decodable_frame_raises(config: Config, mtcnn: Mtcnn) -> None:
     content, _ = encode_bytes(numbered(10), audio=False)
     broken = bytearray(content)
     start = content.index(b"mdat") + 4

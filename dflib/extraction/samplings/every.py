@@ -1,0 +1,13 @@
+"""``every:K``: frames 0, K, 2K, … (S5 with 10)."""
+
+import numpy as np
+
+from dflib.extraction.sampling import Flags, FrameRequest, Times, at_indexes
+
+
+def every(times: Times, keys: Flags, duration: float, argument: str) -> list[FrameRequest]:
+    """See :class:`dflib.extraction.sampling.Sampling`."""
+    return at_indexes(np.arange(0, len(times), int(argument)), times)
+
+
+PART = every

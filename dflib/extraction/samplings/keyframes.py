@@ -1,0 +1,13 @@
+"""``keyframes``: the key frames of the stream (S1)."""
+
+import numpy as np
+
+from dflib.extraction.sampling import Flags, FrameRequest, Times, at_indexes
+
+
+def keyframes(times: Times, keys: Flags, duration: float, argument: str) -> list[FrameRequest]:
+    """See :class:`dflib.extraction.sampling.Sampling`."""
+    return at_indexes(np.flatnonzero(keys), times)
+
+
+PART = keyframes
