@@ -1,1 +1,1 @@
-"""A miniature Deepfake Detection Challenge with known truth, made from two public-domain portraits."""
+"""A miniature Deepfake Detection Challenge with known ground truth, generated from two public-domain portraits."""

@@ -1,4 +1,4 @@
-"""Makes a demo data set: ``python -m tools.demo --out demo-data``."""
+"""Generates a demo data set: ``python -m tools.demo --out demo-data``."""
 
 import argparse
 import sys
@@ -12,25 +12,25 @@ from tools.demo.truth import Settings
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return 0 when done, 1 when it failed, 2 on bad usage."""
-    usual = Settings()
+    """Run the command line; return 0 for success, 1 for failure, 2 for invalid arguments."""
+    defaults = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m tools.demo",
-        description="Make a miniature Deepfake Detection Challenge, OUT/chunks/*.zip, and its truth, OUT/truth.json.",
+        description="Generate a miniature Deepfake Detection Challenge: OUT/chunks/*.zip and OUT/truth.json.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set", default=argparse.SUPPRESS)
-    parser.add_argument("--identities", type=int, default=usual.identities, help="seeming people")
+    parser.add_argument("--identities", type=int, default=defaults.identities, help="number of identities")
     parser.add_argument(
-        "--clips", type=int, default=usual.clips_per_identity, help="clips of each, a third of them real"
+        "--clips", type=int, default=defaults.clips_per_identity, help="clips of each identity, a third of them real"
     )
-    parser.add_argument("--chunks", type=int, default=usual.chunks, help="archives")
-    parser.add_argument("--seconds", type=float, default=usual.seconds, help="length of a clip")
-    parser.add_argument("--size", type=int, default=usual.size, help="shorter side of most clips, in pixels")
-    parser.add_argument("--seed", type=int, default=usual.seed, help="draws everything")
-    parser.add_argument("--workers", type=int, default=None, help="threads; by default one a processor")
+    parser.add_argument("--chunks", type=int, default=defaults.chunks, help="number of archives")
+    parser.add_argument("--seconds", type=float, default=defaults.seconds, help="length of a clip in seconds")
+    parser.add_argument("--size", type=int, default=defaults.size, help="shorter side of most clips, in pixels")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="random seed of all content")
+    parser.add_argument("--workers", type=int, default=None, help="threads; by default one for each processor")
     parser.add_argument("--no-specials", action="store_true", help="leave out special clips and planted defects")
-    parser.add_argument("--overwrite", action="store_true", help="replace a demo data set of other settings")
+    parser.add_argument("--overwrite", action="store_true", help="replace a demo data set with other settings")
     arguments = parser.parse_args(argv)
     start = time.monotonic()
     bar = Progress()

@@ -1,7 +1,7 @@
-"""Encodes pictures to a video file, with the properties that matter to a reader under one's own control.
+"""Encodes images to a video file, with control of the properties that matter to a reader.
 
-The defaults make what phones and the challenge make: H.264 with B-frames in mp4, AAC sound, the
-index (``moov``) at the end.  One encoder thread, so that equal pictures give equal bytes.
+The defaults are those of phones and of the challenge: H.264 with B-frames in mp4, AAC audio, the index (``moov``) at
+the end.  The encoder has one thread, so that equal images give equal bytes.
 """
 
 import io
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 Rgb = npt.NDArray[np.uint8]
 
-# Without mbtree: with it, equal pictures now and then give other bytes (seen with its SIMD code, not with asm=0).
+# Without mbtree: with it, equal images sometimes give other bytes (seen with its SIMD code, not with asm=0).
 X264_DEFAULTS = {"preset": "superfast", "crf": "22", "bf": "3", "mbtree": "0"}
 AUDIO_RATE = 16_000
 AUDIO_HZ = 220.0
@@ -27,14 +27,14 @@ AUDIO_HZ = 220.0
 
 @dataclass(frozen=True)
 class Encoded:
-    """What was written.
+    """Properties of the written file.
 
     Attributes
     ----------
     frames : int
-        Pictures in the file.
+        Number of frames in the file.
     width, height : int
-        Size as displayed, in pixels; a file with a quarter turn stores it the other way round.
+        Size as displayed, in pixels; a file with a rotation of 90 or 270 degrees stores them swapped.
     """
 
     frames: int
@@ -56,45 +56,45 @@ def encode(
     faststart: bool = False,
     container: str = "mp4",
 ) -> Encoded:
-    """Encode pictures to a video file.
+    """Encode images to a video file.
 
     Parameters
     ----------
     target : Path or binary file object
-        Where the file goes; an ``io.BytesIO`` will do.
+        Destination, such as a path or an ``io.BytesIO``.
     frames : iterable of uint8 arrays, height x width x 3, RGB, full range
-        The pictures **as displayed**, all of one size with even sides; at least one.
+        The images **as displayed**, all of one size with even sides; at least one.
     fps : Fraction or int
-        Pictures a second.
+        Frames per second.
     codec : str
-        An encoder of FFmpeg: ``libx264``, ``mpeg4``, ``libx265`` ...
+        An encoder of FFmpeg, such as ``libx264``, ``mpeg4`` or ``libx265``.
     options : mapping, optional
-        Options of the encoder, over the defaults: ``{"g": "12"}`` for a key frame every 12,
-        ``{"bf": "0"}`` for none, ``{"x264-params": "b-pyramid=none:bframes=8"}`` for anything of x264.
-        The defaults (`X264_DEFAULTS`) go to libx264 only.
+        Options of the encoder, which replace the defaults: ``{"g": "12"}`` for a key frame every 12 frames,
+        ``{"bf": "0"}`` for no B-frames, ``{"x264-params": "b-pyramid=none:bframes=8"}`` for any option of x264.
+        The defaults (`X264_DEFAULTS`) apply to libx264 only.
     bit_rate : int, optional
-        Bits a second, for codecs that have no ``crf``.
+        Bits per second, for codecs without ``crf``.
     pix_fmt : str
         The stored pixel format.
     audio : bool
-        Whether a mono AAC tone of the same length goes with it.
+        Whether the file has a mono AAC tone of the same length.
     rotation : int
-        0, 90, 180 or 270: by how many degrees clockwise a reader must turn the stored pictures.
-        They are stored turned the other way, so that a reader that honours the flag gets `frames` back.
+        0, 90, 180 or 270: degrees clockwise by which a reader must rotate the stored images.
+        They are stored rotated the other way, so that a reader that applies the flag gets `frames` back.
     faststart : bool
-        Whether the index goes in front of the pictures rather than behind.
+        Whether the index is written before the frames rather than after them.
     container : str
         A container format of FFmpeg.
 
     Returns
     -------
     Encoded
-        The count and displayed size of the pictures.
+        Number and displayed size of the frames.
     """
     if rotation not in (0, 90, 180, 270):
         raise ValueError(f"rotation must be 0, 90, 180 or 270, not {rotation}")
     if faststart and not isinstance(target, Path):
-        # The second pass that moves the index reopens the file by its name.
+        # The second pass, which moves the index, reopens the file by its name.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "clip"
             done = encode(
@@ -115,7 +115,7 @@ def encode(
     supply = iter(frames)
     first = next(supply, None)
     if first is None:
-        raise ValueError("no pictures to encode")
+        raise ValueError("no images to encode")
     height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise ValueError(f"the sides must be even, not {width}x{height}")
@@ -136,11 +136,11 @@ def encode(
             video.bit_rate = bit_rate
         if rotation:
             video.set_display_rotation(-rotation)  # FFmpeg counts counter-clockwise
-        # Every stream has to be there before the first packet is written.
+        # All streams must exist before the first packet is written.
         sound = out.add_stream("aac", rate=AUDIO_RATE, layout="mono") if audio else None
-        for picture in chain([first], supply):
-            # np.rot90 turns counter-clockwise, which is what the reader's clockwise turn undoes.
-            stored = np.ascontiguousarray(np.rot90(picture, rotation // 90)) if rotation else picture
+        for image in chain([first], supply):
+            # np.rot90 rotates counter-clockwise; the reader's clockwise rotation reverses it.
+            stored = np.ascontiguousarray(np.rot90(image, rotation // 90)) if rotation else image
             frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
             frame.pts = count
             frame.time_base = 1 / rate
@@ -160,7 +160,7 @@ def encode_bytes(frames: Iterable[Rgb], **options: Any) -> tuple[bytes, Encoded]
 
 
 def truncated(video: bytes, share: float = 0.6) -> bytes:
-    """Return the first `share` of a video file; without `faststart` the index is lost and nothing reads it."""
+    """Return the first `share` of a video file; without `faststart` the index is lost and the file is unreadable."""
     return video[: int(len(video) * share)]
 
 

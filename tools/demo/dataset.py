@@ -1,4 +1,4 @@
-"""Makes a miniature Deepfake Detection Challenge: chunk archives as the challenge's, and the truth beside them.
+"""Generates a miniature Deepfake Detection Challenge: chunk archives in its form, and their ground truth.
 
 >>> from pathlib import Path
 >>> truth = make(Path("demo-data"), identities=4, clips_per_identity=3, chunks=2)  # doctest: +SKIP
@@ -22,13 +22,13 @@ import numpy as np
 from dflib.errors import ConfigError
 from tools.demo.clips import encode_bytes, truncated
 from tools.demo.identities import identity, swapped
-from tools.demo.scenario import Clip, Plan, chunk_member, chunk_name
+from tools.demo.scenario import Clip, Scenario, chunk_member, chunk_name
 from tools.demo.truth import Face, Settings, Truth, Video
 
-VERSION = 1  # to be raised whenever equal settings begin to give other files
+VERSION = 1  # increment when equal settings give other files than before
 
-_EPOCH = (2019, 12, 11, 0, 0, 0)  # of every member, so that equal settings give equal archives
-_COMMENTED = 1  # the chunk with an archive comment, which a reader of central directories must step over
+_EPOCH = (2019, 12, 11, 0, 0, 0)  # time of all members, so that equal settings give equal archives
+_COMMENTED = 1  # the chunk with an archive comment, which a reader of central directories must skip
 
 
 def make(
@@ -45,23 +45,23 @@ def make(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Truth:
-    """Make a data set, or find the finished one of the same settings.
+    """Generate a data set, unless a complete one with the same settings exists.
 
-    The archives are ``root/chunks/dfdc_train_part_00.zip`` and so on, the truth is ``root/truth.json``.
-    Everything is made in a folder aside and moved at the end, so a data set is there whole or not at all.
+    The archives are ``root/chunks/dfdc_train_part_00.zip`` and so on, the ground truth is ``root/truth.json``.
+    All files are written to a temporary folder and moved at the end, so a data set is complete or absent.
 
     Parameters
     ----------
     root : Path
-        Folder of the data set; made if need be, and may hold other things.
+        Folder of the data set; created if needed, and may contain other files.
     identities, clips_per_identity, chunks, seconds, size, seed, specials
         See `tools.demo.truth.Settings`.
     workers : int, optional
-        Threads; as many as there are processors by default.  They do not change the result.
+        Threads; by default one for each processor.  They do not change the result.
     overwrite : bool
-        Whether a demo data set of other settings in the same folder is replaced; else it is an error.
+        Whether a demo data set with other settings in the same folder is replaced; otherwise it is an error.
     progress : callable, optional
-        Called with (videos done, videos in all) after each.
+        Called after each video with the numbers of videos done and in all.
 
     Returns
     -------
@@ -74,99 +74,101 @@ def make(
         return found
     if found is not None and not overwrite:
         raise ConfigError(
-            f"{root}: holds a demo data set of other settings ({_difference(found.settings, settings)}); "
-            "choose another folder, or ask for it to be overwritten"
+            f"{root}: contains a demo data set with other settings ({_difference(found.settings, settings)}); "
+            "choose another folder or set --overwrite"
         )
     if found is None and (root / "chunks").exists():
-        raise ConfigError(f"{root / 'chunks'}: is there, but not as a whole demo data set; choose another folder")
+        raise ConfigError(f"{root / 'chunks'}: exists, but is not a complete demo data set; choose another folder")
     root.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".demo-", dir=root))
+    staging = Path(tempfile.mkdtemp(prefix=".demo-", dir=root))
     try:
-        truth = _write(aside, Plan(settings), workers or os.cpu_count() or 1, progress)
+        truth = _write(staging, Scenario(settings), workers or os.cpu_count() or 1, progress)
         if found is not None:
             (root / "truth.json").unlink()
-            for name in found.chunks:  # only what was made here
+            for name in found.chunks:  # generated files only
                 (root / "chunks" / name).unlink()
             (root / "chunks").rmdir()
         try:
-            (aside / "chunks").rename(root / "chunks")
-        except OSError:  # someone else was faster
-            theirs = _found(root, settings)
-            if theirs is None or theirs.settings_hash != truth.settings_hash:
+            (staging / "chunks").rename(root / "chunks")
+        except OSError:  # a concurrent call was faster
+            other = _found(root, settings)
+            if other is None or other.settings_hash != truth.settings_hash:
                 raise
-            return theirs
-        (aside / "truth.json").rename(root / "truth.json")
+            return other
+        (staging / "truth.json").rename(root / "truth.json")
     finally:
-        shutil.rmtree(aside)
+        shutil.rmtree(staging)
     return Truth.read(root)
 
 
 def settings_hash(settings: Settings) -> str:
-    """Return the hash of the settings and of the version of this generator."""
+    """Return the hash of the settings and the version of this generator."""
     return hashlib.sha256(json.dumps([VERSION, asdict(settings)]).encode()).hexdigest()[:16]
 
 
 def _check(settings: Settings) -> None:
-    least = {"identities": 2, "clips_per_identity": 2, "chunks": 1, "seconds": 0.2, "size": 120, "seed": 0}
-    for name, value in least.items():
+    minimum = {"identities": 2, "clips_per_identity": 2, "chunks": 1, "seconds": 0.2, "size": 120, "seed": 0}
+    for name, value in minimum.items():
         if getattr(settings, name) < value:
             raise ConfigError(f"demo data: {name} must be at least {value}, not {getattr(settings, name)}")
     if settings.chunks > settings.identities:
         raise ConfigError(f"demo data: {settings.chunks} chunks need as many identities, not {settings.identities}")
 
 
-def _difference(found: Settings, asked: Settings) -> str:
-    was, now = asdict(found), asdict(asked)
+def _difference(found: Settings, requested: Settings) -> str:
+    was, now = asdict(found), asdict(requested)
     differences = [f"{name} {was[name]} instead of {now[name]}" for name in was if was[name] != now[name]]
-    return ", ".join(differences) or "made by another version of the generator"
+    return ", ".join(differences) or "generated by another version"
 
 
 def _found(root: Path, settings: Settings) -> Truth | None:
-    """Return the truth of the data set in a folder; None if there is none; an error if it is not whole."""
+    """Return the ground truth of the data set in a folder; None without one.  An incomplete data set is an error."""
     if not (root / "truth.json").exists():
         return None
     try:
         truth = Truth.read(root)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"{root / 'truth.json'}: is not the truth of a demo data set; choose another folder"
+            f"{root / 'truth.json'}: is not the ground truth of a demo data set; choose another folder"
         ) from error
     for name, size in truth.chunks.items():
         path = root / "chunks" / name
         if not path.exists() or path.stat().st_size != size:
-            raise ConfigError(f"{path}: is missing or was changed; remove {root / 'truth.json'} and {path.parent}")
+            raise ConfigError(f"{path}: is missing or was changed; delete {root / 'truth.json'} and {path.parent}")
     return truth
 
 
-def _write(root: Path, plan: Plan, workers: int, progress: Callable[[int, int], None] | None) -> Truth:
-    """Write archives and truth of a plan into an empty folder."""
+def _write(root: Path, scenario: Scenario, workers: int, progress: Callable[[int, int], None] | None) -> Truth:
+    """Write the archives and the ground truth of a scenario into an empty folder."""
     folder = root / "chunks"
     folder.mkdir()
-    seed = plan.settings.seed
+    seed = scenario.settings.seed
     videos: list[Video] = []
     sizes: dict[str, int] = {}
     done = 0
-    # Encoders, OpenCV and numpy let go of the interpreter lock, so threads do, and share the identities.
-    ordered = sorted(plan.clips, key=lambda clip: (clip.chunk, clip.stem))
+    # Encoders, OpenCV and numpy release the interpreter lock, so threads suffice, and they share the identities.
+    ordered = sorted(scenario.clips, key=lambda clip: (clip.chunk, clip.stem))
     with ThreadPoolExecutor(workers) as pool:
         contents = pool.map(lambda clip: _content(clip, seed), ordered)
-        for number in range(plan.settings.chunks):
+        for number in range(scenario.settings.chunks):
             clips = [clip for clip in ordered if clip.chunk == number]
             path = folder / chunk_name(number)
             with zipfile.ZipFile(path, "w") as archive:
-                for clip, content in zip(clips, contents, strict=False):  # takes no content beyond its clips
+                for clip, content in zip(
+                    clips, contents, strict=False
+                ):  # not strict: the iterator continues with the next chunk
                     deflated = number % 3 == 1 or (number % 3 == 2 and len(videos) % 2 == 1)
                     if content is not None:
                         _put(archive, chunk_member(number, f"{clip.stem}.mp4"), content, deflated)
                     videos.append(_video(clip, deflated))
                     done += 1
                     if progress is not None:
-                        progress(done, len(plan.clips))
+                        progress(done, len(scenario.clips))
                 _put(archive, chunk_member(number, "metadata.json"), json.dumps(_metadata(clips)).encode(), True)
-                if number == _COMMENTED % plan.settings.chunks:
+                if number == _COMMENTED % scenario.settings.chunks:
                     archive.comment = b"miniature of the Deepfake Detection Challenge"
             sizes[path.name] = path.stat().st_size
-    truth = Truth(plan.settings, settings_hash(plan.settings), sizes, plan.defects, videos, root)
+    truth = Truth(scenario.settings, settings_hash(scenario.settings), sizes, scenario.defects, videos, root)
     (root / "truth.json").write_text(truth.to_json())
     return truth
 
@@ -190,7 +192,7 @@ def _metadata(clips: list[Clip]) -> dict[str, dict[str, str]]:
 
 
 def _content(clip: Clip, seed: int) -> bytes | None:
-    """Return the bytes of a clip's file; None if there is to be none."""
+    """Return the bytes of a clip's file; None for a missing file."""
     if clip.kind == "missing_file":
         return None
     if clip.kind == "zero_bytes":
@@ -203,12 +205,12 @@ def _content(clip: Clip, seed: int) -> bytes | None:
     on_wall = other if scene.portrait is not None else None
     behind = (other,) if other is not None and scene.portrait is None else ()
     people = () if not scene.motions else (*behind, person)
-    video, _ = encode_bytes(scene.pictures(people, on_wall, clip.noise), fps=scene.fps, rotation=scene.rotation)
+    video, _ = encode_bytes(scene.images(people, on_wall, clip.noise), fps=scene.fps, rotation=scene.rotation)
     return truncated(video) if clip.kind == "truncated" else video
 
 
 def _video(clip: Clip, deflated: bool) -> Video:
-    """Return the truth of a clip."""
+    """Return the ground truth of a clip."""
     scene = clip.scene
     faces = []
     name = "id_{:03d}".format

@@ -1,8 +1,7 @@
-"""Seeming identities, made from the two public-domain portraits that ship in Python wheels.
+"""Artificial identities, derived from two public-domain portraits that ship in Python wheels.
 
-Both portraits are brought to one canonical pose (eyes and mouth at fixed places), so that any mixture
-of them is a face, a face of one identity fits on the head of another, and the place of the face is
-known without a detector.
+Both portraits are aligned to one canonical pose (eyes and mouth at fixed positions), so that any mixture of them is a
+face, a face of one identity fits on the head of another, and the position of the face is known without a detector.
 """
 
 from dataclasses import dataclass
@@ -20,11 +19,11 @@ from PIL import Image
 Rgb = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-# The canonical figure: a head and shoulders, with cloth below down to the lower edge, in pixels.
+# Size in pixels of the canonical figure: head and shoulders, with cloth below down to the lower edge.
 WIDTH, HEIGHT = 400, 900
-FACE_BOX = (120.0, 116.0, 160.0, 208.0)  # x, y, width, height, as a face detector draws it
+FACE_BOX = (120.0, 116.0, 160.0, 208.0)  # x, y, width, height, as a face detector returns it
 _CANONICAL = np.array([(160, 190), (240, 190), (200, 268)], np.float32)  # left eye, right eye, middle of the mouth
-_CLOTH_TOP = 440  # below this row the portraits end
+_CLOTH_TOP = 440  # the portraits end above this row
 
 # The same three points in each portrait, in its own pixels.
 _ASTRONAUT = np.array([(204, 100), (245, 102), (223, 139.5)], np.float32)
@@ -33,7 +32,7 @@ _HOPPER = np.array([(220, 190), (308, 186), (268, 275)], np.float32)
 
 @dataclass(frozen=True)
 class Identity:
-    """One seeming person.
+    """One artificial person.
 
     Attributes
     ----------
@@ -42,7 +41,7 @@ class Identity:
     figure : float32 array, HEIGHT x WIDTH x 3, RGB, 0..255
         The person from the front, in the canonical pose.
     mask : float32 array, HEIGHT x WIDTH, 0..1
-        How much of the person covers what lies behind.
+        Opacity of the person over the background.
     """
 
     name: str
@@ -52,7 +51,7 @@ class Identity:
 
 @lru_cache(maxsize=128)
 def identity(seed: int, index: int) -> Identity:
-    """Make the identity of a number; the same for the same seed, whatever else is made.
+    """Return the identity of a number; it depends on the seed and the number alone.
 
     Parameters
     ----------
@@ -61,42 +60,41 @@ def identity(seed: int, index: int) -> Identity:
     """
     random = np.random.default_rng([seed, 1, index])
     astronaut, hopper = _portraits()
-    # Each portrait leads in half of any row of identities, whatever the stride; how much of the other is mixed
-    # in is drawn.
+    # Each portrait dominates half of any sequence of identities, for any stride; the share of the other is random.
     share = random.uniform(0.0, 0.45)
     share = share if index * 0.618 % 1 < 0.5 else 1 - share
     figure = share * astronaut + (1 - share) * hopper
     if random.random() < 0.5:
         figure = figure[:, ::-1]
     figure = _recoloured(_warped(figure, random), random)
-    # Skin is never smooth. The texture belongs to the person and so is lost where a face is resampled.
+    # Skin is never smooth.  The texture belongs to the person, so it is lost where a face is resampled.
     grain = cv2.GaussianBlur(random.standard_normal((HEIGHT, WIDTH)).astype(np.float32), (0, 0), 1.0)
     figure = figure * (1 + 0.2 * grain[..., None])
     return Identity(f"id_{index:03d}", np.clip(figure, 0, 255).astype(np.float32), _silhouette())
 
 
 def swapped(target: Identity, donor: Identity, random: np.random.Generator) -> Identity:
-    """Put the face of one identity on the head of another, as a deepfake of modest quality does.
+    """Blend the face of one identity into the head of another, like a deepfake of modest quality.
 
-    The face goes through a low resolution, keeps some of its own colour and is blended in along an
-    ellipse that lies inside `FACE_BOX`: nothing outside the box changes.
+    The face is resampled at a low resolution, keeps some of its own colour and is blended along an ellipse inside
+    `FACE_BOX`: nothing outside the box changes.
 
     Parameters
     ----------
     target : Identity
-        Whose head, body and name stay.
+        The identity whose head, body and name are kept.
     donor : Identity
-        Whose face is put on.
+        The identity whose face is blended in.
     random : numpy Generator
-        Draws the resolution, colour error and mask of this fake.
+        Source of the resolution, colour error and mask of this fake.
     """
     x, y, w, h = (int(v) for v in FACE_BOX)
     here = target.figure[y : y + h, x : x + w]
     face = donor.figure[y : y + h, x : x + w]
-    low = int(random.integers(44, 57))  # pixels across the face, as the output of a small generator
+    low = int(random.integers(44, 57))  # width of the face in pixels, as a small generator returns it
     small = cv2.resize(face, (low, low * h // w), interpolation=cv2.INTER_AREA)
     face = np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
-    # Colours are matched in the mean, but not exactly.
+    # Mean colours are matched, with an error.
     face = face + 0.8 * (here.mean((0, 1)) - face.mean((0, 1))) + random.normal(0, 8, 3)
     drawn: Any = np.zeros((h, w), np.float32)
     centre = (w // 2 + int(random.integers(-4, 5)), int(h * 0.56) + int(random.integers(-4, 5)))
@@ -117,24 +115,24 @@ def _portraits() -> tuple[Floats, Floats]:
 
 
 def _canonical(path: Path, points: Floats) -> Floats:
-    """Read a portrait and bring its eyes and mouth to the canonical places."""
-    with Image.open(path) as picture:  # OpenCV complains of the colour profile on stderr
-        rgb = np.asarray(picture.convert("RGB"))
-    turned = cv2.warpAffine(
+    """Read a portrait and align its eyes and mouth to the canonical positions."""
+    with Image.open(path) as image:  # OpenCV warns about the colour profile on stderr
+        rgb = np.asarray(image.convert("RGB"))
+    aligned = cv2.warpAffine(
         rgb,
         cv2.getAffineTransform(points, _CANONICAL),
         (WIDTH, HEIGHT),
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     ).astype(np.float32)
-    # Both end in cloth of one colour, which fades in where the portrait ends.
-    cloth = turned[_CLOTH_TOP - 40 : _CLOTH_TOP].mean((0, 1))
+    # Below the portrait, cloth of one colour fades in.
+    cloth = aligned[_CLOTH_TOP - 40 : _CLOTH_TOP].mean((0, 1))
     fade = np.clip((np.arange(HEIGHT) - (_CLOTH_TOP - 60)) / 60, 0, 1).astype(np.float32)[:, None, None]
-    return np.asarray(turned * (1 - fade) + cloth * fade, np.float32)
+    return np.asarray(aligned * (1 - fade) + cloth * fade, np.float32)
 
 
 def _warped(figure: Floats, random: np.random.Generator) -> Floats:
-    """Bend a figure smoothly: other proportions as a whole, and a random field on top."""
+    """Warp a figure smoothly: other proportions, and a random displacement field."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     x, y, w, h = FACE_BOX
     wide, tall = random.uniform(0.9, 1.12), random.uniform(0.92, 1.1)
@@ -158,8 +156,8 @@ def _warped(figure: Floats, random: np.random.Generator) -> Floats:
 
 
 def _recoloured(figure: Floats, random: np.random.Generator) -> Floats:
-    """Change brightness, contrast and tint of the person, and the colour of the clothes on their own."""
-    # L is 0..100 here, a and b are signed.
+    """Change brightness, contrast and tint of the person, and separately the colour of the clothes."""
+    # L is 0..100, a and b are signed.
     lab: Any = cv2.cvtColor(np.clip(figure / 255, 0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
     lab[..., 0] = (lab[..., 0] - 50) * random.uniform(0.8, 1.1) + 50 * random.uniform(0.8, 1.15)
     lab[..., 1:] += random.normal(0, (6, 9))

@@ -1,6 +1,6 @@
-"""The plan of a data set: which videos there are, in which chunk, with which label and which defect.
+"""The scenario of a data set: its videos, their chunks, labels and defects.
 
-Nothing is drawn or encoded here, so that the whole plan can be looked at before any work is done.
+Nothing is drawn or encoded here, so that a scenario can be examined before any work is done.
 """
 
 import string
@@ -11,13 +11,13 @@ import numpy as np
 from tools.demo.scenes import Scene, draw_scene
 from tools.demo.truth import Defect, Settings
 
-# Each special scene comes as an original and a fake of it; there is nothing to fake without a face.
+# Each special scene gives an original and a fake; without a face, the original alone.
 SPECIAL_SCENES = ("two_people", "portrait_on_wall", "dark", "rotated", "no_face")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One planned video.
+    """One video of the scenario.
 
     Attributes
     ----------
@@ -28,17 +28,17 @@ class Clip:
     kind : str
         ``normal``, the kind of the scene, or the defect.
     label, original : str or None
-        What metadata.json says, the original by its stem; no entry where the label is None.
+        As in metadata.json, the original by its stem; no entry where the label is None.
     identity : int
-        Whose head is seen; in a scene of two people, the one in front.
+        The person shown; in a scene of two people, the one in front.
     other : int or None
-        The other person of the scene, or the one in the portrait.
+        The other person of the scene, or the person in the portrait.
     donor : int or None
-        Whose face is put on; None for an original.
+        The person whose face is blended in; None for an original.
     scene : Scene
         Shared by an original and its fakes.
     noise : int
-        Number of the recording: seeds its noise and, of a fake, the swap.
+        Number of the recording, which seeds its noise and, for a fake, the swap.
     """
 
     stem: str
@@ -54,26 +54,26 @@ class Clip:
 
 
 def chunk_name(number: int) -> str:
-    """Return the file name of an archive, as the challenge has it."""
+    """Return the file name of an archive, in the challenge's form."""
     return f"dfdc_train_part_{number:02d}.zip"
 
 
 def chunk_member(number: int, name: str) -> str:
-    """Return the path of a file inside an archive: the folder's number has no leading zero there."""
+    """Return the path of a file in an archive; the folder's number has no leading zero."""
     return f"dfdc_train_part_{number}/{name}"
 
 
-class Plan:
+class Scenario:
     """All clips and defects of a data set.
 
     Attributes
     ----------
     settings : Settings
-        What it is planned from.
+        The settings of the data set.
     clips : list of Clip
-        All videos and entries; a stem is there twice where two chunks hold the same video.
+        All videos and entries; a stem occurs twice where two chunks contain the same video.
     defects : list of Defect
-        What has to be reported.
+        The defects that must be reported.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -89,7 +89,7 @@ class Plan:
             self._defects(len(SPECIAL_SCENES))
 
     def _identity(self, index: int) -> Clip:
-        """Plan the originals and fakes of one identity; return its first original."""
+        """Add the originals and fakes of one identity; return its first original."""
         settings = self.settings
         count = max(1, settings.clips_per_identity // 3)
         originals = []
@@ -113,7 +113,7 @@ class Plan:
             self._fake(original, kind=kind)
 
     def _defects(self, first: int) -> None:
-        """Plant one of each defect, on identities from `first` on."""
+        """Add one of each defect, starting with the identity `first`."""
         settings = self.settings
         bases = [self._originals[(first + step) % settings.identities] for step in range(7)]
         self._note("UNREADABLE", self._fake(bases[0], kind="truncated"))
@@ -133,11 +133,11 @@ class Plan:
         self.defects.append(Defect(code, f"dfdc/{clip.stem}", chunk_name(clip.chunk)))
 
     def _fake(self, base: Clip, *, kind: str = "normal", original: str | None = None) -> Clip:
-        """Plan a fake of an original: the same scene, with the face of someone of the same chunk if there is one."""
-        everyone = [i for i in range(self.settings.identities) if i not in (base.identity, base.other)]
-        everyone = everyone or [i for i in range(self.settings.identities) if i != base.identity]
+        """Add a fake of an original: the same scene, with a face from the same chunk where possible."""
+        donors = [i for i in range(self.settings.identities) if i not in (base.identity, base.other)]
+        donors = donors or [i for i in range(self.settings.identities) if i != base.identity]
         chunks = self.settings.chunks
-        near = [i for i in everyone if i % chunks == base.chunk] or everyone
+        near = [i for i in donors if i % chunks == base.chunk] or donors
         return self._add(
             base.identity,
             base.scene,

@@ -1,7 +1,7 @@
-"""Scenes: who stands where in front of what, and the pictures of it.
+"""Scenes: people in motion before a background, and their images.
 
-Everything but the faces depends on the scene alone.  An original and its fakes share the scene,
-so that nothing outside the face tells one from the other.
+Everything but the faces depends on the scene alone.  An original and its fakes share the scene, so that they differ
+in the face only.
 """
 
 from collections.abc import Iterator
@@ -25,18 +25,18 @@ RATES = (Fraction(15), Fraction(24000, 1001), Fraction(25), Fraction(30), Fracti
 
 @dataclass(frozen=True)
 class Motion:
-    """The way of one face through a scene; lengths in widths of the face, times as shares of the clip.
+    """The path of one face through a scene.
 
     Attributes
     ----------
     start, end : tuple of float
-        Middle of the face in the first and in the last picture, in pixels as displayed.
+        Centre of the face in the first and in the last image, in displayed pixels.
     face_width : float
-        In pixels as displayed.
+        Width of the face in displayed pixels.
     nod, tilt : float
-        Height of the nodding, in pixels, and greatest tilt, in degrees.
+        Amplitude of the nod in pixels and of the tilt in degrees.
     phase : float
-        Where in the nod the clip starts, in radians.
+        Phase of the nod at the start of the clip, in radians.
     """
 
     start: tuple[float, float]
@@ -47,7 +47,7 @@ class Motion:
     phase: float
 
     def at(self, time: float) -> tuple[Floats, Box]:
-        """Return the 2x3 matrix that places the canonical figure, and the face's box, at a time in 0..1."""
+        """Return the 2x3 matrix that places the canonical figure, and the face's box, at a time of 0..1."""
         scale = self.face_width / FACE_BOX[2]
         swing = np.sin(2 * np.pi * time + self.phase)
         x = self.start[0] + (self.end[0] - self.start[0]) * time
@@ -61,28 +61,28 @@ class Motion:
 
 @dataclass(frozen=True)
 class Scene:
-    """A place, a camera and the ways of the people; without the people themselves.
+    """A background, a camera and the motions of the people, without the people themselves.
 
     Attributes
     ----------
     kind : str
         One of `KINDS`.
     seed : tuple of int
-        Draws the background.
+        Seed of the background.
     width, height : int
-        As displayed, in pixels.
+        Displayed size in pixels.
     fps : Fraction
-        Pictures a second.
+        Frames per second.
     frames : int
-        Number of pictures.
+        Number of frames.
     rotation : int
-        Degrees clockwise that a reader must turn the stored pictures.
+        Degrees clockwise by which a reader must rotate the stored images.
     motions : tuple of Motion
-        One a person, the hindmost first.
+        One for each person, the rearmost first.
     portrait : Box or None
         The face of a framed portrait on the wall, in pixels.
     brightness : float
-        1 is normal.
+        Factor of the brightness; 1 is normal.
     """
 
     kind: str
@@ -97,53 +97,53 @@ class Scene:
     brightness: float
 
     def boxes(self) -> list[list[Box]]:
-        """Return the boxes of each person's face, [person][picture], x, y, width, height in displayed pixels."""
+        """Return the boxes of each person's face, [person][frame], x, y, width, height in displayed pixels."""
         return [[motion.at(self._time(number))[1] for number in range(self.frames)] for motion in self.motions]
 
     def _time(self, number: int) -> float:
         return number / max(1, self.frames - 1)
 
-    def pictures(self, people: tuple[Identity, ...], on_wall: Identity | None, noise_seed: int) -> Iterator[Rgb]:
-        """Yield the pictures of the scene with these people in it.
+    def images(self, people: tuple[Identity, ...], on_wall: Identity | None, noise_seed: int) -> Iterator[Rgb]:
+        """Yield the images of the scene with these people in it.
 
         Parameters
         ----------
         people : tuple of Identity
-            One a motion, in the same order.
+            One for each motion, in the same order.
         on_wall : Identity, optional
-            Whose portrait hangs on the wall.
+            The person in the portrait on the wall.
         noise_seed : int
-            Draws the noise of the camera, which no two recordings share.
+            Seed of the camera noise, different for each recording.
 
         Yields
         ------
         uint8 array, height x width x 3, RGB
         """
         if len(people) != len(self.motions) or (on_wall is None) != (self.portrait is None):
-            raise ValueError("the people do not fit the scene")
-        behind = self._background(on_wall)
+            raise ValueError("the number of people does not match the scene")
+        background = self._background(on_wall)
         sprites = [(person.figure.astype(np.uint8), person.mask) for person in people]
         random = np.random.default_rng([*self.seed, noise_seed])
         noise = random.normal(0, 2.5, (self.height + 64, self.width + 64, 1)).astype(np.int16).repeat(3, 2)
         for number in range(self.frames):
             time = self._time(number)
-            picture: Any = behind.copy()
+            image: Any = background.copy()
             for (figure, mask), motion in zip(sprites, self.motions, strict=True):
                 matrix, _ = motion.at(time)
-                _put(picture, figure, mask, matrix)
+                _paint(image, figure, mask, matrix)
             if self.kind == "no_face":
                 ball = (int(self.width * (0.2 + 0.6 * time)), int(self.height * 0.6))
-                cv2.circle(picture, ball, self.height // 12, (180, 120, 60), -1, cv2.LINE_AA)
+                cv2.circle(image, ball, self.height // 12, (180, 120, 60), -1, cv2.LINE_AA)
             if self.brightness != 1:
-                picture = cv2.convertScaleAbs(picture, alpha=self.brightness)
+                image = cv2.convertScaleAbs(image, alpha=self.brightness)
             down, right = random.integers(0, 64, 2)
             grain = noise[down : down + self.height, right : right + self.width]
-            yield np.asarray(cv2.add(picture, grain, dtype=cv2.CV_8U), np.uint8)
+            yield np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U), np.uint8)
 
     def _background(self, on_wall: Identity | None) -> Rgb:
-        """Return a room of coloured patches, with the framed portrait if there is one; uint8 RGB."""
+        """Return a room of coloured patches, with the framed portrait if the scene has one; uint8 RGB."""
         random = np.random.default_rng(self.seed)
-        # Greyish walls: half the colour is common to all three channels.
+        # Greyish walls: half of the colour is shared by all three channels.
         coarse = (random.uniform(50, 200, (4, 6, 1)) + random.uniform(50, 200, (4, 6, 3))).astype(np.float32) / 2
         room: Any = cv2.resize(coarse, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
         for _ in range(6):  # furniture
@@ -159,19 +159,21 @@ class Scene:
             left, top = int(x - 0.6 * w), int(y - 0.55 * h)
             right, bottom = int(x + 1.6 * w), int(y + 1.45 * h)
             matrix = np.array([[scale, 0, x - FACE_BOX[0] * scale], [0, scale, y - FACE_BOX[1] * scale]], np.float32)
-            figure = cv2.GaussianBlur(on_wall.figure, (0, 0), 0.4 / scale).astype(np.uint8)  # it gets much smaller
+            figure = cv2.GaussianBlur(on_wall.figure, (0, 0), 0.4 / scale).astype(
+                np.uint8
+            )  # anti-aliasing, as it is reduced
             hung: Any = cv2.warpAffine(figure, matrix, (self.width, self.height))
             cv2.rectangle(room, (left - 6, top - 6), (right + 5, bottom + 5), (90, 60, 30), -1)
             room[top:bottom, left:right] = hung[top:bottom, left:right]
         return np.asarray(room, np.uint8)
 
 
-def _put(picture: Rgb, figure: Rgb, mask: Floats, matrix: Floats) -> None:
-    """Paint a canonical figure into a picture, where the 2x3 matrix places it; only that part is touched."""
+def _paint(image: Rgb, figure: Rgb, mask: Floats, matrix: Floats) -> None:
+    """Blend a canonical figure into an image, in place, at the position of the 2x3 matrix."""
     corners = matrix @ np.array([(0, WIDTH, 0, WIDTH), (0, 0, HEIGHT, HEIGHT), (1, 1, 1, 1)], np.float32)
     left, top = (max(0, int(low)) for low in corners.min(1))
     right, bottom = (int(high) for high in corners.max(1))
-    part: Any = picture[top : max(bottom, 0), left : max(right, 0)]
+    part: Any = image[top : max(bottom, 0), left : max(right, 0)]
     if not part.size:
         return
     placed = matrix - np.array([(0, 0, left), (0, 0, top)], np.float32)
@@ -182,21 +184,21 @@ def _put(picture: Rgb, figure: Rgb, mask: Floats, matrix: Floats) -> None:
 
 
 def draw_scene(kind: str, seed: tuple[int, ...], *, seconds: float, short_side: int) -> Scene:
-    """Draw a scene of a kind.
+    """Return a random scene of a kind.
 
     Parameters
     ----------
     kind : str
         One of `KINDS`.
     seed : tuple of int
-        Decides everything that is drawn.
+        Seed of the scene.
     seconds : float
-        Length of the clip.
+        Length of the clip in seconds.
     short_side : int
-        Length of the shorter side of most clips, in pixels; one in eight is half as large again.
+        Shorter side of most clips in pixels; one in eight is 1.5 times as large.
     """
     if kind not in KINDS:
-        raise ValueError(f"no such kind of scene: {kind}; there are {', '.join(KINDS)}")
+        raise ValueError(f"unknown kind of scene {kind!r}; known: {', '.join(KINDS)}")
     random = np.random.default_rng([*seed, 7])
     short = short_side * 3 // 2 if random.random() < 1 / 8 and kind == "normal" else short_side
     short -= short % 2
@@ -207,17 +209,19 @@ def draw_scene(kind: str, seed: tuple[int, ...], *, seconds: float, short_side: 
     motions: list[Motion] = []
     portrait = None
     if kind == "two_people":
-        # They cross: the one behind walks to the right, the one in front, who is nearer, to the left.
+        # They cross: the person behind walks to the right, the person in front, who is nearer, to the left.
         for share, (begin, finish) in ((0.3, (0.2, 0.78)), (0.36, (0.8, 0.22))):
             motions.append(_walk(random, short * share, width * begin, width * finish, height * 0.5))
     elif kind != "no_face":
         face = short * random.uniform(0.32, 0.4)
-        way = face * random.uniform(0.25, 0.6) * random.choice((-1, 1))
+        distance = face * random.uniform(0.25, 0.6) * random.choice((-1, 1))
         middle = width * random.uniform(0.45, 0.55)
         if kind == "portrait_on_wall":
             middle = width * 0.68
             portrait = (width * 0.16, height * 0.22, short * 0.14, short * 0.14 * FACE_BOX[3] / FACE_BOX[2])
-        motions.append(_walk(random, face, middle - way / 2, middle + way / 2, height * (0.38 if upright else 0.5)))
+        motions.append(
+            _walk(random, face, middle - distance / 2, middle + distance / 2, height * (0.38 if upright else 0.5))
+        )
     return Scene(
         kind=kind,
         seed=seed,

@@ -1,4 +1,4 @@
-"""What is true of a demo data set: every video, every face, every defect that was planted."""
+"""The ground truth of a demo data set: every video, every face and every planted defect."""
 
 import dataclasses
 import json
@@ -11,22 +11,22 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the content of a data set; equal settings give equal files.
+    """The settings of a data set; equal settings give equal files.
 
     Attributes
     ----------
     identities : int
-        Seeming people, at least 2.
+        Number of artificial people, at least 2.
     clips_per_identity : int
-        Videos of each, at least 2: one third originals (rounded down, at least one), the others fakes of these.
+        Videos of each identity, at least 2: one third originals (rounded down, at least one), the others their fakes.
     chunks : int
-        Zip archives, at least 1; all videos of an identity are in one.
+        Number of zip archives, at least 1; all videos of an identity are in the same one.
     seconds : float
-        Length of a clip.
+        Length of a clip in seconds.
     size : int
-        Shorter side of most clips, in pixels.
+        Shorter side of most clips in pixels.
     seed : int
-        Draws everything.
+        Random seed of all content.
     specials : bool
         Whether the special clips and planted defects are added.
     """
@@ -47,13 +47,13 @@ class Face:
     Attributes
     ----------
     identity : str
-        Whose head it is.
+        The person whose head it is.
     role : str
-        ``person``, or ``portrait`` for the picture on the wall, which never moves.
+        ``person``, or ``portrait`` for the portrait on the wall, which never moves.
     donor : str or None
-        Whose face was put on this head; None where it was left alone.
+        The person whose face was blended in; None for an unchanged face.
     boxes : list of Box
-        x, y, width, height in displayed pixels, one a picture.  A later face of the list may hide an earlier one.
+        x, y, width, height in displayed pixels, one for each frame.  A later face of the list may hide an earlier one.
     """
 
     identity: str
@@ -64,7 +64,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Video:
-    """One video of one chunk, or a metadata entry that has no file.
+    """One video of one chunk, or a metadata entry without a file.
 
     Attributes
     ----------
@@ -73,19 +73,19 @@ class Video:
     chunk : str
         File name of the archive.
     member : str
-        Path inside the archive; it is not there for the kind ``missing_file``.
+        Path in the archive; absent for the kind ``missing_file``.
     kind : str
         ``normal``, the kind of the scene, or the defect.
     label : str or None
-        As metadata.json has it; None where it has no entry.
+        As in metadata.json; None where it has no entry.
     fake : bool
-        As it is in truth.
+        The true class.
     original : str or None
-        The ``video_id`` of the original, as metadata.json has it.
+        The ``video_id`` of the original, as in metadata.json.
     identity : str
-        The group that the video belongs to: all videos of a seeming person.
+        The person of the video, by whom videos are grouped.
     readable : bool
-        Whether the file is there and can be decoded.
+        Whether the file exists and can be decoded.
     compressed : bool
         Whether the member is deflated rather than stored.
     fps : str
@@ -93,11 +93,11 @@ class Video:
     width, height : int
         As displayed, in pixels.
     frames : int
-        Pictures in the file; of an unreadable one, the pictures there were before it was spoilt.
+        Number of frames; for an unreadable file, the number before it was truncated.
     rotation : int
-        Degrees clockwise by which a reader must turn the stored pictures.
+        Degrees clockwise by which a reader must rotate the stored images.
     faces : list of Face
-        The hindmost first.
+        The rearmost first.
     """
 
     video_id: str
@@ -120,7 +120,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Defect:
-    """A planted defect, with the code under which it has to be reported."""
+    """A planted defect, with the code under which it must be reported."""
 
     code: str
     video_id: str
@@ -129,20 +129,20 @@ class Defect:
 
 @dataclass(frozen=True)
 class Truth:
-    """The truth of a whole data set.
+    """The ground truth of a data set.
 
     Attributes
     ----------
     settings : Settings
-        What it was made from.
+        The settings of the data set.
     settings_hash : str
-        Tells whether a data set at hand is the one that is asked for.
+        Hash of the settings and the version of the generator.
     chunks : dict of str to int
         Size in bytes of each archive, by file name.
     defects : list of Defect
-        What was planted.
+        The planted defects.
     videos : list of Video
-        In the order of chunk and name.
+        All videos, in the order of chunk and name.
     root : Path
         Folder of the data set; not part of the file, so that the folder may move.
     """
@@ -156,15 +156,15 @@ class Truth:
 
     @property
     def chunk_folder(self) -> Path:
-        """The folder that holds the archives: what ingest is given."""
+        """The folder of the archives, for ``sources.chunks``."""
         return self.root / "chunks"
 
     def of_kind(self, *kinds: str) -> list[Video]:
-        """Return the videos of some kinds."""
+        """Return the videos of the kinds."""
         return [video for video in self.videos if video.kind in kinds]
 
     def codes(self) -> dict[str, list[str]]:
-        """Return the video_ids of the planted defects, by code."""
+        """Return the ``video_id`` of each planted defect, by code."""
         found: dict[str, list[str]] = {}
         for defect in self.defects:
             found.setdefault(defect.code, []).append(defect.video_id)

@@ -1,4 +1,4 @@
-"""A small data set: what the truth says is what the archives hold."""
+"""A small demo data set: its archives agree with its ground truth."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from dflib.errors import ConfigError
 from tools.demo.__main__ import main
 from tools.demo.dataset import make, settings_hash
 from tools.demo.identities import FACE_BOX, identity, swapped
-from tools.demo.scenario import Plan
+from tools.demo.scenario import Scenario
 from tools.demo.scenes import draw_scene
 from tools.demo.truth import Settings, Truth
 
@@ -35,12 +35,12 @@ def metadata(archive):
     return json.loads(archive.read(name))
 
 
-def pictures(truth, archives, video):
+def images(truth, archives, video):
     with av.open(io.BytesIO(archives[video.chunk].read(video.member))) as file:
         return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
 
 
-def test_equal_settings_give_equal_bytes(truth, tmp_path):
+def test_make_is_deterministic(truth, tmp_path):
     again = make(tmp_path, **SMALL, workers=1)
     for name in truth.chunks:
         assert (again.chunk_folder / name).read_bytes() == (truth.chunk_folder / name).read_bytes()
@@ -48,8 +48,8 @@ def test_equal_settings_give_equal_bytes(truth, tmp_path):
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["chunks", "truth.json"]
 
 
-def test_the_usual_set_is_mostly_fake_and_each_original_lies_beside_its_fakes():
-    clips = Plan(Settings()).clips
+def test_scenario_by_default_is_mostly_fake_and_keeps_originals_with_fakes():
+    clips = Scenario(Settings()).clips
     assert 0.6 < sum(clip.label == "FAKE" for clip in clips) / len(clips) < 0.7
     places = {clip.stem: clip.chunk for clip in clips}
     for clip in clips:
@@ -59,13 +59,13 @@ def test_the_usual_set_is_mostly_fake_and_each_original_lies_beside_its_fakes():
     assert {clip.scene.width > clip.scene.height for clip in clips} == {True, False}
 
 
-def test_another_seed_gives_other_videos():
-    one, other = Plan(Settings(seed=1)), Plan(Settings(seed=2))
+def test_scenario_depends_on_seed():
+    one, other = Scenario(Settings(seed=1)), Scenario(Settings(seed=2))
     assert not {clip.stem for clip in one.clips} & {clip.stem for clip in other.clips}
     assert np.abs(identity(1, 0).figure - identity(2, 0).figure).mean() > 5
 
 
-def test_second_call_does_nothing_and_other_settings_are_refused(truth):
+def test_make_twice_does_nothing_and_rejects_other_settings(truth):
     before = {path: path.stat().st_mtime_ns for path in truth.root.rglob("*")}
     assert make(truth.root, **SMALL) == truth
     with pytest.raises(ConfigError, match="seed 3 instead of 4"):
@@ -73,7 +73,7 @@ def test_second_call_does_nothing_and_other_settings_are_refused(truth):
     assert {path: path.stat().st_mtime_ns for path in truth.root.rglob("*")} == before
 
 
-def test_overwrite_replaces_and_a_damaged_set_is_noticed(tmp_path):
+def test_make_overwrites_on_request_and_detects_damage(tmp_path):
     tiny = {"identities": 2, "clips_per_identity": 2, "chunks": 1, "seconds": 0.2, "size": 120, "specials": False}
     first = make(tmp_path, **tiny, seed=1)
     second = make(tmp_path, **tiny, seed=2, overwrite=True)
@@ -85,15 +85,15 @@ def test_overwrite_replaces_and_a_damaged_set_is_noticed(tmp_path):
         make(tmp_path, **tiny, seed=2)
 
 
-def test_foreign_chunks_are_left_alone(tmp_path):
+def test_make_keeps_foreign_files(tmp_path):
     (tmp_path / "chunks").mkdir()
-    (tmp_path / "chunks" / "dfdc_train_part_00.zip").write_bytes(b"theirs")
-    with pytest.raises(ConfigError, match="not as a whole demo data set"):
+    (tmp_path / "chunks" / "dfdc_train_part_00.zip").write_bytes(b"foreign")
+    with pytest.raises(ConfigError, match="not a complete demo data set"):
         make(tmp_path, **SMALL, overwrite=True)
-    assert (tmp_path / "chunks" / "dfdc_train_part_00.zip").read_bytes() == b"theirs"
+    assert (tmp_path / "chunks" / "dfdc_train_part_00.zip").read_bytes() == b"foreign"
 
 
-def test_archives_are_laid_out_as_the_challenge_has_them(truth, archives):
+def test_archives_have_the_form_of_the_challenge(truth, archives):
     assert sorted(archives) == [f"dfdc_train_part_{number:02d}.zip" for number in range(3)]
     for number, archive in enumerate(archives.values()):
         assert {name.split("/")[0] for name in archive.namelist()} == {f"dfdc_train_part_{number}"}
@@ -121,7 +121,7 @@ def test_metadata_agrees_with_truth(truth, archives):
             assert entry.get("original") == (video.original and f"{video.original[5:]}.mp4")
 
 
-def test_every_readable_video_is_as_the_truth_has_it(truth, archives):
+def test_readable_videos_agree_with_truth(truth, archives):
     for video in truth.videos:
         if not video.readable:
             continue
@@ -137,7 +137,7 @@ def test_every_readable_video_is_as_the_truth_has_it(truth, archives):
     assert {video.rotation for video in truth.of_kind("rotated")} == {90}
 
 
-def test_each_defect_is_planted(truth, archives):
+def test_defects_are_planted(truth, archives):
     codes = truth.codes()
     assert {code: len(ids) for code, ids in codes.items()} == {
         "UNREADABLE": 1,
@@ -171,12 +171,12 @@ def test_each_defect_is_planted(truth, archives):
     assert archives[one.chunk].read(one.member) == archives[two.chunk].read(two.member)
 
 
-def test_a_fake_differs_from_its_original_in_the_face_only(truth, archives):
+def test_fake_differs_from_original_in_the_face_only(truth, archives):
     fake = next(video for video in truth.of_kind("normal") if video.fake)
     original = next(video for video in truth.videos if video.video_id == fake.original)
     number = fake.frames // 2
     change = np.abs(
-        pictures(truth, archives, fake)[number].astype(float) - pictures(truth, archives, original)[number]
+        images(truth, archives, fake)[number].astype(float) - images(truth, archives, original)[number]
     ).mean(2)
     x, y, w, h = (int(value) for value in fake.faces[0].boxes[number])
     inside = change[y : y + h, x : x + w].mean()
@@ -184,7 +184,7 @@ def test_a_fake_differs_from_its_original_in_the_face_only(truth, archives):
     assert inside > 3 * change.sum() / (change.size - w * h)
 
 
-def test_a_swap_stays_inside_the_face_box():
+def test_swapped_changes_the_face_box_only():
     target, donor = identity(5, 0), identity(5, 1)
     fake = swapped(target, donor, np.random.default_rng(0))
     change = np.abs(fake.figure - target.figure).max(2)
@@ -198,7 +198,7 @@ def test_a_swap_stays_inside_the_face_box():
 
 
 @pytest.mark.parametrize("kind", ["normal", "two_people", "portrait_on_wall"])
-def test_people_move_and_portraits_do_not(kind):
+def test_draw_scene_moves_people_inside_the_image(kind):
     for seed in range(5):
         scene = draw_scene(kind, (seed,), seconds=1.5, short_side=360)
         for boxes in scene.boxes():
@@ -207,27 +207,27 @@ def test_people_move_and_portraits_do_not(kind):
         assert (scene.portrait is not None) == (kind == "portrait_on_wall")
 
 
-def test_portrait_stands_still_in_the_truth(truth):
+def test_portrait_has_one_box_in_truth(truth):
     for video in truth.of_kind("portrait_on_wall"):
         assert [face.role for face in video.faces] == ["portrait", "person"]
         assert len(set(video.faces[0].boxes)) == 1
         assert (video.faces[1].donor is not None) == video.fake
 
 
-def test_dark_is_dark_and_no_face_has_none(truth, archives):
+def test_dark_and_faceless_scenes(truth, archives):
     for video in truth.of_kind("dark"):
-        assert pictures(truth, archives, video)[0].mean() < 30
+        assert images(truth, archives, video)[0].mean() < 30
     assert [video.faces for video in truth.of_kind("no_face")] == [[]]
 
 
-def test_hash_knows_every_setting():
-    usual = Settings()
-    others = [replace(usual, **{name: value + 1}) for name, value in vars(usual).items() if name != "specials"]
-    others.append(replace(usual, specials=False))
-    assert len({settings_hash(settings) for settings in [usual, *others]}) == len(others) + 1
+def test_settings_hash_depends_on_every_setting():
+    default = Settings()
+    others = [replace(default, **{name: value + 1}) for name, value in vars(default).items() if name != "specials"]
+    others.append(replace(default, specials=False))
+    assert len({settings_hash(settings) for settings in [default, *others]}) == len(others) + 1
 
 
-def test_command_line(truth, tmp_path, capsys):
+def test_main_returns_exit_codes(truth, tmp_path, capsys):
     same = ["--identities", "3", "--clips", "2", "--chunks", "3", "--seconds", "0.4", "--size", "180", "--seed", "3"]
     assert main(["--out", str(truth.root), *same]) == 0
     assert "videos" in capsys.readouterr().out
