@@ -1,9 +1,9 @@
-"""Petastorm to tf.data: the rows of one split as batches that a network can be fitted on.
+"""Batches of a training set: Parquet files read by Petastorm, as ``tf.data`` that a network is fitted on.
 
-Each pass over the data opens readers of its own over the same sorted file list, so that a pass is finite and its
-rows can be counted against what the set promises.  The set was shuffled when it was written; a pass shuffles the
-order of its row groups and, in a buffer, its rows, by seeds (TensorFlow's own is one) and its number alone: a training
-that goes on after a kill gets the batches that it would have got.
+Each pass over the data opens new readers over the same sorted list of files: a pass is finite, and its rows are counted
+against the number that the training set promises.  The training set was shuffled when it was written.  A pass shuffles
+the order of its row groups and, in a buffer, its rows; both depend only on the seeds (including TensorFlow's) and the
+number of the pass, so a training that resumes gets the batches that it would have had without the interruption.
 """
 
 import logging
@@ -22,17 +22,23 @@ from dflib.training import augment
 log = logging.getLogger(__name__)
 
 COLUMNS = ("label", "weight", "image", "box", "landmarks")
-NEXT = -1
-"""In place of a pass's number: the one after the one before."""
+NEXT_PASS = -1
+"""In place of the number of a pass: the pass after the previous one."""
+
 BUFFER_BYTES = 256 * 2**20
-"""Bytes of pictures in the shuffle buffer."""
-FACE_BYTES = 32 * 2**10
-"""Of a face crop as it is stored, with room: they take 8 to 29 KB."""
+"""Bytes of images in the shuffle buffer."""
+
+CROP_BYTES = 32 * 2**10
+"""Upper estimate of a stored crop; measured: 8 to 29 KB."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One split of a written set: the rows of each of its Parquet files by URI; they are read in the order of names."""
+class SplitFiles:
+    """One split of a written training set.
+
+    Attributes:
+        files: URIs of its Parquet files, with the number of rows of each; they are read in the order of their URIs.
+    """
 
     files: Mapping[str, int]
 
@@ -42,8 +48,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """Rows ``first`` to before ``last`` of a file."""
+class RowRange:
+    """Rows ``first`` (inclusive) to ``last`` (exclusive) of a file."""
 
     uri: str
     first: int
@@ -51,89 +57,94 @@ class Slice:
 
 
 class Feed:
-    """Batches of one split, or of a worker's share of it, for ``fit``.
+    """Batches of one split, or of one worker's shard of it.
 
     Attributes:
-        rows: of the share.
-        problem: the error that ended a pass; tf.data gives back no more than its text.
+        rows: number of rows of the shard.
+        error: the error that ended a pass; TensorFlow reports only its text.
     """
 
     def __init__(
         self,
-        part: Part,
+        split: SplitFiles,
         view: View,
         storage: Storage,
         seed: int,
         cache_bytes: int,
-        share: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         """
         Args:
-            cache_bytes: up to this size the cut pictures of all rows are kept in memory after the first pass.
-            share: which of how many shares.  They are runs of rows in the order of the files, so that a worker reads
-                what it trains on, and differ by one row at most.  (Petastorm's own shards are whole row groups, of
-                which one worker may have twice as many as another.)
+            split: the files.
+            view: what the network sees of a face.
+            storage: reads the files.
+            seed: of shuffling and augmentation.
+            cache_bytes: if the cut images of all rows take no more than this, they stay in memory after the first pass.
+            shard: index and number of shards. Shards are runs of consecutive rows in the order of the files, so that a
+                worker reads only what it trains on, and differ by at most one row. (Petastorm's own shards are whole
+                row groups: one worker could get twice as many rows as another.)
         """
-        self._part = part
+        self._split = split
         self._view = view
         self._storage = storage
         self._seed = seed
-        self._place, self._of = share
-        self._whole, self._cut_off = _share(part, *share)
-        self.rows = sum(part.files[uri] for uri in self._whole) + sum(one.last - one.first for one in self._cut_off)
+        self._shard, self._shards = shard
+        self._whole_files, self._ranges = _shard_files(split, *shard)
+        self.rows = sum(split.files[uri] for uri in self._whole_files)
+        self.rows += sum(piece.last - piece.first for piece in self._ranges)
         self._cached = self.rows * view.size**2 * 3 <= cache_bytes
         self._passes = 0
         self._lock = threading.Lock()
         self._unreadable: Counter[int] = Counter()
-        self.problem: DflibError | None = None
+        self.error: DflibError | None = None
 
     @property
     def unreadable(self) -> int:
-        """Pictures left out of a pass because they can't be decoded or cut."""
+        """Images left out of a pass because they cannot be decoded or cut; the maximum over all passes."""
         return max(self._unreadable.values(), default=0)
 
-    def check(self) -> None:
-        """Counts the rows that the footers of the share's files promise.
+    def check_counts(self) -> None:
+        """Compares the row counts in the footers of the shard's files with those of the training set.
 
         Raises:
-            CountError: they are not what the set promises.
+            CountError: they differ.
         """
         import pyarrow.parquet as pq
 
-        for uri in (*self._whole, *(one.uri for one in self._cut_off)):
+        for uri in (*self._whole_files, *(piece.uri for piece in self._ranges)):
             with storage_files.open_file(self._storage, uri) as file:
-                promised = pq.ParquetFile(file).metadata.num_rows
-            if promised != self._part.files[uri]:
+                rows = pq.ParquetFile(file).metadata.num_rows
+            if rows != self._split.files[uri]:
                 raise CountError(
-                    f"{uri}: its footer promises {promised} rows, the training set {self._part.files[uri]}; delete its "
-                    "folder and train again"
+                    f"{uri}: {rows} rows according to its footer, {self._split.files[uri]} according to the training "
+                    "set; delete the training set's folder and train again"
                 )
 
     def row_groups(self, number: int) -> Iterator[dict[str, Any]]:
-        """One pass: the columns of each row group, in an order given by the seed and the number of the pass.
+        """The columns of each row group of one pass, in an order that the seed and the number of the pass determine.
 
         Raises:
-            CountError: Petastorm did not deliver the rows that the set promises.
+            CountError: Petastorm did not deliver the rows that the training set promises.
         """
-        if self._whole:
-            yield from self._read(self._whole, self._seed + number)
-        for one in self._cut_off:
-            # In their order, so that a row's place in the file is known.
-            at = 0
-            for columns in self._read([one.uri], None):
+        if self._whole_files:
+            yield from self._read(self._whole_files, self._seed + number)
+        for piece in self._ranges:
+            # Unshuffled, so that the position of each row in the file is known.
+            position = 0
+            for columns in self._read([piece.uri], None):
                 size = len(columns["label"])
-                own = slice(max(0, one.first - at), max(0, min(size, one.last - at)))
-                at += size
-                if own.start < own.stop:
-                    yield {name: column[own] for name, column in columns.items()}
+                wanted = slice(max(0, piece.first - position), max(0, min(size, piece.last - position)))
+                position += size
+                if wanted.start < wanted.stop:
+                    yield {name: column[wanted] for name, column in columns.items()}
 
     def _read(self, files: list[str], seed: int | None) -> Iterator[dict[str, Any]]:
-        """All row groups of some files, in their order without a seed."""
+        """The columns of all row groups of some files; unshuffled if ``seed`` is None."""
         from petastorm import make_batch_reader
 
-        delivered, promised = 0, sum(self._part.files[uri] for uri in files)
-        # One worker: with more, the order of row groups would be that of their finishing. It reads ahead while
-        # tf.data decodes, which is what takes the time.
+        delivered, promised = 0, sum(self._split.files[uri] for uri in files)
+        # One reader thread: with more, row groups come in the order in which they are finished. It reads ahead while
+        # tf.data decodes images, which takes most of the time.
         with make_batch_reader(
             [petastorm_url(uri) for uri in files],
             schema_fields=[f"^{name}$" for name in COLUMNS],
@@ -148,7 +159,9 @@ class Feed:
                 columns = {name: getattr(group, name) for name in COLUMNS}
                 lengths = {len(column) for column in columns.values()}
                 if len(lengths) != 1:
-                    raise CountError(f"{files[0]}: a row group came with columns of {sorted(lengths)} rows")
+                    raise CountError(
+                        f"{files[0]}: the columns of a row group have different lengths: {sorted(lengths)}"
+                    )
                 delivered += lengths.pop()
                 yield columns
         if delivered != promised:
@@ -158,16 +171,80 @@ class Feed:
             )
 
     def examples(self) -> Any:
-        """tf.data of (picture uint8 RGB [size, size, 3], label int32, weight float32), as the network sees them."""
-        found = self._pictures(self._rows(NEXT))
-        return found.cache() if self._cached else found
+        """``tf.data`` of single faces as the network sees them.
+
+        Returns:
+            Tuples of image (uint8 RGB ``[size, size, 3]``), label (int32, 1 fake) and weight (float32); one pass.
+        """
+        images = self._images(self._rows(NEXT_PASS))
+        return images.cache() if self._cached else images
+
+    def training_batches(self, batch_size: int, ranges: AugmentConfig, first_row: int = 0) -> Any:
+        """``tf.data`` of shuffled and augmented batches, without an end.
+
+        A batch may hold the last rows of one pass and the first rows of the next.
+
+        Args:
+            batch_size: rows in each batch.
+            ranges: of the augmentation.
+            first_row: rows, over all passes, that were trained on before. The batches are those that would follow
+                them, provided that all images can be read. Skipped rows are read, but not decoded, unless images are
+                cached.
+
+        Returns:
+            Tuples of images (float32 RGB 0 to 255 ``[n, size, size, 3]``), labels (int32 ``[n, 1]``) and weights
+            (float32 ``[n]``).
+        """
+        import tensorflow as tf
+
+        first_pass, skipped = divmod(first_row, self.rows)
+        # The order of pass 0, because it is read only once.
+        cached = self._images(self._rows(tf.constant(0, tf.int64))).cache() if self._cached else None
+        row_bytes = self._view.size**2 * 3 if self._cached else CROP_BYTES
+        buffer_rows = max(1, min(self.rows, BUFFER_BYTES // row_bytes))
+
+        def rows_of_pass(number: Any) -> Any:
+            rows = self._rows(number) if cached is None else cached
+            rows = rows.shuffle(buffer_rows, seed=self._own(number) + self._seed, reshuffle_each_iteration=False)
+            return rows.skip(tf.where(number == first_pass, tf.constant(skipped, tf.int64), tf.constant(0, tf.int64)))
+
+        stream = tf.data.Dataset.counter(tf.constant(first_pass, tf.int64)).flat_map(rows_of_pass)
+        batches = (stream if self._cached else self._images(stream)).batch(batch_size)
+
+        def augmented(number: Any, columns: Any) -> Any:
+            images, labels, weights = columns
+            seed = tf.stack([tf.constant(self._seed, tf.int64), self._own(number)])
+            parameters = augment.draw(tf.shape(images)[0], ranges, seed)
+            return augment.warp(images, parameters), labels[:, None], weights
+
+        numbers = tf.data.Dataset.counter(tf.constant(first_row // batch_size, tf.int64))
+        numbered = tf.data.Dataset.zip((numbers, batches))
+        return numbered.map(augmented, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
+            tf.data.AUTOTUNE
+        )
+
+    def validation_batches(self, batch_size: int) -> Any:
+        """``tf.data`` of batches of one pass, in order and without augmentation; shapes as in training."""
+        import tensorflow as tf
+
+        def as_floats(images: Any, labels: Any, weights: Any) -> Any:
+            return tf.cast(images, tf.float32), labels[:, None], weights
+
+        batches = self.examples().batch(batch_size)
+        return batches.map(as_floats, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
+            tf.data.AUTOTUNE
+        )
+
+    def _own(self, number: Any) -> Any:
+        """The number of a pass or batch, made unique among workers: the same order and warps on all teach less."""
+        return number * self._shards + self._shard
 
     def _rows(self, number: Any) -> Any:
-        """tf.data of the stored rows of a pass."""
+        """``tf.data`` of the stored rows of a pass: image, box, landmarks, label, weight and number of the pass."""
         import tensorflow as tf
 
         return tf.data.Dataset.from_generator(
-            self._kept,
+            self._generate,
             args=(number,),
             output_signature=(
                 tf.TensorSpec([None], tf.string),
@@ -179,126 +256,79 @@ class Feed:
             ),
         ).unbatch()
 
-    def _pictures(self, rows: Any) -> Any:
-        """tf.data of (picture, label, weight) of those rows whose picture can be decoded and cut."""
+    def _images(self, rows: Any) -> Any:
+        """``tf.data`` of (image, label, weight) for the rows whose image can be decoded and cut."""
         import tensorflow as tf
 
         size = self._view.size
 
-        def cut(image: Any, box: Any, landmarks: Any, label: Any, weight: Any, number: Any) -> Any:
-            picture, whole = tf.numpy_function(self._cut, [image, box, landmarks, number], [tf.uint8, tf.bool])
-            return tf.ensure_shape(picture, [size, size, 3]), label, weight, tf.ensure_shape(whole, [])
+        def cut(stored: Any, box: Any, landmarks: Any, label: Any, weight: Any, number: Any) -> Any:
+            image, readable = tf.numpy_function(self._cut, [stored, box, landmarks, number], [tf.uint8, tf.bool])
+            return tf.ensure_shape(image, [size, size, 3]), label, weight, tf.ensure_shape(readable, [])
 
-        found = rows.map(cut, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        found = found.filter(lambda picture, label, weight, whole: whole)
-        return found.map(lambda picture, label, weight, whole: (picture, label, weight))
+        images = rows.map(cut, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        images = images.filter(lambda image, label, weight, readable: readable)
+        return images.map(lambda image, label, weight, readable: (image, label, weight))
 
-    def train(self, batch: int, ranges: AugmentConfig, begin: int = 0) -> Any:
-        """tf.data of shuffled, augmented batches: float32 RGB 0 to 255, label [n, 1], weight [n].
-
-        Pass follows pass without an end, and a batch may hold the last rows of one and the first of the next.
-
-        Args:
-            begin: rows that were trained on before; the batches are those that would follow them, as long as all
-                pictures can be read. Of what is left out only the stored rows are read and nothing is decoded, unless
-                pictures are kept in memory.
-        """
-        import tensorflow as tf
-
-        first, left_out = divmod(begin, self.rows)
-        # In the order of the first pass always, since it is read once.
-        kept = self._pictures(self._rows(tf.constant(0, tf.int64))).cache() if self._cached else None
-        size = self._view.size**2 * 3 if self._cached else FACE_BYTES
-        buffer = max(1, min(self.rows, BUFFER_BYTES // size))
-
-        def of_pass(number: Any) -> Any:
-            rows = self._rows(number) if kept is None else kept
-            rows = rows.shuffle(buffer, seed=self._own(number) + self._seed, reshuffle_each_iteration=False)
-            return rows.skip(tf.where(number == first, tf.constant(left_out, tf.int64), tf.constant(0, tf.int64)))
-
-        stream = tf.data.Dataset.counter(tf.constant(first, tf.int64)).flat_map(of_pass)
-        batches = (stream if self._cached else self._pictures(stream)).batch(batch)
-
-        def warped(number: Any, columns: Any) -> Any:
-            pictures, labels, weights = columns
-            seed = tf.stack([tf.constant(self._seed, tf.int64), self._own(number)])
-            parameters = augment.draw(tf.shape(pictures)[0], ranges, seed)
-            return augment.warp(pictures, parameters), labels[:, None], weights
-
-        numbered = tf.data.Dataset.zip((tf.data.Dataset.counter(tf.constant(begin // batch, tf.int64)), batches))
-        return numbered.map(warped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
-
-    def _own(self, number: Any) -> Any:
-        """Of a pass or batch, another number for each worker: with one order and one set of warps less is learnt."""
-        return number * self._of + self._place
-
-    def judge(self, batch: int) -> Any:
-        """tf.data of batches as they are, for validation: float32 RGB 0 to 255, label [n, 1], weight [n]."""
-        import tensorflow as tf
-
-        def plain(pictures: Any, labels: Any, weights: Any) -> Any:
-            return tf.cast(pictures, tf.float32), labels[:, None], weights
-
-        batches = self.examples().batch(batch)
-        return batches.map(plain, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
-
-    def _kept(self, number: Any) -> Iterator[tuple[Any, ...]]:
+    def _generate(self, number: Any) -> Iterator[tuple[Any, ...]]:
+        """The row groups of a pass, for ``Dataset.from_generator``; keeps the error that ends it."""
         import numpy as np
 
         number = int(number)
-        if number == NEXT:
+        if number == NEXT_PASS:
             number, self._passes = self._passes, self._passes + 1
         try:
             for group in self.row_groups(number):
                 label, weight, image, box, landmarks = (group[name] for name in COLUMNS)
                 yield list(image), box, landmarks, label, weight, np.full(len(label), number)
         except DflibError as error:
-            self.problem = error
+            self.error = error
             raise
 
-    def _cut(self, image: bytes, box: Any, landmarks: Any, number: Any) -> tuple[Any, Any]:
+    def _cut(self, stored: bytes, box: Any, landmarks: Any, number: Any) -> tuple[Any, Any]:
+        """The view of a stored crop, and whether it could be cut; an unreadable crop is counted and comes as zeros."""
         import numpy as np
 
         from dflib.models import view
 
         try:
-            return view.cut_row(image, box, landmarks, self._view), np.bool_(True)
+            return view.cut_row(stored, box, landmarks, self._view), np.bool_(True)
         except ImageError as error:
-            log.warning("a picture is left out of training: %s", error)
+            log.warning("an image is left out of training: %s", error)
             with self._lock:
-                # By pass: the next one may have begun before this one's figure is asked for.
+                # By pass: the next pass may have begun before the count of this one is read.
                 self._unreadable[int(number)] += 1
             return np.zeros((self._view.size, self._view.size, 3), np.uint8), np.bool_(False)
         except DflibError as error:
-            self.problem = error
+            self.error = error
             raise
 
 
-def bounds(rows: int, place: int, of: int) -> tuple[int, int]:
-    """The first row of a share and the one after its last; shares differ by one row at most."""
-    return rows * place // of, rows * (place + 1) // of
+def shard_bounds(rows: int, index: int, count: int) -> tuple[int, int]:
+    """First row of a shard (inclusive) and its last (exclusive); shards differ by at most one row."""
+    return rows * index // count, rows * (index + 1) // count
 
 
-def _share(part: Part, place: int, of: int) -> tuple[list[str], list[Slice]]:
-    """The files that belong to a share as a whole, and its slices of those that it has in common with others."""
-    first, last = bounds(part.rows, place, of)
-    whole, cut_off, at = [], [], 0
-    for uri, rows in sorted(part.files.items()):
-        begin, end = max(first - at, 0), min(last - at, rows)
-        at += rows
+def _shard_files(split: SplitFiles, index: int, count: int) -> tuple[list[str], list[RowRange]]:
+    """The files that belong to a shard as a whole, and its ranges of rows of the files that it shares with others."""
+    first, last = shard_bounds(split.rows, index, count)
+    whole_files, ranges, position = [], [], 0
+    for uri, rows in sorted(split.files.items()):
+        begin, end = max(first - position, 0), min(last - position, rows)
+        position += rows
         if (begin, end) == (0, rows):
-            whole.append(uri)
+            whole_files.append(uri)
         elif begin < end:
-            cut_off.append(Slice(uri, begin, end))
-    return whole, cut_off
+            ranges.append(RowRange(uri, begin, end))
+    return whole_files, ranges
 
 
 def petastorm_url(uri: str) -> str:
-    """The URI as Petastorm takes it: it parses URLs but never decodes them.
+    """The URI in the form that Petastorm takes: it parses URLs, but does not decode them.
 
     Raises:
         TrainingError: the path holds a character that ends the path of a URL.
     """
-    if any(mark in uri for mark in "#?;"):
-        raise TrainingError(f"{uri}: Petastorm can't read paths with # ? or ; in them; choose another tables.root")
+    if any(character in uri for character in "#?;"):
+        raise TrainingError(f"{uri}: Petastorm cannot read paths with # ? or ; in them; choose another tables.root")
     return storage_files.file_url(uri)

@@ -1,7 +1,7 @@
-"""Training runs in a child process, so that TensorFlow's state dies with it. This is the driver's side.
+"""Runs :mod:`dflib.training.fit` in a child process, so that TensorFlow's state ends with it.
 
-The child gets one JSON file, tells its progress as JSON lines, and leaves its result in a work folder.  Run again
-after a kill, it goes on at the step that was saved last.
+The child reads its settings from a JSON file, reports its progress as JSON lines, and leaves its result in a work
+folder.  After a kill, running it again resumes from the last checkpoint.
 """
 
 import json
@@ -12,109 +12,35 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dflib import errors, uris
+from dflib import errors
 from dflib.config import TrainConfig
 from dflib.errors import LostWorkerError
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage, local_path
+from dflib.training.spec import RESULT_FILE, Epoch, FitResult, FitSpec
 
 log = logging.getLogger(__name__)
 
-RESULT = "result.json"
-"""Name of the result in the work folder."""
+LOG_FILE = "fit.log"
+"""Name of the child's log in the work folder."""
+
+SPEC_FILE = "spec.json"
+"""Name of the child's settings in the work folder."""
 
 LAST_LINES = 20
-"""Lines of the child's log that an unexpected end is reported with."""
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What the child is told.
-
-    Attributes:
-        train: the section ``train`` of the configuration, as JSON.
-        files: rows of each split's Parquet files, by URI.
-        folder: local folder of checkpoints and results.
-        remote: URI that the folder is kept in step with, or None when it lies where it belongs.
-        storage: how S3 is reached.
-        backbone: local HDF5 file of backbone weights.
-        devices: TensorFlow devices to train on; all GPUs of the machine, or its CPU, when empty.
-        gpu_required: whether a child that sees no GPU fails.
-        worker, workers: place of the child among those that train together, and their number.
-    """
-
-    train: dict[str, Any]
-    files: dict[str, dict[str, int]]
-    folder: str
-    remote: str | None
-    storage: dict[str, Any]
-    backbone: str | None = None
-    devices: list[str] = field(default_factory=list)
-    gpu_required: bool = False
-    worker: int = 0
-    workers: int = 1
-
-    def settings(self) -> TrainConfig:
-        return TrainConfig.model_validate(self.train)
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch, each of ``train.batch_size`` faces; the last ones may be the first of the next pass."""
-        return -(-sum(self.files["train"].values()) // self.settings().batch_size)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch's figures; ``epoch`` counts from 1."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished training left.
-
-    Attributes:
-        history: every epoch, those before a kill included.
-        best: number of the epoch whose weights were kept.
-        parameters: numbers in the network.
-        unreadable: pictures of a split that could not be decoded or cut, and were left out.
-        devices: what it ran on.
-        retries: of storage, by those who trained; of starts that were lost they are not known.
-    """
-
-    history: tuple[Epoch, ...]
-    best: int
-    parameters: int
-    unreadable: dict[str, int]
-    devices: tuple[str, ...]
-    retries: int = 0
-
-    @property
-    def best_epoch(self) -> Epoch:
-        """The figures of the epoch whose weights were kept."""
-        return self.history[self.best - 1]
-
-    @property
-    def seconds(self) -> float:
-        """Of all epochs."""
-        return sum(epoch.seconds for epoch in self.history)
+"""Lines of the child's log in the error about an unexpected end."""
 
 
 @contextmanager
-def workplace(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
-    """A local folder to train in, and the URI to keep it in step with: none where ``uri`` is local itself.
+def work_folder(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
+    """A local folder to train in, with the content of ``uri``; TensorFlow writes checkpoints to local disks only.
 
-    TensorFlow writes checkpoints to local disks only.
+    Yields:
+        The local folder, and the URI to copy it to; None if the folder is ``uri`` itself.
     """
     folder = local_path(uri)
     if folder is not None:
@@ -127,53 +53,25 @@ def workplace(storage: Storage, uri: str) -> Iterator[tuple[Path, str | None]]:
         yield Path(name), uri
 
 
-@dataclass
-class Mirror:
-    """A copy of a local folder elsewhere, sent anew whenever the folder has changed."""
+def run(spec: FitSpec, progress: Progress, environment: Mapping[str, str] | None = None) -> FitResult:
+    """Trains in one child process.
 
-    storage: Storage
-    folder: Path
-    uri: str
-    _sent: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def send(self, last: str) -> None:
-        """Sends files that are new or changed, ``last`` as the last of them, and then deletes what is here no more.
-
-        So the copy holds, at any moment, all that its file ``last`` speaks of.
-        """
-        if not self._sent:
-            start = self.uri.rstrip("/") + "/"
-            self._sent = {entry.uri.removeprefix(start): (0, 0) for entry in self.storage.list_files(self.uri)}
-        here = {}
-        for path in sorted(self.folder.rglob("*"), key=lambda path: (path.name == last, path)):
-            if path.is_file() and not path.name.startswith("."):
-                info = path.stat()
-                name = path.relative_to(self.folder).as_posix()
-                here[name] = (info.st_mtime_ns, info.st_size)
-                if self._sent.get(name) != here[name]:
-                    self.storage.write(uris.join(self.uri, name), path.read_bytes())
-        for name in self._sent.keys() - here.keys():
-            self.storage.delete(uris.join(self.uri, name))
-        self._sent = here
-
-
-def run(spec: Spec, progress: Progress, environment: Mapping[str, str] | None = None) -> Result:
-    """Trains in a child process, which goes on at the step that the work folder holds.
-
-    Where that training was finished, the child trains no more and leaves model and result again.
+    A training that is finished already is not continued; the child saves its model and result again.
 
     Args:
-        environment: variables of the child, laid over this process's own.
+        spec: the child's settings.
+        progress: counts training steps.
+        environment: variables for the child, in addition to those of this process.
 
     Raises:
         LostWorkerError: the child ended without a result.
-        DflibError: what the child raised on purpose.
+        DflibError: raised by the child.
     """
     train = spec.settings()
-    steps = spec.steps
+    steps = spec.steps_per_epoch
     progress.start("training steps", steps * train.epochs)
 
-    def tell(message: dict[str, Any]) -> None:
+    def receive(message: dict[str, Any]) -> None:
         if "devices" in message:
             log.info("training on %s", ", ".join(message["devices"]))
         elif "step" in message:
@@ -183,32 +81,33 @@ def run(spec: Spec, progress: Progress, environment: Mapping[str, str] | None = 
             progress.set(epoch.epoch * steps)
             log_epoch(epoch, train)
 
-    child(spec, environment or {}, tell)
+    run_child(spec, environment or {}, receive)
     progress.finish()
-    return read_result((Path(spec.folder) / RESULT).read_bytes())
+    return FitResult.parse((Path(spec.folder) / RESULT_FILE).read_bytes())
 
 
 def log_epoch(epoch: Epoch, train: TrainConfig) -> None:
-    """One line of the log."""
+    """Logs the figures of an epoch as one line."""
     log.info(
-        "epoch %d of %d: loss %.4f, accuracy %.3f, val_loss %.4f, val_accuracy %.3f, %.1f s",
+        "epoch %d of %d: loss %.4f, accuracy %.3f, validation loss %.4f, accuracy %.3f (%.1f s)",
         epoch.epoch, train.epochs, epoch.loss, epoch.accuracy, epoch.val_loss, epoch.val_accuracy, epoch.seconds,
     )  # fmt: skip
 
 
-def child(spec: Spec, environment: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> None:
-    """Runs :mod:`dflib.training.fit` to its end; it dies with this process.
+def run_child(spec: FitSpec, environment: Mapping[str, str], receive: Callable[[dict[str, Any]], None]) -> None:
+    """Runs :mod:`dflib.training.fit` to its end; the child never outlives this process.
 
     Args:
-        environment: laid over this process's own.
-        tell: given each message: the devices, an epoch or a step.
+        spec: the child's settings.
+        environment: variables for the child, in addition to those of this process.
+        receive: called with each message: the devices, an epoch's figures, or the current step.
 
     Raises:
-        LostWorkerError: it ended without a result.
-        DflibError: what it raised on purpose.
+        LostWorkerError: the child ended without a result.
+        DflibError: raised by the child.
     """
     folder = Path(spec.folder)
-    spec_file = folder / "spec.json"
+    spec_file = folder / SPEC_FILE
     spec_file.write_text(json.dumps(asdict(spec)))
     environment = {
         **os.environ,
@@ -218,11 +117,11 @@ def child(spec: Spec, environment: Mapping[str, str], tell: Callable[[dict[str, 
         **environment,
     }
     failure: dict[str, str] | None = None
-    with (folder / "fit.log").open("ab") as child_log:
-        # Petastorm uses what pyarrow 14 calls deprecated: warned of at each of its calls.
+    with (folder / LOG_FILE).open("ab") as child_log:
+        # Petastorm calls functions that pyarrow 14 deprecates; each call would log a warning.
         quiet = ["-W", "ignore::FutureWarning", "-W", "ignore::DeprecationWarning"]
         command = [sys.executable, *quiet, "-m", "dflib.training.fit", str(spec_file)]
-        # Its standard input is held open: when this process ends, whichever way, the child sees it close and ends.
+        # Standard input stays open: when this process ends, however that happens, the child sees it close and exits.
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=child_log, env=environment, text=True
         )
@@ -233,7 +132,7 @@ def child(spec: Spec, environment: Mapping[str, str], tell: Callable[[dict[str, 
                 if "error" in message:
                     failure = message
                 else:
-                    tell(message)
+                    receive(message)
             code = process.wait()
         finally:
             process.kill()
@@ -244,22 +143,9 @@ def child(spec: Spec, environment: Mapping[str, str], tell: Callable[[dict[str, 
     if failure is not None:
         raise getattr(errors, failure["error"])(failure["text"])
     if code != 0:
-        lines = (folder / "fit.log").read_text(errors="replace").splitlines()
+        lines = (folder / LOG_FILE).read_text(errors="replace").splitlines()
         last = [line for line in lines if line.strip()][-LAST_LINES:]
         raise LostWorkerError(
-            f"training ended with code {code}; run the job again to go on where it was. Last lines of "
-            f"{folder / 'fit.log'}:\n" + "\n".join(last)
+            f"training ended with exit code {code}; run the job again to resume it. Last lines of "
+            f"{folder / LOG_FILE}:\n" + "\n".join(last)
         )
-
-
-def read_result(content: bytes) -> Result:
-    """The result that a finished child left as :data:`RESULT` in its work folder."""
-    found = json.loads(content)
-    return Result(
-        history=tuple(Epoch(**epoch) for epoch in found["history"]),
-        best=found["best"],
-        parameters=found["parameters"],
-        unreadable=found["unreadable"],
-        devices=tuple(found["devices"]),
-        retries=found["retries"],
-    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from dflib.config import TrainConfig
 from dflib.datasets.training_set import Selection
-from dflib.training.launch import Result
+from dflib.training.spec import FitResult
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Picture:
     augmented: str
 
 
-def render(model_id: str, train: TrainConfig, selection: Selection, result: Result, examples: Path) -> str:
+def render(model_id: str, train: TrainConfig, selection: Selection, result: FitResult, examples: Path) -> str:
     """The page as HTML.
 
     Args:
@@ -54,7 +54,7 @@ def _flat(settings: dict[str, Any], prefix: str = "train.") -> dict[str, Any]:
     return flat
 
 
-def _curve(result: Result, name: str, title: str) -> str:
+def _curve(result: FitResult, name: str, title: str) -> str:
     """One figure as an inline SVG element."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

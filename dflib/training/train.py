@@ -25,7 +25,8 @@ from dflib.storage import Storage
 from dflib.tables.schemas import MODELS, VIDEOS
 from dflib.tables.store import Tables
 from dflib.training import launch, page, workers
-from dflib.training.launch import Result, Spec
+from dflib.training.examples import EXAMPLES_FILE
+from dflib.training.spec import FitResult, FitSpec
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,9 @@ def prepare(tables: Tables, storage: Storage, config: Config, dry_run: bool = Fa
     return TrainingJob(model_id, selection, identity, exists, registry.latest_id(tables) if exists else None)
 
 
-def run(job: TrainingJob, tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress) -> Result:
+def run(
+    job: TrainingJob, tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress
+) -> FitResult:
     """Writes the training set, fits the network, writes the training page and registers the model, in this order.
 
     A killed run is resumed by running it again: the training set is kept, the work folder holds the last checkpoint,
@@ -163,11 +166,11 @@ def _train(
     config: Config,
     run_id: str,
     progress: Progress,
-) -> Result:
+) -> FitResult:
     """Everything that needs the work folder."""
     train = config.train
-    with launch.workplace(storage, work) as (folder, remote):
-        spec = Spec(
+    with launch.work_folder(storage, work) as (folder, remote):
+        spec = FitSpec(
             train=train.model_dump(),
             files=written.files,
             folder=str(folder),
@@ -182,7 +185,7 @@ def _train(
             result = workers.run(spec, work, tables, storage, config.cluster, run_id, progress)
             if remote is not None:
                 storage.download_folder(remote, folder)
-        html = page.render(job.model_id, train, job.selection, result, folder / "examples.npz")
+        html = page.render(job.model_id, train, job.selection, result, folder / EXAMPLES_FILE)
         storage.write(uris.join(config.reports.root, "training", f"{job.model_id}.html"), html.encode())
         registry.register(
             tables,
@@ -224,12 +227,12 @@ def _exists(tables: Tables, model_id: str, identity: dict[str, Any]) -> bool:
 def _fetch_backbone(storage: Storage, train: TrainConfig, folder: Path) -> str | None:
     if train.backbone is None:
         return None
-    target = folder / workers.BACKBONE
+    target = folder / workers.BACKBONE_FILE
     target.write_bytes(storage.read(uris.to_uri(train.backbone)))
     return str(target)
 
 
-def _metrics(selection: Selection, result: Result) -> dict[str, float]:
+def _metrics(selection: Selection, result: FitResult) -> dict[str, float]:
     best = result.best_epoch
     return {
         "best_epoch": best.epoch,

@@ -1,8 +1,8 @@
-"""Training on several workers: a barrier stage of Spark in which each task starts a child that trains.
+"""Training on several workers: a barrier stage of Spark in which each task runs a child process that trains.
 
-The children find each other by TF_CONFIG and train as one (``MultiWorkerMirroredStrategy``).  The first of them keeps
-the checkpoints; when any is lost all end, and the driver starts the stage again, which goes on at the step that was
-saved last.
+The children find each other by TF_CONFIG and train as one (``MultiWorkerMirroredStrategy``).  The first worker keeps
+the checkpoints.  When a worker is lost, all of them end, and the driver starts the stage again, which resumes from the
+last checkpoint.
 """
 
 import contextlib
@@ -30,141 +30,156 @@ from dflib.storage import Storage, local_path
 from dflib.tables.schemas import TASKS
 from dflib.tables.store import Tables
 from dflib.training import feed, launch
-from dflib.training.fit import STATE, State
-from dflib.training.launch import Result, Spec
+from dflib.training.spec import RESULT_FILE, FitResult, FitSpec
+from dflib.training.state import STATE_FILE, TrainingState
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
+"""Time between looks at the state of the first worker."""
+
 END_SECONDS = 5.0
-"""In which the children of a lost start end; Spark gives their tasks two."""
+"""Time for the children of a lost attempt to end; Spark allows their tasks two seconds."""
+
 TOO_FEW_SLOTS = "requires more slots than"
-"""In what Spark says of a barrier stage that can't start."""
-BACKBONE = "backbone.h5"
+"""Part of Spark's message about a barrier stage that cannot start."""
+
+BACKBONE_FILE = "backbone.h5"
 """Name of the backbone's weights in the work folder."""
 
 
 def run(
-    spec: Spec,
+    spec: FitSpec,
     work: str,
     tables: Tables,
     storage: Storage,
     cluster: config.ClusterConfig,
     run_id: str,
     progress: Progress,
-) -> Result:
-    """Trains with ``train.workers`` tasks at once and comes back when all have ended.
+) -> FitResult:
+    """Trains with ``train.workers`` tasks at once.
 
     Args:
-        spec: its folder and remote are chosen by each task.
+        spec: settings of the children; each task sets its own folder and remote.
         work: URI of the work folder, on storage that all machines reach.
+        tables: gives the Spark session, and takes the rows of ``tasks``.
+        storage: reads and writes the work folder.
+        cluster: which GPUs are used.
+        run_id: the run that the rows of ``tasks`` belong to.
+        progress: counts training steps.
 
     Raises:
-        ConfigError: GPUs are required and the master gives none out.
-        TrainingError: workers were lost more than ``train.max_restarts`` times.
-        DflibError: what a child raised on purpose.
+        ConfigError: GPUs are required and the master schedules none.
+        TrainingError: workers were lost more than ``train.max_restarts`` times, or the cluster has too few slots.
+        DflibError: raised by a child.
     """
     train = spec.settings()
     spark = tables.spark
-    # Each of them a GPU for itself: processes that share one can't train together.
+    # A whole GPU for each worker: processes that share one cannot train together.
     ask, profile = gpus.ask(spark, cluster.model_copy(update={"tasks_per_gpu": 1, "gpu_memory_mib": None}))
     if ask.source == "machine":
         if ask.required:
             raise ConfigError(
-                "cluster.gpu=required with train.workers above 1 needs a cluster that gives GPUs out; on one machine "
+                "cluster.gpu=required with train.workers above 1 needs a cluster that schedules GPUs; on one machine "
                 "train.workers=1 uses all of its GPUs"
             )
         log.warning("several workers on one machine train on its CPU; train.workers=1 would use its GPUs, if any")
         ask = replace(ask, source="none")
-    progress.start("training steps", spec.steps * train.epochs)
+    progress.start("training steps", spec.steps_per_epoch * train.epochs)
     if spec.backbone is not None and local_path(work) is None:
-        storage.write(uris.join(work, BACKBONE), Path(spec.backbone).read_bytes())
+        storage.write(uris.join(work, BACKBONE_FILE), Path(spec.backbone).read_bytes())
     for attempt in range(train.max_restarts + 1):
         rows = spark.sparkContext.parallelize(range(train.workers), train.workers)
         if profile is not None:
             rows = rows.withResources(profile)
         task = _task(spec, work, storage, ask, Origin(run_id, "train", attempt), train.workers)
-        with _watched(storage, work, spec, progress):
+        with _reported(storage, work, spec, progress):
             try:
-                ran = rows.barrier().mapPartitions(task).collect()
+                outcomes = rows.barrier().mapPartitions(task).collect()
                 break
             except (PySparkException, Py4JError) as error:
-                said = failure.told(error)
-                if said is not None and not isinstance(said, LostWorkerError):
-                    raise said from None
+                raised = failure.told(error)
+                if raised is not None and not isinstance(raised, LostWorkerError):
+                    raise raised from None
                 if TOO_FEW_SLOTS in str(error):
                     raise TrainingError(
-                        f"train.workers={train.workers} are to start at once, and the cluster has fewer slots: give "
-                        "the application more cores (and GPUs, where tasks ask for them), or lower train.workers"
+                        f"train.workers={train.workers} need as many task slots at once, and the cluster has fewer: "
+                        "give the application more cores (and GPUs, if tasks require them), or lower train.workers"
                     ) from None
                 if attempt == train.max_restarts:
                     raise TrainingError(
                         f"a worker was lost {attempt + 1} times (train.max_restarts={train.max_restarts}): "
-                        f"{said or error}"
+                        f"{raised or error}"
                     ) from None
-                state = _state(storage, work)
-                at = f"step {state.step} of epoch {len(state.history) + 1}"
-                log.warning("a worker was lost, going on after %s: %s", at, said or str(error).splitlines()[0])
+                state = _read_state(storage, work)
+                position = f"step {state.step} of epoch {len(state.history) + 1}"
+                reason = raised or str(error).splitlines()[0]
+                log.warning("a worker was lost; resuming after %s: %s", position, reason)
                 time.sleep(END_SECONDS)
     progress.finish()
-    own = spark.createDataFrame([row for row, _ in ran], TASKS.spark_schema())
-    tables.insert_new(TASKS, own)
-    gpus.fallen_back(own)
-    result = launch.read_result(storage.read(uris.join(work, launch.RESULT)))
-    # Each read its share of the training set, and all the whole of the validation set.
+    task_rows = spark.createDataFrame([row for row, _ in outcomes], TASKS.spark_schema())
+    tables.insert_new(TASKS, task_rows)
+    gpus.fallen_back(task_rows)
+    result = FitResult.parse(storage.read(uris.join(work, RESULT_FILE)))
+    # Each worker read its own shard of the train split; all of them read the whole validation split.
     return replace(
         result,
-        unreadable={**result.unreadable, "train": sum(unreadable for _, unreadable in ran)},
-        retries=sum(row["retries"] for row, _ in ran),
+        unreadable={**result.unreadable, "train": sum(unreadable for _, unreadable in outcomes)},
+        retries=sum(row["retries"] for row, _ in outcomes),
     )
 
 
 def _task(
-    spec: Spec, work: str, storage: Storage, ask: gpus.Ask, origin: Origin, workers: int
+    spec: FitSpec, work: str, storage: Storage, ask: gpus.Ask, origin: Origin, workers: int
 ) -> Callable[[Iterable[Any]], Iterator[tuple[dict[str, Any], int]]]:
-    """What a task of the barrier stage does; goes over the wire. Gives its row, and the pictures it could not read."""
+    """The function that each task of the barrier stage runs.
+
+    It yields one pair: its row of ``tasks``, and the number of images of its shard that could not be read.
+    """
 
     def run(partition: Iterable[Any]) -> Iterator[tuple[dict[str, Any], int]]:
         context = BarrierTaskContext.get()
-        place = context.partitionId()
+        worker = context.partitionId()
         address, visible = gpus.environment(ask)
         task = TaskLog(origin, gpus.Device(address, gpus.CPU, None))
         own_storage = storage.counting()
-        with _folder(own_storage, work, first=place == 0) as (folder, remote), socket.socket() as held:
-            host = context.getTaskInfos()[place].address.rpartition(":")[0]
-            held.bind(("", 0))
-            # All have what they begin from before the first of them writes anything.
-            begun = State.read(folder).checkpoint
-            own = json.dumps([f"{host}:{held.getsockname()[1]}", begun])
-            told = [json.loads(one) for one in context.allGather(own)]
-            held.close()
-            peers, checkpoints = [address for address, _ in told], {one for _, one in told}
+        with _work_folder(own_storage, work, first=worker == 0) as (folder, remote), socket.socket() as reserved:
+            host = context.getTaskInfos()[worker].address.rpartition(":")[0]
+            reserved.bind(("", 0))
+            # This also waits until all workers have copied the checkpoint, before the first one replaces it.
+            checkpoint = TrainingState.read(folder).checkpoint
+            own = json.dumps([f"{host}:{reserved.getsockname()[1]}", checkpoint])
+            gathered = [json.loads(message) for message in context.allGather(own)]
+            reserved.close()
+            peers, checkpoints = [peer for peer, _ in gathered], {found for _, found in gathered}
             if len(checkpoints) > 1:
-                raise LostWorkerError(f"workers would begin at different checkpoints ({sorted(checkpoints)}) of {work}")
+                raise LostWorkerError(
+                    f"{work}: workers found different checkpoints to resume from: {sorted(checkpoints)}"
+                )
             environment = {
-                "TF_CONFIG": json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": place}}),
+                "TF_CONFIG": json.dumps({"cluster": {"worker": peers}, "task": {"type": "worker", "index": worker}}),
                 **visible,
             }
-            spec_here = replace(
+            own_spec = replace(
                 spec,
                 folder=str(folder),
                 remote=remote,
-                backbone=spec.backbone and str(folder / BACKBONE),
-                worker=place,
+                backbone=spec.backbone and str(folder / BACKBONE_FILE),
+                worker=worker,
                 workers=workers,
                 gpu_required=ask.required,
             )
             devices: list[str] = []
             try:
-                launch.child(spec_here, environment, lambda message: devices.extend(message.get("devices", ())))
+                launch.run_child(own_spec, environment, lambda message: devices.extend(message.get("devices", ())))
             except LostWorkerError as error:
-                # Its log is thrown away with its folder.
-                raise LostWorkerError(f"worker {place} on {host}: {error}") from None
+                # With the last lines of the child's log, which is deleted with the folder.
+                raise LostWorkerError(f"worker {worker} on {host}: {error}") from None
             if remote is not None:
                 own_storage.upload_folder(folder, remote)
-            result = launch.read_result((folder / launch.RESULT).read_bytes())
+            result = FitResult.parse((folder / RESULT_FILE).read_bytes())
             retries = own_storage.counters.retries + result.retries
-        first, last = feed.bounds(sum(spec.files["train"].values()), place, workers)
+        first, last = feed.shard_bounds(sum(spec.files["train"].values()), worker, workers)
         fallen_back = address is not None and not any(device.startswith("GPU") for device in devices)
         note = gpus.unseen(address) if fallen_back else None
         yield (
@@ -176,45 +191,45 @@ def _task(
 
 
 @contextlib.contextmanager
-def _folder(storage: Storage, work: str, first: bool) -> Iterator[tuple[Path, str | None]]:
-    """The work folder of the first worker; for the others a copy of it, which is thrown away."""
+def _work_folder(storage: Storage, work: str, first: bool) -> Iterator[tuple[Path, str | None]]:
+    """The work folder and its remote for the first worker; for the others a temporary copy, without a remote."""
     if first:
-        with launch.workplace(storage, work) as place:
-            yield place
+        with launch.work_folder(storage, work) as folder_and_remote:
+            yield folder_and_remote
         return
     with tempfile.TemporaryDirectory(prefix="dflib-training-") as name:
         if any(True for _ in storage.list_files(work)):
             try:
                 storage.download_folder(work, Path(name))
             except StorageError as error:
-                # The first worker of a start that is about to end may still tidy up.
+                # The first worker of a lost attempt, about to end, may still delete old checkpoints.
                 raise LostWorkerError(str(error)) from None
         yield Path(name), None
 
 
-def _state(storage: Storage, work: str) -> State:
-    """How far the first worker has written down that it came."""
+def _read_state(storage: Storage, work: str) -> TrainingState:
+    """The last state that the first worker saved; a new one if there is none."""
     try:
-        return State.parse(storage.read(uris.join(work, STATE)))
+        return TrainingState.parse(storage.read(uris.join(work, STATE_FILE)))
     except (StorageError, ValueError):
-        return State()
+        return TrainingState()
 
 
 @contextlib.contextmanager
-def _watched(storage: Storage, work: str, spec: Spec, progress: Progress) -> Iterator[None]:
-    """Tells of the epochs and steps that the first worker writes down, while the block runs."""
-    told = len(_state(storage, work).history)
+def _reported(storage: Storage, work: str, spec: FitSpec, progress: Progress) -> Iterator[None]:
+    """Logs epochs and counts steps while the block runs, from the states that the first worker saves."""
+    logged = len(_read_state(storage, work).history)
 
-    def look() -> None:
-        nonlocal told
-        state = _state(storage, work)
-        for epoch in state.history[told:]:
+    def report() -> None:
+        nonlocal logged
+        state = _read_state(storage, work)
+        for epoch in state.history[logged:]:
             launch.log_epoch(epoch, spec.settings())
-            told += 1
-        progress.set(len(state.history) * spec.steps + state.step)
+            logged += 1
+        progress.set(len(state.history) * spec.steps_per_epoch + state.step)
 
     try:
-        with every(POLL_SECONDS, look):
+        with every(POLL_SECONDS, report):
             yield
     finally:
-        look()
+        report()

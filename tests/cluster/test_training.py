@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from dflib.training.fit import State
+from dflib.training.state import TrainingState
 from tests.cluster.standalone import Cluster
 from tests.jobs.places import Place
 
@@ -32,10 +32,10 @@ SETTINGS = (
 )
 
 
-def reached(place: Place) -> State:
+def reached(place: Place) -> TrainingState:
     """What a training under way has saved."""
     found = next((place.root / "models" / "_training").glob("t-*"), None)
-    return State.read(found) if found else State()
+    return TrainingState.read(found) if found else TrainingState()
 
 
 def children(cluster: Cluster) -> list[psutil.Process]:
@@ -83,7 +83,7 @@ def test_a_worker_lost_in_the_second_epoch(
         assert [epoch["epoch"] for epoch in epochs] == list(range(1, EPOCHS + 1))
         losses[one.root.name] = np.array([epoch["loss"] for epoch in epochs])
         one.submit("score", "score.model=t", options=options)
-    assert re.search(r"going on after step \d+ of epoch 2", said)
+    assert re.search(r"resuming after step \d+ of epoch 2", said)
     # Batches, warps and dropout are those that it would have had: what remains is the order in which threads add up.
     np.testing.assert_allclose(losses["broken"], losses["whole"], rtol=0.02)
     assert losses["whole"][-1] < losses["whole"][0]

@@ -9,7 +9,7 @@ from dflib.datasets import splits
 from dflib.errors import TrainingError
 from dflib.tables.schemas import SPLITS, VIDEOS
 from dflib.tables.store import Tables
-from tests.training.made_faces import Clip, groups, put, put_splits
+from tests.training.synthetic_faces import Clip, insert_rows, insert_splits, source_groups
 
 pytestmark = pytest.mark.spark
 
@@ -25,24 +25,28 @@ def assign(tables: Tables, clips: list[Clip], dry_run: bool = False, **values: o
 
 
 def test_shares_are_met_with_few_groups_and_splits_are_kept_for_ever(tables: Tables) -> None:
-    first = assign(tables, groups(30))
+    first = assign(tables, source_groups(30))
     assert Counter(first.values()) == {"train": 21, "validation": 3, "test": 6}
     version = tables.version(SPLITS)
-    assert assign(tables, groups(30)) == first
+    assert assign(tables, source_groups(30)) == first
     assert tables.version(SPLITS) == version, "nothing new, yet a new version"
-    grown = assign(tables, groups(60), seed=99, test=0.5)
+    grown = assign(tables, source_groups(60), seed=99, test=0.5)
     assert {group: grown[group] for group in first} == first
     assert Counter(grown.values()) == {"train": 24, "validation": 6, "test": 30}
 
 
 def test_the_seed_decides_and_a_dry_run_writes_nothing(tables: Tables) -> None:
-    one = assign(tables, groups(30), dry_run=True)
-    assert one == assign(tables, groups(30)[::-1], dry_run=True) != assign(tables, groups(30), dry_run=True, seed=2)
+    one = assign(tables, source_groups(30), dry_run=True)
+    assert (
+        one
+        == assign(tables, source_groups(30)[::-1], dry_run=True)
+        != assign(tables, source_groups(30), dry_run=True, seed=2)
+    )
     assert not tables.exists(SPLITS)
 
 
 def test_few_groups_still_give_each_split_one(tables: Tables) -> None:
-    assert sorted(assign(tables, groups(3)).values()) == ["test", "train", "validation"]
+    assert sorted(assign(tables, source_groups(3)).values()) == ["test", "train", "validation"]
 
 
 def test_videos_without_label_get_no_split(tables: Tables) -> None:
@@ -87,6 +91,6 @@ def test_given_splits_that_cannot_be_used_are_refused(tables: Tables, clips: lis
 
 
 def test_splits_of_groups_that_have_gone_are_kept(tables: Tables) -> None:
-    put_splits(tables, {"gone": "test"})
-    put(tables, VIDEOS, [])
+    insert_splits(tables, {"gone": "test"})
+    insert_rows(tables, VIDEOS, [])
     assert assign(tables, [Clip("a")])["gone"] == "test"

@@ -17,7 +17,17 @@ from dflib.errors import CountError, TrainingError
 from dflib.storage import Storage, for_jvm, local_path
 from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS
 from dflib.tables.store import Tables
-from tests.training.made_faces import EXTRACTOR, NOW, Clip, fill, groups, put, put_splits, rows_of, settings
+from tests.training.synthetic_faces import (
+    EXTRACTOR,
+    NOW,
+    Clip,
+    configuration,
+    face_rows,
+    insert_clips,
+    insert_rows,
+    insert_splits,
+    source_groups,
+)
 
 pytestmark = pytest.mark.spark
 
@@ -36,13 +46,13 @@ def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Table
         Clip("lost"),
         Clip("late", original="lost", group="late"),
     ]
-    fill(tables, [*groups(5, fakes=2, faces=3), *odd])
-    put_splits(tables, SPLIT)
+    insert_clips(tables, [*source_groups(5, fakes=2, faces=3), *odd])
+    insert_splits(tables, SPLIT)
     return tables
 
 
 def train(**values: object) -> TrainConfig:
-    whole = settings(Path("/nowhere")).train.model_dump()
+    whole = configuration(Path("/nowhere")).train.model_dump()
     return TrainConfig.model_validate(whole | values)
 
 
@@ -61,7 +71,7 @@ def everything(made: Tables) -> pd.DataFrame:
 
 def test_all_labelled_moving_faces_are_there_with_label_and_split(everything: pd.DataFrame) -> None:
     names = everything["video_id"].str.removeprefix("made/")
-    expected = {clip.name: 3 for clip in groups(5)} | {"portrait": 1, "lost": 2}
+    expected = {clip.name: 3 for clip in source_groups(5)} | {"portrait": 1, "lost": 2}
     assert names.value_counts().to_dict() == expected
     assert (everything["label"] == (~names.str.contains("real|lost")).astype(int)).all()
     assert (everything["split"] == everything["source_group"].str.removeprefix("made/").map(SPLIT)).all()
@@ -123,13 +133,13 @@ def test_shuffled_labels_are_a_permutation_over_videos(made: Tables, everything:
 
 
 def test_only_faces_that_count_are_chosen(tables: Tables) -> None:
-    fill(tables, groups(5, fakes=2, faces=3))
-    put_splits(tables, SPLIT)
+    insert_clips(tables, source_groups(5, fakes=2, faces=3))
+    insert_splits(tables, SPLIT)
     whole = choose(tables, balance="none")
     before = set(rows(whole)["video_id"])
-    killed = [row | {"face_id": "left", "video_id": "made/killed"} for row in rows_of([Clip("killed", faces=1)])]
-    put(tables, FACES, killed)
-    put(tables, VIDEOS, [Clip("killed", original="real00").row])
+    killed = [row | {"face_id": "left", "video_id": "made/killed"} for row in face_rows([Clip("killed", faces=1)])]
+    insert_rows(tables, FACES, killed)
+    insert_rows(tables, VIDEOS, [Clip("killed", original="real00").row])
     assert (rows(choose(tables, balance="none"))["video_id"] != "made/killed").all()
     tables.upsert(VIDEOS, tables.read(VIDEOS).where("video_id = 'made/fake000'").withColumn("fingerprint", F.lit("2")))
     chosen = choose(tables, balance="none")
@@ -220,7 +230,7 @@ def test_whose_faces(made: Tables, tables: Tables) -> None:
         training_set.whose(made, "x", EXTRACTOR)
     with pytest.raises(TrainingError, match="no faces to train on; run extract first"):
         training_set.whose(tables, None, EXTRACTOR)
-    put(tables, EXTRACTIONS, [
+    insert_rows(tables, EXTRACTIONS, [
         {"video_id": "v", "extractor": name, "outcome": "DONE", "attempts": 1, "frames": 1, "faces": 1, "bytes_read": 0,
          "requests": 0, "run_id": "r", "extracted_at": NOW} for name in (EXTRACTOR, OTHER)
     ])  # fmt: skip

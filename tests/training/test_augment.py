@@ -1,4 +1,4 @@
-"""The warp against Keras' own affine transform, parameter by parameter and together."""
+"""The warp against Keras' affine transform, for each parameter alone and for all together."""
 
 import cv2
 import numpy as np
@@ -21,31 +21,31 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     noise = np.random.default_rng(3).integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)
     return cv2.GaussianBlur(noise, (0, 0), 2)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_warp_is_that_of_keras(case: str, picture: np.ndarray) -> None:
+def test_warp_equals_the_transform_of_keras(case: str, image: np.ndarray) -> None:
     import tensorflow as tf
     from tf_keras.preprocessing.image import apply_affine_transform
 
     rotation, shear, shift_x, shift_y, zoom_x, zoom_y, flip = CASES[case]
     expected = apply_affine_transform(
-        picture.astype(np.float32), theta=rotation, tx=shift_x * SIZE, ty=shift_y * SIZE, shear=shear, zx=zoom_x,
+        image.astype(np.float32), theta=rotation, tx=shift_x * SIZE, ty=shift_y * SIZE, shear=shear, zx=zoom_x,
         zy=zoom_y, row_axis=0, col_axis=1, channel_axis=2, fill_mode="nearest", order=1,
     )  # fmt: skip
     if flip:
         expected = expected[:, ::-1]
     row = [np.radians(rotation), np.radians(shear), shift_x, shift_y, zoom_x, zoom_y, flip]
-    found = augment.warp(picture[None], tf.constant([row], tf.float32)).numpy()[0]
+    found = augment.warp(image[None], tf.constant([row], tf.float32)).numpy()[0]
     assert np.abs(found - expected).max() < 0.05
     if case != "nothing":
-        assert np.abs(found - picture).mean() > 1
+        assert np.abs(found - image).mean() > 1
 
 
-def test_draw_keeps_to_its_ranges_and_seed() -> None:
+def test_draw_covers_its_ranges_and_depends_on_its_seed() -> None:
     ranges = AugmentConfig(rotation=10, width_shift=0.1, height_shift=0.2, shear=5, zoom=0.3, horizontal_flip=True)
     found = augment.draw(2000, ranges, [1, 2]).numpy()
     expected = [(-np.radians(10), np.radians(10)), (-np.radians(5), np.radians(5)), (-0.1, 0.1), (-0.2, 0.2)]
@@ -58,7 +58,7 @@ def test_draw_keeps_to_its_ranges_and_seed() -> None:
     assert not np.array_equal(found, augment.draw(2000, ranges, [1, 3]).numpy())
 
 
-def test_draw_of_nothing_leaves_the_picture(picture: np.ndarray) -> None:
+def test_draw_from_empty_ranges_leaves_the_image_unchanged(image: np.ndarray) -> None:
     none = AugmentConfig(rotation=0, width_shift=0, height_shift=0, shear=0, zoom=0, horizontal_flip=False)
-    found = augment.warp(picture[None], augment.draw(1, none, [5, 5])).numpy()[0]
-    assert np.abs(found - picture).max() < 0.01
+    found = augment.warp(image[None], augment.draw(1, none, [5, 5])).numpy()[0]
+    assert np.abs(found - image).max() < 0.01

@@ -7,8 +7,8 @@ import pytest
 
 from dflib.datasets.training_set import Count, Selection
 from dflib.training import page
-from dflib.training.launch import Epoch, Result
-from tests.training.made_faces import settings
+from dflib.training.spec import Epoch, FitResult
+from tests.training.synthetic_faces import configuration
 
 
 def render(tmp_path: Path, *overrides: str, extractor: str = "e", joiners: int = 0) -> str:
@@ -17,8 +17,8 @@ def render(tmp_path: Path, *overrides: str, extractor: str = "e", joiners: int =
     history = (Epoch(1, 0.7, 0.5, 0.69, 0.5, 1.0), Epoch(2, 0.6, 0.6, 0.65, 0.625, 1.5))
     counts = (Count("train", 0, 1200, 30), Count("train", 1, 1300, 31), Count("validation", 1, 7, 3))
     chosen = Selection("abc", extractor, None, counts, {"train": 30, "validation": 3}, joiners)  # type: ignore[arg-type]
-    result = Result(history, 2, 28073, {"train": 0, "validation": 3}, ("CPU",))
-    return page.render("m", settings(tmp_path, *overrides).train, chosen, result, tmp_path / "examples.npz")
+    result = FitResult(history, 2, 28073, {"train": 0, "validation": 3}, ("CPU",))
+    return page.render("m", configuration(tmp_path, *overrides).train, chosen, result, tmp_path / "examples.npz")
 
 
 def test_it_says_what_was_done(tmp_path: Path) -> None:

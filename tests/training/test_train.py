@@ -23,7 +23,7 @@ from dflib.tables.schemas import MODELS, SPLITS
 from dflib.tables.store import Tables
 from dflib.tables.write_locks import WriteLocks
 from dflib.training import train
-from tests.training.made_faces import EXTRACTOR, fill, groups, settings
+from tests.training.synthetic_faces import EXTRACTOR, configuration, insert_clips, source_groups
 
 SMALL = ("train.view.size=32", "train.epochs=2", "train.batch_size=16", "splits.by=original")
 
@@ -34,8 +34,8 @@ def context_of(tables: Tables, storage: Storage, config: Config, dry_run: bool =
 
 @pytest.mark.spark
 def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: Storage, tmp_path: Path) -> None:
-    fill(tables, groups(12, fakes=1, faces=4))
-    config = settings(tmp_path, *SMALL)
+    insert_clips(tables, source_groups(12, fakes=1, faces=4))
+    config = configuration(tmp_path, *SMALL)
     context = context_of(tables, storage, config)
 
     dry = STEP.run(replace(context, dry_run=True))
@@ -79,7 +79,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     tables.insert_new(MODELS, other)
     assert f"latest is other, score with this one by --set score.model={model_id}" in STEP.run(context).line
 
-    named = settings(tmp_path, *SMALL, f"train.name={model_id}", "train.epochs=3")
+    named = configuration(tmp_path, *SMALL, f"train.name={model_id}", "train.epochs=3")
     with pytest.raises(TrainingError, match="a name is never used twice"):
         train.prepare(tables, storage, named)
 
@@ -100,7 +100,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
 )
 def test_settings_that_no_training_can_use(overrides: list[str], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        train.check(settings(Path("/nowhere"), *overrides))
+        train.check(configuration(Path("/nowhere"), *overrides))
 
 
 def test_the_page_template_is_found_in_the_package_that_a_cluster_gets(tmp_path: Path) -> None:

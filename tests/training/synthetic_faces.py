@@ -1,4 +1,4 @@
-"""Small tables of made faces: the fakes are told from the real ones by their colour."""
+"""Small tables and training sets of synthetic faces: fakes are reddish, real faces bluish."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ EXTRACTOR = "even4-mtcnn-00000000"
 
 @dataclass(frozen=True)
 class Clip:
-    """A video of the made tables; a fake names its original."""
+    """A video of the synthetic tables; a fake names its original."""
 
     name: str
     original: str | None = None
@@ -44,17 +44,17 @@ class Clip:
         }  # fmt: skip
 
 
-def picture(rng: np.random.Generator, fake: bool, side: int = 48) -> bytes:
+def jpeg(rng: np.random.Generator, fake: bool, side: int = 48) -> bytes:
     """A JPEG of noise, reddish when it is fake and bluish when it is real."""
     noise = cv2.GaussianBlur(rng.integers(0, 140, (side, side, 3)).astype(np.uint8), (0, 0), 2)
     noise[:, :, 2 if fake else 0] += 90
-    done, encoded = cv2.imencode(".jpg", noise)
-    assert done
-    return encoded.tobytes()
+    encoded, content = cv2.imencode(".jpg", noise)
+    assert encoded
+    return bytes(content.tobytes())
 
 
-def rows_of(clips: Iterable[Clip], extractor: str = EXTRACTOR) -> list[dict[str, Any]]:
-    """Rows of ``faces``; the box lies at 10, 20 of a frame, the crop at 4, 12 at twice the size."""
+def face_rows(clips: Iterable[Clip], extractor: str = EXTRACTOR) -> list[dict[str, Any]]:
+    """Rows of ``faces``; the box lies at (10, 20) of the frame, the crop at (4, 14), enlarged to twice its size."""
     rng = np.random.default_rng(5)
     rows = []
     for clip in clips:
@@ -67,20 +67,20 @@ def rows_of(clips: Iterable[Clip], extractor: str = EXTRACTOR) -> list[dict[str,
                     "box_x": 10.0, "box_y": 20.0, "box_w": 12.0, "box_h": 12.0,
                     "landmarks": [float(11 + number) for number in range(10)], "confidence": 0.99, "crop_x": 4.0,
                     "crop_y": 14.0, "crop_scale": 2.0, "crop_w": 48, "crop_h": 48, "format": "jpeg",
-                    "image": picture(rng, clip.row["label"] == "FAKE"), "sharpness": float(rng.random()),
+                    "image": jpeg(rng, clip.row["label"] == "FAKE"), "sharpness": float(rng.random()),
                 }
             )  # fmt: skip
     return rows
 
 
-def put(tables: Tables, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Adds rows; columns left out are null."""
-    whole = [{name: row.get(name) for name in table.schema.names} for row in rows]
-    tables.insert_new(table, tables.spark.createDataFrame(whole, table.spark_schema()))
+def insert_rows(tables: Tables, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Inserts rows; missing columns become null."""
+    complete = [{name: row.get(name) for name in table.schema.names} for row in rows]
+    tables.insert_new(table, tables.spark.createDataFrame(complete, table.spark_schema()))
 
 
-def fill(tables: Tables, clips: Iterable[Clip], extractor: str = EXTRACTOR) -> None:
-    """Adds clips with their faces and the ledger to the tables."""
+def insert_clips(tables: Tables, clips: Iterable[Clip], extractor: str = EXTRACTOR) -> None:
+    """Inserts videos, their faces, and their rows of the extraction ledger."""
     clips = list(clips)
     ledger = [
         {
@@ -89,41 +89,54 @@ def fill(tables: Tables, clips: Iterable[Clip], extractor: str = EXTRACTOR) -> N
             "extracted_at": NOW,
         } for clip in clips
     ]  # fmt: skip
-    put(tables, VIDEOS, [clip.row for clip in clips])
-    put(tables, FACES, rows_of(clips, extractor))
-    put(tables, EXTRACTIONS, ledger)
+    insert_rows(tables, VIDEOS, [clip.row for clip in clips])
+    insert_rows(tables, FACES, face_rows(clips, extractor))
+    insert_rows(tables, EXTRACTIONS, ledger)
 
 
-def groups(count: int, fakes: int = 2, faces: int = 2, first: int = 0) -> list[Clip]:
-    """Originals, each with so many fakes."""
+def source_groups(count: int, fakes: int = 2, faces: int = 2, first: int = 0) -> list[Clip]:
+    """Originals, each with its fakes."""
     clips = []
     for number in range(first, first + count):
         name = f"real{number:02d}"
         clips.append(Clip(name, faces=faces))
-        clips += [Clip(f"fake{number:02d}{of}", original=name, faces=faces) for of in range(fakes)]
+        clips += [Clip(f"fake{number:02d}{fake}", original=name, faces=faces) for fake in range(fakes)]
     return clips
 
 
-def put_splits(tables: Tables, of: dict[str, str]) -> None:
-    """Writes splits as given, by name of the group."""
-    rows = [(f"made/{group}", split, "original", NOW) for group, split in of.items()]
+def insert_splits(tables: Tables, split_of: dict[str, str]) -> None:
+    """Inserts the split of each source group, by the group's name."""
+    rows = [(f"made/{group}", split, "original", NOW) for group, split in split_of.items()]
     tables.insert_new(SPLITS, tables.spark.createDataFrame(rows, SPLITS.spark_schema()))
 
 
-def settings(root: Path, *overrides: str) -> Config:
-    """The base configuration with its places below ``root``, and values laid over it."""
+def configuration(root: Path, *overrides: str) -> Config:
+    """The base configuration with all locations below ``root``, and overrides."""
     home = Path(__file__).parent.parent.parent
-    places = [f"{place}.root={root}/{place}" for place in ("tables", "models", "reports")]
-    return conf_files.load(home / "conf", "local", [*places, *overrides])
+    locations = [f"{name}.root={root}/{name}" for name in ("tables", "models", "reports")]
+    return conf_files.load(home / "conf", "local", [*locations, *overrides])
 
 
-def parquet_set(
-    folder: Path, split: str, rows: int, files: int = 1, row_group: int = 64, spoilt: int = 0, boxes: bool = True
+def write_split(
+    folder: Path, split: str, rows: int, files: int = 1, row_group: int = 64, unreadable: int = 0, boxes: bool = True
 ) -> dict[str, int]:
-    """Parquet files of one split of a training set, as Spark would write them; gives their URIs and rows back."""
+    """Writes one split of a training set as Spark would; labels alternate, beginning with real.
+
+    Args:
+        folder: of the Parquet files.
+        split: name of the split.
+        rows: number of rows.
+        files: number of files.
+        row_group: rows of a row group.
+        unreadable: the first rows, whose images cannot be decoded.
+        boxes: whether rows have a box.
+
+    Returns:
+        The URIs of the files, with the number of rows of each.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(rows)
-    made: list[dict[str, Any]] = []
+    content: list[dict[str, Any]] = []
     for number in range(rows):
         label = number % 2
         row: dict[str, Any] = {
@@ -132,12 +145,14 @@ def parquet_set(
             "source_group": f"g{number // 2}",
         }
         row |= {"split": split, "label": label, "weight": 1.0 + label / 2}
-        row["image"] = b"no" if number < spoilt else picture(rng, bool(label))
+        row["image"] = b"no" if number < unreadable else jpeg(rng, bool(label))
         row |= {"box": [12.0, 12.0, 24.0, 24.0] if boxes else [float("nan")] * 4, "landmarks": [float("nan")] * 10}
-        made.append(row)
-    named = {}
+        content.append(row)
+    written = {}
     for number in range(files):
         path = folder / f"{split}-{number}.snappy.parquet"
-        pq.write_table(pa.Table.from_pylist(made[number::files], TRAINING_SET.schema), path, row_group_size=row_group)
-        named[f"file://{path}"] = len(made[number::files])
-    return named
+        pq.write_table(
+            pa.Table.from_pylist(content[number::files], TRAINING_SET.schema), path, row_group_size=row_group
+        )
+        written[f"file://{path}"] = len(content[number::files])
+    return written
