@@ -306,57 +306,92 @@ class Quality(Section):
 
 
 class AugmentConfig(Section):
-    """The seeds' six augmentations; angles in degrees, the rest as shares of the side."""
+    """Random augmentation of the train split: one affine transform for each image, composed of these parts.
+
+    A number is the largest deviation from no change, of a uniform distribution; 0 turns that part off.
+    """
 
     rotation: Annotated[float, Field(ge=0, le=180)]
+    """Largest rotation in either direction, degrees."""
     width_shift: Fraction
+    """Largest horizontal shift in either direction, as a share of the image's side."""
     height_shift: Fraction
+    """Largest vertical shift in either direction, as a share of the image's side."""
     shear: Annotated[float, Field(ge=0, le=90)]
+    """Largest shear angle in either direction, degrees."""
     zoom: Fraction
+    """Largest deviation of the zoom factor from 1, for width and height separately."""
     horizontal_flip: bool
+    """Whether half of the images are mirrored left to right."""
+
+
+def _refuse_download(value: object) -> object:
+    """``weights="imagenet"`` makes Keras download weights; jobs never download anything."""
+    if value == "imagenet":
+        raise ValueError(
+            "jobs download nothing; download the backbone's HDF5 weights before (such as efficientnetb0_notop.h5 of "
+            "Keras Applications) and set their path or URI"
+        )
+    return value
 
 
 class TrainConfig(Section):
+    """Training of a network on labelled faces."""
+
     name: str | None
-    """model_id; made from the network and the hash of all that decides the result when left out."""
+    """Identifier of the model (``model_id``); null: the network's name and a hash of everything that determines the
+    result."""
     network: Annotated[str, AfterValidator(catalog.NETWORKS.check)]
-    """A network of the catalog."""
-    backbone: str | None
-    """URI of backbone weights in HDF5; none: random initialisation."""
+    """Network to train; ``parts`` lists them."""
+    backbone: Annotated[Uri | None, BeforeValidator(_refuse_download)]
+    """Path or URI of an HDF5 file with weights for the network's backbone; null: random initialisation. A relative path
+    is relative to the folder in which the job is submitted."""
     extractor: str | None
-    """Whose faces; the only one there, or the configured one, when left out."""
+    """Identifier of the extraction whose faces are used; null: the only one with faces, or else the configured one."""
     view: View
+    """What the network sees of a face."""
     quality: Quality
+    """Which faces are good enough to train on."""
     balance: Literal["none", "consecutive", "random", "weights"]
-    """consecutive: first n fakes in name order; random: a random n; weights: all, weighted by class."""
+    """How the classes of the train split are balanced. none: all faces, as they are; consecutive: as many fake faces as
+    real ones, the first by name; random: as many fake faces as real ones, drawn at random; weights: all faces, the loss
+    weighted so that both classes count the same."""
     augment: AugmentConfig
+    """Random augmentation of the train split."""
     learning_rate: Annotated[float, Field(gt=0)]
+    """Learning rate of the Adam optimizer."""
     loss: Annotated[str, AfterValidator(catalog.LOSSES.check)]
-    """A loss of the catalog."""
+    """Loss function; ``parts`` lists them."""
     batch_size: Positive
-    """Global batch over all GPUs of all workers."""
+    """Faces in a global batch, over all GPUs of all workers."""
     accumulate: Positive
-    """Parts of a batch that go through the network one after another, for batches larger than a GPU's memory; the
-    gradients are those of the whole batch, batch normalisation sees a part at a time."""
+    """Micro-batches into which each batch is divided for a GPU without enough memory for the whole; 1: none. The
+    gradients are those of the whole batch; batch normalisation sees one micro-batch at a time."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
-    """What the network computes in; weights are float32. float16 is for GPUs from Volta on, bfloat16 from Ampere on."""
+    """Keras policy of mixed precision; weights are float32 in all of them. mixed_float16 needs a GPU of the Volta
+    generation or later, mixed_bfloat16 one of the Ampere generation or later."""
     workers: Positive
-    """Processes that train together, each a task of Spark; 1: one in the driver's place."""
+    """Processes that train together, each in a task of Spark; 1: a single process on the driver's machine, which uses
+    all of its GPUs."""
     max_restarts: Annotated[int, Field(ge=0)]
-    """Times that a training of several workers begins anew, at the step saved last, when one of them is lost."""
+    """How often a training on several workers is restarted from its last checkpoint after the loss of a worker."""
     checkpoint_steps: Annotated[int, Field(ge=0)]
-    """Steps between checkpoints within an epoch; 0: at the ends of epochs only."""
+    """Steps between checkpoints within an epoch; 0: a checkpoint only at the end of each epoch."""
     epochs: Positive
+    """Maximum number of epochs."""
     patience: Positive
-    """Epochs without improvement of ``monitor`` after which training stops."""
+    """Epochs without improvement of ``monitor`` after which training stops early."""
     monitor: Literal["val_loss", "val_accuracy"]
+    """Figure of the validation split that decides which epoch's weights are kept."""
     max_faces_per_video: Annotated[int, Field(ge=0)]
-    """0: all."""
+    """Maximum number of faces of one video, drawn at random; 0: no limit."""
     shuffle_labels: bool
-    """A control: labels are permuted over videos, so nothing can be learnt that holds for others."""
+    """A control: permutes the labels among the videos of each split, so that nothing that generalises can be learnt."""
     cache_bytes: Annotated[int, Field(ge=0)]
-    """A split whose cut pictures take no more than this is kept in memory after the first epoch."""
+    """Memory limit, bytes: a split whose images (as the network sees them) need no more stays in memory after the first
+    epoch. It holds for each split and worker separately."""
     seed: int
+    """Seed of everything random: choice of faces, shuffling, augmentation, initial weights and dropout."""
 
 
 class WeightsConfig(Section):

@@ -1,4 +1,4 @@
-"""The training page: one self-contained HTML file that says what was learnt, on what, and how it went."""
+"""The training page: one self-contained HTML file about a training, its data and its course."""
 
 import base64
 import io
@@ -10,13 +10,37 @@ from dflib.config import TrainConfig
 from dflib.datasets.training_set import Selection
 from dflib.training.spec import FitResult
 
+SPLITS = ("train", "validation")
+
+TOLERANCE = 1e-6
+"""Rounding error of an accuracy: Keras computes it in float32."""
+
 
 @dataclass(frozen=True)
-class Picture:
-    """A face as the network sees it, plain and augmented, both as ``data:`` URIs."""
+class Baseline:
+    """The accuracy of a detector that gives every face of a split the label that most of its faces have.
+
+    Attributes:
+        split: the split.
+        label: that label, ``FAKE`` or ``REAL``; ``FAKE or REAL`` if there are as many of both.
+        accuracy: its share of the split's faces.
+    """
+
+    split: str
+    label: str
+    accuracy: float
+
+    def exceeded_by(self, accuracy: float) -> bool:
+        """Whether an accuracy is better than this one."""
+        return accuracy > self.accuracy + TOLERANCE
+
+
+@dataclass(frozen=True)
+class ExampleImage:
+    """A face as the network sees it, before and after augmentation, both as ``data:`` URIs."""
 
     label: str
-    plain: str
+    original: str
     augmented: str
 
 
@@ -24,10 +48,10 @@ def render(model_id: str, train: TrainConfig, selection: Selection, result: FitR
     """The page as HTML.
 
     Args:
-        model_id: the model that was trained.
-        train: the settings it was trained with.
+        model_id: the trained model.
+        train: the settings of the training.
         selection: the training set.
-        result: how the training went.
+        result: the result of the training.
         examples: ``examples.npz`` of the training's work folder.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -35,36 +59,64 @@ def render(model_id: str, train: TrainConfig, selection: Selection, result: FitR
     environment = Environment(
         loader=PackageLoader("dflib.training", package_path=""), autoescape=True, undefined=StrictUndefined
     )
+    baselines = {split: majority_baseline(selection, split) for split in SPLITS}
+    best = result.best_epoch
+    accuracies = {"train": best.accuracy, "validation": best.val_accuracy}
     return environment.get_template("training.html.j2").render(
         model_id=model_id,
         train=train,
-        settings=_flat(train.model_dump()),
+        settings=_flatten(train.model_dump()),
         selection=selection,
         result=result,
-        best=result.best_epoch,
-        curves=[_curve(result, "loss", "Loss"), _curve(result, "accuracy", "Accuracy")],
-        pictures=_pictures(examples),
+        best=best,
+        baselines=baselines,
+        not_exceeded=[
+            (accuracies[split], baselines[split])
+            for split in SPLITS
+            if not baselines[split].exceeded_by(accuracies[split])
+        ],
+        curves=[_curve(result, "loss", "Loss", {}), _curve(result, "accuracy", "Accuracy", baselines)],
+        images=_example_images(examples),
     )
 
 
-def _flat(settings: dict[str, Any], prefix: str = "train.") -> dict[str, Any]:
+def majority_baseline(selection: Selection, split: str) -> Baseline:
+    """The majority baseline of a split, over the faces selected for it.
+
+    Args:
+        selection: a training set; each of its splits ``train`` and ``validation`` holds at least one face.
+        split: ``train`` or ``validation``.
+    """
+    faces = {"REAL": 0, "FAKE": 0}
+    for count in selection.counts:
+        if count.split == split:
+            faces["FAKE" if count.label else "REAL"] += count.faces
+    most = max(faces.values())
+    label = " or ".join(sorted(label for label, number in faces.items() if number == most))
+    return Baseline(split, label, most / sum(faces.values()))
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "train.") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat
 
 
-def _curve(result: FitResult, name: str, title: str) -> str:
-    """One figure as an inline SVG element."""
+def _curve(result: FitResult, name: str, title: str, baselines: dict[str, Baseline]) -> str:
+    """A figure by epoch as an inline SVG element, with the majority baselines as dashed lines."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    # A Figure of its own: pyplot would keep global state.
+    # A Figure of its own: pyplot keeps global state.
     figure = Figure(figsize=(5.2, 3.2), layout="constrained")
     axes = figure.add_subplot()
     epochs = [epoch.epoch for epoch in result.history]
-    for column, label in ((name, "train"), (f"val_{name}", "validation")):
-        axes.plot(epochs, [getattr(epoch, column) for epoch in result.history], label=label, marker=".")
+    for column, split in ((name, "train"), (f"val_{name}", "validation")):
+        (line,) = axes.plot(epochs, [getattr(epoch, column) for epoch in result.history], label=split, marker=".")
+        if split in baselines:
+            accuracy = baselines[split].accuracy
+            axes.axhline(accuracy, color=line.get_color(), linestyle="--", label=f"majority of {split}")
     axes.axvline(result.best, color="grey", linestyle=":", label=f"kept: epoch {result.best}")
     axes.set(title=title, xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -74,22 +126,23 @@ def _curve(result: FitResult, name: str, title: str) -> str:
     return svg.getvalue()[svg.getvalue().index("<svg") :]
 
 
-def _pictures(examples: Path) -> list[Picture]:
+def _example_images(examples: Path) -> list[ExampleImage]:
     import numpy as np
 
     with np.load(examples, allow_pickle=False) as arrays:
         return [
-            Picture(label.upper(), _data_uri(plain), _data_uri(augmented))
+            ExampleImage(label.upper(), _data_uri(original), _data_uri(augmented))
             for label in ("real", "fake")
-            for plain, augmented in zip(arrays[label], arrays[f"{label}_augmented"], strict=True)
+            for original, augmented in zip(arrays[label], arrays[f"{label}_augmented"], strict=True)
         ]
 
 
 def _data_uri(rgb: Any) -> str:
+    """A square uint8 RGB image as a JPEG of at most 128 pixels."""
     import cv2
 
     side = min(rgb.shape[0], 128)
     small = cv2.resize(rgb[:, :, ::-1], (side, side), interpolation=cv2.INTER_AREA)
-    done, encoded = cv2.imencode(".jpg", small)
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    encoded, content = cv2.imencode(".jpg", small)
+    assert encoded
+    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()

@@ -18,7 +18,7 @@ from dflib.config import Config, TrainConfig, digest
 from dflib.config.identity import extractor_id, training_settings
 from dflib.datasets import splits, training_set
 from dflib.datasets.training_set import Selection, TrainingSet
-from dflib.errors import ConfigError, TrainingError
+from dflib.errors import ConfigError, ModelError, TrainingError
 from dflib.models import networks, registry
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
@@ -37,6 +37,9 @@ the hash of the training set, the backbone through the hash of its content."""
 HASHED_UNLESS_DEFAULT = {"accumulate": 1, "precision": "float32", "workers": 1}
 """Settings added later, with the value that all earlier models had: with that value they are left out of the hash, so
 that existing identifiers stay valid."""
+
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,12 @@ def check(config: Config) -> None:
         )
     if train.backbone is not None and network.backbone is None:
         raise ConfigError(f"train.backbone: {train.network} has no backbone; remove it or set another train.network")
-    if train.backbone == "imagenet":
-        raise ConfigError(
-            "train.backbone=imagenet: jobs download nothing; download the weights before "
-            f"({network.backbone}) and set train.backbone to their path or URI"
-        )
 
 
 def prepare(tables: Tables, storage: Storage, config: Config, dry_run: bool = False) -> TrainingJob:
-    """Assigns splits to new source groups, selects the training set and names the model.
+    """Reads the backbone, assigns splits to new source groups, selects the training set and names the model.
+
+    Nothing is written before the backbone has been read.
 
     Args:
         tables: where faces, videos, splits and models are read, and new splits are written.
@@ -105,15 +105,14 @@ def prepare(tables: Tables, storage: Storage, config: Config, dry_run: bool = Fa
     Raises:
         TrainingError: there is nothing to train on, or the name belongs to a model with another identity.
         StorageError: ``train.backbone`` cannot be read.
+        ModelError: ``train.backbone`` is not an HDF5 file.
     """
     train = config.train
     extractor = training_set.whose(tables, train.extractor, extractor_id(config))
+    backbone = None if train.backbone is None else _sha256(_read_backbone(storage, train))
     videos = tables.read(VIDEOS)
     of_groups = splits.assign(tables, videos, config.splits, dry_run)
     selection = training_set.choose(tables, videos, of_groups, extractor, train)
-    backbone = None
-    if train.backbone is not None:
-        backbone = hashlib.sha256(storage.read(uris.to_uri(train.backbone))).hexdigest()
     identity = {
         "training_set": selection.set_id,
         "backbone_sha256": backbone,
@@ -170,13 +169,16 @@ def _train(
     """Everything that needs the work folder."""
     train = config.train
     with launch.work_folder(storage, work) as (folder, remote):
+        backbone = None
+        if train.backbone is not None:
+            backbone = _fetch_backbone(storage, train, job.identity["backbone_sha256"], folder)
         spec = FitSpec(
             train=train.model_dump(),
             files=written.files,
             folder=str(folder),
             remote=remote,
             storage=storage.__getstate__(),
-            backbone=_fetch_backbone(storage, train, folder),
+            backbone=backbone,
             gpu_required=config.cluster.gpu == "required",
         )
         if train.workers == 1:
@@ -224,12 +226,32 @@ def _exists(tables: Tables, model_id: str, identity: dict[str, Any]) -> bool:
     return True
 
 
-def _fetch_backbone(storage: Storage, train: TrainConfig, folder: Path) -> str | None:
-    if train.backbone is None:
-        return None
+def _read_backbone(storage: Storage, train: TrainConfig) -> bytes:
+    """The content of ``train.backbone``, checked to be HDF5."""
+    assert train.backbone is not None
+    content = storage.read(train.backbone)
+    if not content.startswith(HDF5_SIGNATURE):
+        wanted = networks.load(train.network).backbone
+        raise ModelError(f"{train.backbone}: not an HDF5 file; set train.backbone to {wanted}")
+    return content
+
+
+def _fetch_backbone(storage: Storage, train: TrainConfig, sha256: str, folder: Path) -> str:
+    """Copies the backbone into the work folder, and returns its path.
+
+    Raises:
+        TrainingError: its content has changed since :func:`prepare`, so the model's row would hold a wrong hash.
+    """
+    content = _read_backbone(storage, train)
+    if _sha256(content) != sha256:
+        raise TrainingError(f"{train.backbone}: the file has changed while the training was prepared; run train again")
     target = folder / workers.BACKBONE_FILE
-    target.write_bytes(storage.read(uris.to_uri(train.backbone)))
+    target.write_bytes(content)
     return str(target)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _metrics(selection: Selection, result: FitResult) -> dict[str, float]:

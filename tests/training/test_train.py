@@ -1,5 +1,6 @@
-"""The whole step on real tables: dry run, training, the page, the model's row, and nothing the second time."""
+"""The training step on real tables, and the settings that it checks before."""
 
+import hashlib
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 
 from dflib.cli.package import pack
 from dflib.config import Config, digest
-from dflib.errors import ConfigError, TableError, TrainingError
+from dflib.errors import ConfigError, ModelError, StorageError, TableError, TrainingError
 from dflib.models import registry, saved_model
 from dflib.runtime.progress import Progress
 from dflib.steps.step import Context
@@ -33,7 +34,9 @@ def context_of(tables: Tables, storage: Storage, config: Config, dry_run: bool =
 
 
 @pytest.mark.spark
-def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: Storage, tmp_path: Path) -> None:
+def test_train_registers_a_model_and_does_nothing_when_run_again(
+    tables: Tables, storage: Storage, tmp_path: Path
+) -> None:
     insert_clips(tables, source_groups(12, fakes=1, faces=4))
     config = configuration(tmp_path, *SMALL)
     context = context_of(tables, storage, config)
@@ -61,7 +64,7 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
     assert model.metrics["train_faces"] == summary.counts["faces"]["train"] == train_groups * 2 * 4
     saved_model.load(registry.fetch(storage, model.uri, model.sha256))
     assert len(json.loads(model.settings or "")["history"]) == 2
-    assert list((tmp_path / "models" / "_training").iterdir()) == [], "the work folder is cleared"
+    assert list((tmp_path / "models" / "_training").iterdir()) == [], "the work folder is deleted"
 
     html = (tmp_path / "reports" / "training" / f"{model_id}.html").read_text()
     assert html.count("<svg") == 2 and html.count("<img") == 32 and "http://" not in html.split("<body>")[0]
@@ -84,26 +87,71 @@ def test_train_leaves_a_model_a_page_and_nothing_to_do(tables: Tables, storage: 
         train.prepare(tables, storage, named)
 
 
+@pytest.mark.spark
+def test_prepare_reads_the_backbone_before_it_writes(tables: Tables, storage: Storage, tmp_path: Path) -> None:
+    insert_clips(tables, source_groups(12, fakes=1, faces=4))
+    file = tmp_path / "backbone.h5"
+    config = configuration(tmp_path, *SMALL, "train.network=efficientnetb0", f"train.backbone={file}")
+    with pytest.raises(StorageError, match=r"backbone\.h5"):
+        train.prepare(tables, storage, config)
+    assert not tables.exists(SPLITS)
+
+    file.write_bytes(b"<html>404</html>")
+    with pytest.raises(ModelError, match=r"backbone\.h5: not an HDF5 file; .*efficientnetb0_notop\.h5"):
+        train.prepare(tables, storage, config)
+    assert not tables.exists(SPLITS)
+
+    file.write_bytes(train.HDF5_SIGNATURE + b"1")
+    job = train.prepare(tables, storage, config)
+    assert job.identity["backbone_sha256"] == hashlib.sha256(train.HDF5_SIGNATURE + b"1").hexdigest()
+    assert tables.exists(SPLITS)
+    file.write_bytes(train.HDF5_SIGNATURE + b"2")
+    with pytest.raises(TrainingError, match=r"backbone\.h5: the file has changed"):
+        train.run(job, tables, storage, config, "run", Progress(io.StringIO()))
+    assert not tables.exists(MODELS)
+
+
+def test_backbone_is_made_absolute_where_the_configuration_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = configuration(Path("/nowhere"), "train.network=efficientnetb0", "train.backbone=weights/b0.h5")
+    # The driver gets the configuration as JSON, and may run in another folder.
+    monkeypatch.chdir("/")
+    assert Config.model_validate_json(config.model_dump_json()).train.backbone == f"file://{tmp_path}/weights/b0.h5"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "text"),
+    [
+        ("s3a://bucket/b0.h5", r"train\.backbone: .*'s3a'"),
+        ("gopher://host/b0.h5", r"train\.backbone: .*'gopher'"),
+        ("imagenet", r"train\.backbone: jobs download nothing; .*efficientnetb0_notop\.h5"),
+    ],
+)
+def test_configuration_rejects_a_backbone_that_is_no_uri(backbone: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        configuration(Path("/nowhere"), "train.network=efficientnetb0", f"train.backbone={backbone}")
+
+
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
         (["splits.validation=0"], "validation must be above 0"),
         (["splits.validation=0.5", "splits.test=0.5"], "their sum below 1"),
-        (
-            ["train.network=efficientnetb0", "train.backbone=imagenet"],
-            r"jobs download nothing; .*efficientnetb0_notop\.h5",
-        ),
+        (["train.batch_size=32", "train.workers=3"], "make it a multiple of 3$"),
         (["train.backbone=/x.h5"], "meso4 has no backbone"),
         (["train.view.size=15"], "too small for meso4; set it to 16"),
         (["train.name=all"], "train.name=all: this name has a meaning of its own"),
     ],
 )
-def test_settings_that_no_training_can_use(overrides: list[str], text: str) -> None:
+def test_check_rejects_settings_that_training_cannot_use(overrides: list[str], text: str) -> None:
+    config = configuration(Path("/nowhere"), *overrides)
     with pytest.raises(ConfigError, match=text):
-        train.check(configuration(Path("/nowhere"), *overrides))
+        train.check(config)
 
 
-def test_the_page_template_is_found_in_the_package_that_a_cluster_gets(tmp_path: Path) -> None:
+def test_pack_includes_the_template_of_the_training_page(tmp_path: Path) -> None:
     code = "import dflib, jinja2; print(dflib, jinja2.PackageLoader('dflib.training', '').list_templates())"
     environment = os.environ | {"PYTHONPATH": str(pack(tmp_path))}
     found = subprocess.run(
