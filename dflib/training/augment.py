@@ -1,8 +1,8 @@
-"""The seeds' six augmentations as one affine warp an image.
+"""Random augmentation: six transforms composed into one affine warp for each image.
 
-Rotation, width shift, height shift, shear and zoom compose in that order about the picture's centre, as in
-Keras' ``ImageDataGenerator``, and the horizontal flip comes last; what falls outside repeats the nearest pixel.
-One composed matrix means that a picture is resampled once, not six times.
+Rotation, width shift, height shift, shear and zoom are composed in this order about the image's centre, as in Keras'
+``ImageDataGenerator``, and the horizontal flip comes last.  Outside the image the nearest pixel is repeated.  With one
+composed matrix an image is resampled once instead of six times.
 """
 
 from typing import Any
@@ -11,16 +11,16 @@ from dflib.config import AugmentConfig
 
 
 def draw(count: Any, augment: AugmentConfig, seed: Any) -> Any:
-    """Random parameters of ``count`` warps.
+    """Random parameters of some warps.
 
     Args:
-        count: how many, a scalar tensor.
+        count: number of warps, a scalar int32 tensor.
         augment: the ranges; rotation and shear in degrees, shifts and zoom as shares of the side.
-        seed: int64 tensor [2]; the same seed gives the same parameters.
+        seed: int64 tensor ``[2]``; the same seed gives the same parameters.
 
     Returns:
-        float32 tensor [count, 7]: rotation and shear in radians, x shift, y shift as shares of the side,
-        x zoom, y zoom (above 1 shows more of the picture, as in Keras), flip (1 or 0).
+        float32 tensor ``[count, 7]``: rotation and shear in radians; x shift and y shift as shares of the side; x zoom
+        and y zoom (above 1 shows more of the image, as in Keras); flip, 1 or 0.
     """
     import math
 
@@ -36,14 +36,14 @@ def draw(count: Any, augment: AugmentConfig, seed: Any) -> Any:
 
 
 def warp(images: Any, parameters: Any) -> Any:
-    """Warps square images, each by its own parameters.
+    """Warps square images, each with its own parameters.
 
     Args:
-        images: tensor [n, size, size, 3] of any real type, RGB 0 to 255.
-        parameters: float32 [n, 7] as :func:`draw` gives them.
+        images: tensor ``[n, size, size, 3]`` of any real type, RGB 0 to 255.
+        parameters: float32 tensor ``[n, 7]`` from :func:`draw`.
 
     Returns:
-        float32 tensor of the same shape, bilinear, nearest pixel outside.
+        float32 tensor of the same shape and range, interpolated bilinearly.
     """
     import tensorflow as tf
 
@@ -51,14 +51,14 @@ def warp(images: Any, parameters: Any) -> Any:
     rotation, shear, shift_x, shift_y, zoom_x, zoom_y, flip = tf.unstack(parameters, axis=1)
     cosine, sine = tf.cos(rotation), tf.sin(rotation)
     side = float(size)
-    # Each line is a column of rotation @ shift @ shear @ zoom, which maps places of the result to places of the
-    # source in (x, y) about the centre.
+    # The columns of rotation @ shift @ shear @ zoom, which maps coordinates (x, y) of the result to those of the source,
+    # relative to the centre.
     x_x, y_x = cosine * zoom_x, sine * zoom_x
     x_y = (-cosine * tf.sin(shear) - sine * tf.cos(shear)) * zoom_y
     y_y = (-sine * tf.sin(shear) + cosine * tf.cos(shear)) * zoom_y
     x_1 = (cosine * shift_x - sine * shift_y) * side
     y_1 = (sine * shift_x + cosine * shift_y) * side
-    # The flip acts on the result, so on the places before anything else.
+    # The flip acts on the result, so it is applied to its coordinates first.
     mirror = 1.0 - 2.0 * flip
     x_x, y_x = x_x * mirror, y_x * mirror
     centre = side / 2 - 0.5
