@@ -306,10 +306,8 @@ class Quality(Section):
 
 
 class AugmentConfig(Section):
-    """Random augmentation of the train split: one affine transform for each image, composed of these parts.
-
-    A number is the largest deviation from no change, of a uniform distribution; 0 turns that part off.
-    """
+    """Random augmentation of the train split, as one affine transform for each image. Deviations are uniformly
+    distributed; 0 turns one off."""
 
     rotation: Annotated[float, Field(ge=0, le=180)]
     """Largest rotation in either direction, degrees."""
@@ -342,7 +340,7 @@ class TrainConfig(Section):
     """Identifier of the model (``model_id``); null: the network's name and a hash of everything that determines the
     result."""
     network: Annotated[str, AfterValidator(catalog.NETWORKS.check)]
-    """Network to train; ``parts`` lists them."""
+    """Network to train; ``dflib parts`` lists them."""
     backbone: Annotated[Uri | None, BeforeValidator(_refuse_download)]
     """Path or URI of an HDF5 file with weights for the network's backbone; null: random initialisation. A relative path
     is relative to the folder in which the job is submitted."""
@@ -361,7 +359,7 @@ class TrainConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)]
     """Learning rate of the Adam optimizer."""
     loss: Annotated[str, AfterValidator(catalog.LOSSES.check)]
-    """Loss function; ``parts`` lists them."""
+    """Loss function; ``dflib parts`` lists them."""
     batch_size: Positive
     """Faces in a global batch, over all GPUs of all workers."""
     accumulate: Positive

@@ -51,7 +51,7 @@ def warp(images: Any, parameters: Any) -> Any:
     rotation, shear, shift_x, shift_y, zoom_x, zoom_y, flip = tf.unstack(parameters, axis=1)
     cosine, sine = tf.cos(rotation), tf.sin(rotation)
     side = float(size)
-    # The columns of rotation @ shift @ shear @ zoom, which maps coordinates (x, y) of the result to those of the source,
+    # The columns of rotation @ shift @ shear @ zoom, which maps coordinates (x, y) of the result to the source,
     # relative to the centre.
     x_x, y_x = cosine * zoom_x, sine * zoom_x
     x_y = (-cosine * tf.sin(shear) - sine * tf.cos(shear)) * zoom_y
