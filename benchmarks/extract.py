@@ -1,18 +1,18 @@
-"""What it costs to get the faces out of a clip, and which faces: dflib, the recipe of the seeds, and bare decoding.
+"""Cost and recall of extracting faces from clips: dflib, the published recipe, and decoding alone.
 
     python -m benchmarks.extract clip.mp4 ... [--repeats 3] [--variants bare,seeds20,ours] [--out extract.json]
-        [--recall-every 5 [--recall-variants ours] [--min-face 60] [--pictures DIR] [--judged judged.json]]
+        [--recall-every 5 [--recall-variants ours] [--min-face 60] [--images DIR] [--judged judged.json]]
 
-Each variant (:mod:`benchmarks.extract_variants`) has a process of its own on one thread, which has loaded all it
-needs and done a clip of every frame size before the clock starts; ``start-up`` is the CPU time of that loading.  Then
-every clip is done by every variant in turn, in an order that rotates, so that a noisy neighbour hits all alike.
+Each variant (:mod:`benchmarks.extract_variants`) runs in its own single-threaded process.  Before timing starts it has
+loaded everything and processed a clip of every frame size; ``start-up`` is the CPU time of loading.  The variants then
+take turns on every clip in a rotating order, so that other load on the machine affects all of them alike.
 
-A clip's figure is the median of its repeats.  A row of the table is over clips: median and largest CPU seconds,
-CPU seconds a face (all clips together), median wall seconds, and the CPU time in that of ``bare`` and of ``seeds20`` on
-the same clip in the same repeat: median and largest clip.
+The figure of a clip is the median of its repeats.  A row of the table covers all clips: median and largest CPU
+seconds, CPU seconds per face, median wall-clock seconds, and the ratio of the CPU time to that of ``bare`` and of
+``seeds20`` on the same clip in the same repeat (median and largest clip).
 
-``--recall-every`` compares the faces themselves with the mtcnn package at full size: see
-:mod:`benchmarks.extract_recall`.  ``--repeats 0`` does that alone.
+``--recall-every`` compares the faces with those of the mtcnn package at full size: see
+:mod:`benchmarks.extract_recall`.  ``--repeats 0`` skips the timing.
 """
 
 import argparse
@@ -33,14 +33,14 @@ from dflib.errors import DflibError
 from dflib.runtime import runs
 
 AGAINST = ("bare", "seeds20")
-"""Variants that the others are divided by."""
+"""Variants to which the CPU time of the others is compared."""
 
 Sample = dict[str, Any]
-"""One variant on one clip in one repeat: cpu, wall (seconds), frames, faces, parts, peak_bytes."""
+"""One variant on one clip in one repeat: cpu and wall (seconds), frames, faces, parts, peak_bytes."""
 
 
 def measure(clips: Sequence[Path], variants: Sequence[str], repeats: int) -> tuple[list[Sample], dict[str, Any]]:
-    """Samples of all variants that can be had, and what starting each took (or why it was skipped)."""
+    """Samples of all available variants, and the cost of starting each (or the reason why it was skipped)."""
     started: dict[str, Any] = {}
     workers: dict[str, Worker] = {}
     samples: list[Sample] = []
@@ -70,7 +70,7 @@ def measure(clips: Sequence[Path], variants: Sequence[str], repeats: int) -> tup
 
 
 def summarise(samples: Sequence[Sample], started: dict[str, Any]) -> dict[str, Any]:
-    """Figures of each variant: over all clips, and of each."""
+    """Figures of each variant, over all clips and for each clip."""
     times: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
         times.setdefault((sample["variant"], sample["clip"]), []).append(sample)
@@ -79,7 +79,9 @@ def summarise(samples: Sequence[Sample], started: dict[str, Any]) -> dict[str, A
         if "skipped" in start:
             result[name] = {"skipped": start["skipped"]}
             continue
-        clips = {clip: _of_clip(own, times, name, clip) for (variant, clip), own in times.items() if variant == name}
+        clips = {
+            clip: _clip_figures(own, times, name, clip) for (variant, clip), own in times.items() if variant == name
+        }
         figures = list(clips.values())
         faces = sum(clip["faces"] for clip in figures)
         cpu = sum(clip["cpu"] for clip in figures)
@@ -94,13 +96,15 @@ def summarise(samples: Sequence[Sample], started: dict[str, Any]) -> dict[str, A
             "startup_cpu": start["cpu"],
             "startup_wall": start["wall"],
             "startup_peak_bytes": start["peak_bytes"],
-            **{f"{what}{end}": value for what in AGAINST for end, value in _ratios(figures, f"times_{what}")},
+            **{f"{base}{end}": value for base in AGAINST for end, value in _ratios(figures, f"times_{base}")},
             "clips": clips,
         }
     return result
 
 
-def _of_clip(own: list[Sample], times: dict[tuple[str, str], list[Sample]], name: str, clip: str) -> dict[str, Any]:
+def _clip_figures(
+    own: list[Sample], times: dict[tuple[str, str], list[Sample]], name: str, clip: str
+) -> dict[str, Any]:
     counts = {(sample["frames"], sample["faces"]) for sample in own}
     if len(counts) > 1:
         raise SystemExit(f"extract: {name} on {clip}: frames and faces differ between repeats: {sorted(counts)}")
@@ -116,10 +120,10 @@ def _of_clip(own: list[Sample], times: dict[tuple[str, str], list[Sample]], name
     }
     for part in own[0]["parts"]:
         figures[f"{part}_cpu"] = statistics.median(sample["parts"][part] for sample in own)
-    for what in AGAINST:
-        other = {sample["repeat"]: sample["cpu"] for sample in times.get((what, clip), [])}
+    for base in AGAINST:
+        other = {sample["repeat"]: sample["cpu"] for sample in times.get((base, clip), [])}
         if other:
-            figures[f"times_{what}"] = statistics.median(sample["cpu"] / other[sample["repeat"]] for sample in own)
+            figures[f"times_{base}"] = statistics.median(sample["cpu"] / other[sample["repeat"]] for sample in own)
     return figures
 
 
@@ -129,7 +133,7 @@ def _ratios(figures: list[dict[str, Any]], key: str) -> Iterable[tuple[str, floa
 
 
 def describe(clips: Sequence[Path]) -> list[dict[str, Any]]:
-    """What each clip is; names only, no places."""
+    """Codec, size and length of each clip; by file name, without its folder."""
     described = []
     for clip in clips:
         info = extract_variants.probe(clip.read_bytes())
@@ -159,9 +163,9 @@ def machine() -> dict[str, Any]:
 def table(variants: dict[str, Any]) -> str:
     """The summary as aligned text."""
     heads = ["variant", "CPU s", "max", "a face", "wall s", "frames", "faces", "peak MB", "start-up"]
-    rows = [heads + [f"/{what}{end}" for what in AGAINST for end in ("", " max")]]
+    rows = [heads + [f"/{base}{end}" for base in AGAINST for end in ("", " max")]]
     keys = ["cpu", "cpu_max", "cpu_per_face", "wall", "frames", "faces", "peak_bytes", "startup_cpu"]
-    keys += [f"{what}{end}" for what in AGAINST for end in ("", "_max")]
+    keys += [f"{base}{end}" for base in AGAINST for end in ("", "_max")]
     for name, figures in variants.items():
         if "skipped" not in figures:
             rows.append([name, *(_cell(key, figures[key]) for key in keys)])
@@ -180,16 +184,16 @@ def _cell(key: str, value: float | None) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns by their widest cell, the first one to the left and the others to the right."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    """A text table: the first column aligned to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(pairs))
+        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(pairs))
         for pairs in (list(zip(row, widths, strict=True)) for row in rows)
     )
 
 
 def rounded(value: Any) -> Any:
-    """The same with no more digits than mean anything."""
+    """The same with floats rounded to four decimals."""
     if isinstance(value, dict):
         return {key: rounded(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -202,69 +206,76 @@ def _size(clip: Path) -> tuple[int, int]:
     return info.width, info.height
 
 
-def _chosen(parser: argparse.ArgumentParser, option: str, given: str, known: Sequence[str]) -> list[str]:
-    names = list(dict.fromkeys(given.split(",")))
+def _chosen(parser: argparse.ArgumentParser, option: str, value: str, known: Sequence[str]) -> list[str]:
+    names = list(dict.fromkeys(value.split(",")))
     unknown = [name for name in names if name not in known]
     if unknown:
-        parser.error(f"{option}: {', '.join(unknown)} unknown; there are {', '.join(known)}")
+        parser.error(f"{option}: {', '.join(unknown)} unknown; known: {', '.join(known)}")
     return names
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path, help="video files")
-    parser.add_argument("--repeats", type=int, default=3, help="of each clip by each variant; 0: no times")
+    parser.add_argument("--repeats", type=int, default=3, help="of each clip by each variant; 0: no timing")
     parser.add_argument(
         "--variants", default=",".join(extract_variants.NAMES), help="some of " + ", ".join(extract_variants.NAMES)
     )
     parser.add_argument("--out", type=Path, help="JSON")
-    parser.add_argument("--recall-every", type=int, default=0, help="compare the faces of every Nth frame; 0: don't")
-    parser.add_argument("--recall-variants", help="dflib's modes to compare; all chosen ones when left out")
-    parser.add_argument("--min-face", type=float, default=60, help="source pixels of a box's shorter side")
-    parser.add_argument("--pictures", type=Path, help="folder for pictures of the faces that only one side finds")
-    parser.add_argument("--judged", type=Path, help="JSON: variant to picture name to whether it is a face")
-    given = parser.parse_args()
-    given.variants = _chosen(parser, "--variants", given.variants, extract_variants.NAMES)
-    modes = ",".join(name for name in given.variants if name in extract_variants.OURS)
-    given.recall_variants = _chosen(
-        parser, "--recall-variants", given.recall_variants or modes or "ours", list(extract_variants.OURS)
+    parser.add_argument(
+        "--recall-every", type=int, default=0, help="compare the faces of every Nth frame; 0: no recall"
     )
-    missing = [str(clip) for clip in given.clips if not clip.is_file()]
+    parser.add_argument("--recall-variants", help="dflib's modes to compare; default: those in --variants")
+    parser.add_argument("--min-face", type=float, default=60, help="shorter side of a box, pixels of the frame")
+    parser.add_argument("--images", type=Path, help="folder for images of the faces that only one side finds")
+    parser.add_argument("--judged", type=Path, help="JSON: variant to image name to whether it shows a face")
+    arguments = parser.parse_args()
+    arguments.variants = _chosen(parser, "--variants", arguments.variants, extract_variants.NAMES)
+    modes = ",".join(name for name in arguments.variants if name in extract_variants.OURS)
+    arguments.recall_variants = _chosen(
+        parser, "--recall-variants", arguments.recall_variants or modes or "ours", list(extract_variants.OURS)
+    )
+    missing = [str(clip) for clip in arguments.clips if not clip.is_file()]
     if missing:
         parser.error(f"no such clip: {', '.join(missing)}")
-    if len({clip.name for clip in given.clips}) < len(given.clips):
-        parser.error("two clips of the same name; figures go by name")
-    return given
+    if len({clip.name for clip in arguments.clips}) < len(arguments.clips):
+        parser.error("two clips have the same name; results are keyed by it")
+    return arguments
 
 
 def main() -> int:
-    given = _arguments()
+    arguments = _arguments()
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
         "load_before": os.getloadavg()[0],
-        "clips": describe(given.clips),
-        "repeats": given.repeats,
+        "clips": describe(arguments.clips),
+        "repeats": arguments.repeats,
     }
-    if given.repeats > 0:
-        samples, started = measure(given.clips, given.variants, given.repeats)
+    if arguments.repeats > 0:
+        samples, started = measure(arguments.clips, arguments.variants, arguments.repeats)
         result["load_after"] = os.getloadavg()[0]
         result["variants"] = summarise(samples, started)
         print(table(result["variants"]))
-    if given.recall_every > 0:
+    if arguments.recall_every > 0:
         # Before TensorFlow and OpenCV are imported.
         os.environ.update(ONE_THREAD)
         from benchmarks import extract_recall
 
-        judged = json.loads(given.judged.read_text()) if given.judged else {}
+        judged = json.loads(arguments.judged.read_text()) if arguments.judged else {}
         recall = extract_recall.compare(
-            given.clips, given.recall_variants, given.recall_every, given.min_face, given.pictures, judged
+            arguments.clips,
+            arguments.recall_variants,
+            arguments.recall_every,
+            arguments.min_face,
+            arguments.images,
+            judged,
         )
         result["recall"] = recall
         print(aligned(extract_recall.table(recall)))
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(rounded(result), indent=2) + "\n")
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(rounded(result), indent=2) + "\n")
     return 0
 
 

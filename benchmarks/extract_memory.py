@@ -1,11 +1,11 @@
-"""Memory of a task of extract: whether it stays flat over many clips, and what a long and a 4K clip take.
+"""Memory of a task of extract: whether it stays constant over many clips, and what a long and a 4K clip need.
 
     python -m benchmarks.extract_memory clip.mp4 ... [--clips 200] [--out extract_memory.json]
 
-Each part runs in a process of its own, as a task on one CPU core does: one detector, one decoder.  The given clips are
-extracted again and again for the first; the long clip is the first one given, its packets repeated until ten minutes
-are full; the 4K one is made (a portrait that moves, from matplotlib's sample data).  Resident memory is that of the
-whole process, TensorFlow included.
+Each part runs in its own process, like a task on one CPU core: one detector, one decoder.  The first part extracts the
+clips on the command line repeatedly.  The long clip consists of the first one's packets, repeated for ten minutes; the
+4K clip is synthetic (a moving portrait from matplotlib's sample data).  Resident memory is that of the whole process,
+TensorFlow included.
 """
 
 import argparse
@@ -30,18 +30,18 @@ PRESETS = ("even:20", "per_second:1")
 
 
 def resident() -> float:
-    """Resident memory of this process now, MiB (Linux)."""
+    """Current resident memory of this process, MiB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
 
 
 def peak() -> float:
-    """Largest resident memory of this process so far, MiB (Linux gives KiB)."""
+    """Peak resident memory of this process, MiB (Linux reports KiB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def extract(contents: list[bytes], times: int, preset: str) -> dict[str, Any]:
-    """Extracts clips in turn in this process; memory after each of them."""
+    """Extracts clips in turn in this process; memory after each."""
     from dflib.config.identity import extractor_id
     from dflib.extraction import detect, tracks
     from dflib.extraction.video import extract_video
@@ -88,7 +88,7 @@ def long(content: bytes) -> bytes:
 
 
 def four_k() -> bytes:
-    """Five seconds of 3840x2160: a portrait that moves over a plain wall."""
+    """Five seconds of 3840x2160: a portrait that moves in front of a plain wall."""
     import cv2
     import matplotlib
 
@@ -97,14 +97,14 @@ def four_k() -> bytes:
     portrait = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))[:, :, ::-1]
     face = cv2.resize(np.ascontiguousarray(portrait), (1000, 1200), interpolation=cv2.INTER_CUBIC)
 
-    def pictures() -> Iterator[Any]:
+    def images() -> Iterator[Any]:
         for number in range(125):
-            picture = np.full((2160, 3840, 3), (70, 110, 90), np.uint8)
+            image = np.full((2160, 3840, 3), (70, 110, 90), np.uint8)
             x = 400 + 16 * number
-            picture[500:1700, x : x + 1000] = face
-            yield picture
+            image[500:1700, x : x + 1000] = face
+            yield image
 
-    return encode_bytes(pictures(), fps=25, audio=False, options={"preset": "ultrafast"})[0]
+    return encode_bytes(images(), fps=25, audio=False, options={"preset": "ultrafast"})[0]
 
 
 def _in_process(contents: list[bytes], times: int, preset: str) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _in_process(contents: list[bytes], times: int, preset: str) -> dict[str, Any
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", nargs="+", type=Path)
-    parser.add_argument("--clips", type=int, default=200, help="extractions of the first part")
+    parser.add_argument("--clips", type=int, default=200, help="number of extractions in the first part")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/extract_memory.json"))
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -127,7 +127,7 @@ def main() -> int:
         parts[f"3840x2160, {preset}"] = _in_process([large], 1, preset)
     for part in parts.values():
         after = part.pop("after_mib")
-        # The first clips fill caches and pools; what counts is whether it goes on growing.
+        # The first clips fill caches and pools; the question is whether memory keeps growing.
         part |= {"after_10th_mib": after[min(9, len(after) - 1)], "after_last_mib": after[-1]}
     print(f"{'':28}{'frames':>8}{'faces':>8}{'loaded':>8}{'10th':>8}{'last':>8}{'peak':>8}  MiB resident")
     for name, part in parts.items():

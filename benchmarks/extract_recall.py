@@ -1,19 +1,18 @@
-"""Which faces dflib keeps, against those that the mtcnn package finds in the very same frames at full size.
+"""Recall and precision of the faces that dflib keeps, against the mtcnn package in the same frames at full size.
 
-Every Nth frame is taken (with N = 5 nearer in time than dflib samples by itself, which is kinder to following).  The
-package's faces are those above ``faces.threshold`` of the base configuration; dflib's are those that ``extract_video``
-keeps by its rules.  They are matched within a frame, largest overlap first, from an intersection over union of .5.
-Only then faces are left out whose box's shorter side is below the least size, so that one of just that size is not
-lost by a pixel.
+Every Nth frame is taken (N = 5 is denser than dflib's default sampling, which makes following easier).  The package's
+faces are those above ``faces.threshold`` of the base configuration; dflib's are those that ``extract_video`` keeps.
+They are matched within a frame, largest overlap first, from an intersection over union of .5.  Faces whose shorter
+side is below the minimum size are excluded after matching, so that none at the limit is lost by a pixel.
 
-    recall              matched faces of the package, of all of the package
-    precision           kept faces that match, of all kept
-    precision_clear     the same of those kept with a confidence above the threshold
+    recall              share of the package's faces that are matched
+    precision           share of the kept faces that are matched
+    precision_clear     the same for faces kept with a confidence above the threshold
     landmark_error      mean distance of the five points over the side of the package's box
 
-The package misses and invents faces too.  What only one side has is written out as a picture, to be looked at; given
-what was seen there (``judged``: variant to picture name to whether it is a face), ``judged`` holds for both sides what
-of all true faces they found and what of theirs was true.  A face that both have counts as true.
+The package has false positives and negatives too.  Faces that only one side found are written as images, to be judged
+by eye.  With the verdicts (``judged``: variant to image name to whether it shows a face), the key ``judged`` of the
+result has recall and precision of both sides against all true faces; a face that both sides found counts as true.
 """
 
 import sys
@@ -23,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import extract_pictures, extract_variants
-from benchmarks.extract_counts import LEAST_OVERLAP, Found, Lone, count, judge, summarise
+from benchmarks import extract_images, extract_variants
+from benchmarks.extract_counts import MIN_OVERLAP, Found, Lone, count, judge, summarise
 from dflib.config import Config
 from dflib.errors import ConfigError
 from dflib.extraction import decode, detect, sampling, tracks
@@ -36,17 +35,19 @@ def compare(
     clips: Sequence[Path],
     names: Sequence[str],
     every: int,
-    least: float,
-    pictures: Path | None,
+    min_face: float,
+    images: Path | None,
     judged: dict[str, dict[str, bool]],
 ) -> dict[str, Any]:
-    """Figures of each of :data:`extract_variants.OURS` named, over all clips and of each.
+    """Figures of each named mode of :data:`extract_variants.OURS`, over all clips and for each clip.
 
     Args:
-        every: each how many-th frame is looked at.
-        least: pixels of the frame that the shorter side of a box must have.
-        pictures: folder for a picture, and a line of ``index.json``, of each face that only one side has.
-        judged: variant → picture name → whether it is a face.
+        clips: video files.
+        names: of the modes.
+        every: every Nth frame is compared.
+        min_face: minimum shorter side of a box, in pixels of the frame.
+        images: folder for an image, and an entry of ``index.json``, of each face that only one side found.
+        judged: variant → image name → whether it shows a face.
     """
     package = extract_variants.mtcnn_package()
     threshold = extract_variants.settings("ours").faces.threshold
@@ -59,19 +60,19 @@ def compare(
         theirs = _by_package(clip.name, content, package, configs[names[0]])
         for name, detector in detectors.items():
             frames = _found(content, theirs, threshold, configs[name], detector)
-            counts[name][clip.name], alone = count(clip.name, frames, configs[name].faces.threshold, least)
+            counts[name][clip.name], alone = count(clip.name, frames, configs[name].faces.threshold, min_face)
             lone[name] += alone
-            if pictures is not None and alone:
-                wanted = {face.frame for face in alone}
+            if images is not None and alone:
+                indexes = {face.frame for face in alone}
                 shown = (
-                    frame for frame in _decoded(clip.name, content, configs[name]) if frame.request.index in wanted
+                    frame for frame in _decoded(clip.name, content, configs[name]) if frame.request.index in indexes
                 )
-                extract_pictures.draw(shown, frames, alone, pictures / name)
+                extract_images.draw(shown, frames, alone, images / name)
         print(f"{clip.name} compared", file=sys.stderr)
-    if pictures is not None:
+    if images is not None:
         for name, faces in lone.items():
-            extract_pictures.write_index(faces, pictures / name)
-    result: dict[str, Any] = {"every": every, "min_face": least, "least_overlap": LEAST_OVERLAP}
+            extract_images.write_index(faces, images / name)
+    result: dict[str, Any] = {"every": every, "min_face": min_face, "least_overlap": MIN_OVERLAP}
     result["variants"] = {name: {"skipped": reason} for name, reason in skipped.items()}
     for name, of_clips in counts.items():
         figures = summarise(list(of_clips.values()))
@@ -83,7 +84,7 @@ def compare(
 
 
 def _different(names: Sequence[str], every: int) -> dict[str, Config]:
-    """Configurations that look for faces in different ways, each by its first name, with frames exactly as asked."""
+    """Configurations with distinct sections ``faces``, each under its first name, with exactly the requested frames."""
     configs: dict[str, Config] = {}
     for name in names:
         made = extract_variants.settings(name, [f"sampling.frames=every:{every}", "sampling.max_offset=0"])
@@ -93,7 +94,7 @@ def _different(names: Sequence[str], every: int) -> dict[str, Config]:
 
 
 def _load(configs: dict[str, Config]) -> tuple[dict[str, Detector], dict[str, str]]:
-    """The detectors, and of those that are not installed the reason."""
+    """The detectors, and the reason for each that is not installed."""
     detectors: dict[str, Detector] = {}
     skipped: dict[str, str] = {}
     for name, config in configs.items():
@@ -105,7 +106,7 @@ def _load(configs: dict[str, Config]) -> tuple[dict[str, Detector], dict[str, st
 
 
 def _decoded(clip: str, content: bytes, config: Config) -> Any:
-    """The frames that ``extract_video`` takes."""
+    """The frames that ``extract_video`` decodes."""
     info = decode.probe(content, config.extract.max_pixels)
     requests = sampling.sample(config.sampling.frames, info.times, info.keys, info.duration)
     planned = decode.plan(info, requests, config.sampling.max_offset)
@@ -116,10 +117,10 @@ def _decoded(clip: str, content: bytes, config: Config) -> Any:
 
 
 def _by_package(clip: str, content: bytes, package: Any, config: Config) -> dict[int, list[Detection]]:
-    """Faces of each frame, from the confidence at which dflib looks at them; the package's default is higher."""
+    """Faces of each frame, from dflib's candidate threshold on; the package's default is higher."""
     found: dict[int, list[Detection]] = {}
     for frame in _decoded(clip, content, config):
-        # As it finds them: not rounded to whole pixels, and not cut off at the edge.
+        # As detected: not rounded to whole pixels, and not clipped at the edge.
         rows = package.detect_faces(
             frame.rgb,
             output_type="numpy",
@@ -139,11 +140,11 @@ def _by_package(clip: str, content: bytes, package: Any, config: Config) -> dict
 def _found(
     content: bytes, theirs: dict[int, list[Detection]], threshold: float, config: Config, detector: Detector
 ) -> list[Found]:
-    """The faces of each frame on both sides."""
+    """The faces of each frame, of both sides."""
     rows = extract_video(content, "clip", "recall", config, detector)
     kept: dict[int, list[Detection]] = {row["frame_index"]: [] for row in rows.frames}
     if list(kept) != list(theirs):
-        raise SystemExit("extract: dflib and the package were not given the same frames")
+        raise SystemExit("extract: dflib and the package did not process the same frames")
     for row in rows.faces:
         kept[row["frame_index"]].append(_detection(row))
     found = []

@@ -1,6 +1,6 @@
-"""The ways of getting faces out of a clip that are measured against each other.
+"""The variants of face extraction that are compared.
 
-A way prepares a clip (not timed) and then does it (timed).  All run on one thread.
+A variant prepares a clip (not timed) and then processes it (timed).  All run on one thread.
 """
 
 import math
@@ -34,23 +34,23 @@ OURS: dict[str, list[str]] = {
 
 @dataclass(frozen=True)
 class Done:
-    """What came out of a clip; ``parts`` are CPU seconds that the way itself keeps count of."""
+    """The result of a clip; ``parts`` are CPU seconds that the variant itself measures."""
 
     frames: int
     faces: int
     parts: dict[str, float] = field(default_factory=dict)
 
 
-class Way(Protocol):
+class Variant(Protocol):
     def prepare(self, clip: Path) -> Any:
-        """What may be known of a clip before the clock starts."""
+        """What may be known of a clip before timing starts."""
 
     def run(self, clip: Path, prepared: Any) -> Done:
-        """All that it takes, from the file to encoded faces in memory."""
+        """From the file to encoded faces in memory."""
 
 
 def settings(name: str, more: Sequence[str] = ()) -> Config:
-    """The configuration of one of :data:`OURS` with ``more`` laid over it."""
+    """The configuration of one of :data:`OURS`, overridden by ``more``."""
     return conf_files.load(CONF, "local", [*OURS[name], *more])
 
 
@@ -59,7 +59,7 @@ def probe(content: bytes) -> decode.StreamInfo:
 
 
 def mtcnn_package() -> Any:
-    """The package's own detector, on one thread; must be made before TensorFlow has run anything."""
+    """The package's own detector, on one thread; must be made before TensorFlow's first operation."""
     import tensorflow as tf
     from mtcnn import MTCNN
 
@@ -69,14 +69,14 @@ def mtcnn_package() -> Any:
 
 
 def frames_taken(clip: Path) -> list[int]:
-    """Numbers of the frames that dflib takes of a clip with the base configuration."""
+    """Indexes of the frames that dflib decodes with the base configuration."""
     info = probe(clip.read_bytes())
     requests = sampling.sample(BASE.sampling.frames, info.times, info.keys, info.duration)
     return [request.index for request in decode.plan(info, requests, BASE.sampling.max_offset).requests]
 
 
 class Bare:
-    """OpenCV decodes all frames; those that dflib takes become pixels."""
+    """OpenCV decodes all frames and converts those that dflib takes."""
 
     def prepare(self, clip: Path) -> list[int]:
         return frames_taken(clip)
@@ -86,17 +86,17 @@ class Bare:
 
 
 class Seeds:
-    """The recipe of S3 and S4: one frame a second, resized by its width, the mtcnn package on each, crops as PNG.
+    """The recipe of S3 and S4: one frame per second, resized by its width, the mtcnn package on each, crops as PNG.
 
-    Kinder than the originals, which load the networks anew for each frame, turn every frame into pixels, and pass
-    frames on as PNG files.
+    Faster than the originals, which load the networks again for each frame, convert every frame, and pass frames on as
+    PNG files.
     """
 
     THRESHOLD = 0.95
     MARGIN = 0.3  # of the box, on each side
 
     def __init__(self, same_frames: bool) -> None:
-        """``same_frames``: the frames that dflib takes instead of one a second."""
+        """``same_frames``: use the frames that dflib takes instead of one per second."""
         self._same_frames = same_frames
         self._detector = mtcnn_package()
 
@@ -118,18 +118,18 @@ class Seeds:
             frames += 1
             scale = _scale(frame.shape[1])
             size = (int(frame.shape[1] * scale), int(frame.shape[0] * scale))
-            picture = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
-            found = self._detector.detect_faces(picture)
+            image = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+            found = self._detector.detect_faces(image)
             for face in found:
                 if len(found) > 1 and face["confidence"] <= self.THRESHOLD:
                     continue
                 x, y, width, height = face["box"]
                 left, top = max(0, int(x - width * self.MARGIN)), max(0, int(y - height * self.MARGIN))
                 right, bottom = int(x + width * (1 + self.MARGIN)), int(y + height * (1 + self.MARGIN))
-                crop = picture[top:bottom, left:right]
+                crop = image[top:bottom, left:right]
                 if crop.size:
-                    done, _ = cv2.imencode(".png", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
-                    faces += done
+                    succeeded, _ = cv2.imencode(".png", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
+                    faces += succeeded
         return Done(frames, faces)
 
 
@@ -150,7 +150,7 @@ class Ours:
         return Done(len(rows.frames), len(rows.faces), parts)
 
 
-OTHERS: dict[str, Callable[[], Way]] = {
+OTHERS: dict[str, Callable[[], Variant]] = {
     "bare": Bare,
     "seeds11": lambda: Seeds(same_frames=False),
     "seeds20": lambda: Seeds(same_frames=True),
@@ -159,8 +159,8 @@ OTHERS: dict[str, Callable[[], Way]] = {
 NAMES = [*OTHERS, *OURS]
 
 
-def make(name: str) -> Way:
-    """Imports and loads all that the way needs.
+def make(name: str) -> Variant:
+    """The variant of that name, with everything it needs loaded.
 
     Raises:
         ConfigError: its detector is not installed.
@@ -169,7 +169,7 @@ def make(name: str) -> Way:
 
 
 def _scale(width: int) -> float:
-    """As S3 and S4 have it, a third being .33."""
+    """The rule of S3 and S4, with .33 for a third."""
     if width < 300:
         return 2.0
     if width <= 1000:
@@ -177,22 +177,22 @@ def _scale(width: int) -> float:
     return 0.5 if width <= 1900 else 0.33
 
 
-def _retrieved(clip: Path, wanted: Collection[int]) -> Iterator[Any]:
-    """BGR pictures of the wanted frames; all frames are decoded, on one thread."""
+def _retrieved(clip: Path, indexes: Collection[int]) -> Iterator[Any]:
+    """BGR images of some frames; all frames are decoded, on one thread."""
     import cv2
 
     capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened() or capture.get(cv2.CAP_PROP_N_THREADS) != 1:
-        raise ValueError(f"{clip.name}: OpenCV does not open it on one thread")
-    places, number, given = set(wanted), 0, 0
+        raise ValueError(f"{clip.name}: OpenCV cannot open it with one thread")
+    requested, index, retrieved = set(indexes), 0, 0
     while capture.grab():
-        if number in places:
-            done, picture = capture.retrieve()
-            if not done:
-                raise ValueError(f"{clip.name}: OpenCV does not give frame {number}")
-            given += 1
-            yield np.asarray(picture)
-        number += 1
+        if index in requested:
+            succeeded, image = capture.retrieve()
+            if not succeeded:
+                raise ValueError(f"{clip.name}: OpenCV cannot retrieve frame {index}")
+            retrieved += 1
+            yield np.asarray(image)
+        index += 1
     capture.release()
-    if given != len(places):
-        raise ValueError(f"{clip.name}: OpenCV gave {given} of {len(places)} frames (it knows of {number})")
+    if retrieved != len(requested):
+        raise ValueError(f"{clip.name}: OpenCV returned {retrieved} of {len(requested)} frames (it read {index})")

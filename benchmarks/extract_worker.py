@@ -1,6 +1,6 @@
-"""One process for one way of :mod:`benchmarks.extract_variants`, so that none shares memory or caches with another.
+"""A process for one variant of :mod:`benchmarks.extract_variants`, so that variants share no memory or caches.
 
-The child takes clip paths as lines of its input and answers each with a line of JSON; :class:`Worker` is its other end.
+The child reads clip paths, one per line, and answers each with a line of JSON; :class:`Worker` is the parent's side.
 """
 
 import gc
@@ -25,11 +25,11 @@ ONE_THREAD = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
-"""Environment of a process that uses one thread of the CPU; has to be there before anything is imported."""
+"""Environment of a process that uses one CPU thread; must be set before anything is imported."""
 
 
 class Worker:
-    """A child that has yet to say that it is ready."""
+    """A child process; :meth:`ready` waits until it has loaded everything."""
 
     def __init__(self, variant: str) -> None:
         self.variant = variant
@@ -44,7 +44,7 @@ class Worker:
         )
 
     def ready(self) -> dict[str, Any]:
-        """What starting took; ``skipped`` is there, with a reason, when the way can't be had."""
+        """The cost of starting; or, under ``skipped``, the reason why the variant is not available."""
         answer = self._answer()
         if "skipped" not in answer:
             answer["wall"] = time.perf_counter() - self._started
@@ -57,7 +57,7 @@ class Worker:
         return self._answer()
 
     def close(self) -> None:
-        """Ends the child, whatever it is at."""
+        """Kills the child."""
         self._child.kill()
         self._child.communicate()
 
@@ -65,7 +65,7 @@ class Worker:
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
-            raise SystemExit(f"extract: {self.variant} ended with {self._child.wait()}; see above")
+            raise SystemExit(f"extract: {self.variant} exited with {self._child.wait()}; see above")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise SystemExit(f"extract: {self.variant}: {answer['error']}")
@@ -73,9 +73,9 @@ class Worker:
 
 
 def _peak_bytes() -> int:
-    """Most memory held by this process.
+    """Peak resident memory of this process.
 
-    From the kernel's own mark where there is one: ``ru_maxrss`` of a child counts what its parent held.
+    From the kernel's high-water mark where available: ``ru_maxrss`` of a child includes its parent's memory.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -86,12 +86,12 @@ def _peak_bytes() -> int:
 
 
 def _serve(variant: str) -> None:
-    # What libraries print must not come between the answers.
+    # Output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def answer(given: dict[str, Any]) -> None:
-        print(json.dumps(given), file=answers, flush=True)
+    def answer(message: dict[str, Any]) -> None:
+        print(json.dumps(message), file=answers, flush=True)
 
     import cv2
 
@@ -100,7 +100,7 @@ def _serve(variant: str) -> None:
 
     cv2.setNumThreads(1)
     try:
-        way = extract_variants.make(variant)
+        made = extract_variants.make(variant)
     except ConfigError as error:
         answer({"skipped": str(error)})
         return
@@ -108,12 +108,12 @@ def _serve(variant: str) -> None:
     for line in sys.stdin:
         clip = Path(json.loads(line))
         try:
-            prepared = way.prepare(clip)
+            prepared = made.prepare(clip)
             gc.collect()
             wall, cpu = time.perf_counter(), time.process_time()
-            done = way.run(clip, prepared)
+            done = made.run(clip, prepared)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        except Exception as error:  # told to the parent, which ends the run
+        except Exception as error:  # reported to the parent, which ends the run
             traceback.print_exc()
             answer({"error": f"{clip.name}: {type(error).__name__}: {error}"})
             return

@@ -1,14 +1,14 @@
-"""What is lost by cutting a view from the stored crop instead of the frame.
+"""Difference between a view cut from the stored crop and the same view cut from the frame.
 
     python benchmarks/views.py clip.mp4 ... [--frames 4] [--weights Meso4_DF.h5 --positive real] [--out views.json]
 
-Faces are found in evenly spaced frames by the mtcnn package.  Each is stored as extract stores it (``crops`` in the
-configuration: margin, longest side, JPEG quality) and every view is cut twice by ``dflib.models.view.cut``: from the
-stored crop, and from the frame.  The figures are grey levels (mean over pixels and
-channels, then over faces) and, for views of the weights' input size, the change of p_fake.
+The mtcnn package detects faces in evenly spaced frames.  Each is stored like extract stores it (section ``crops`` of
+the configuration: margin, longer side, JPEG quality), and ``dflib.models.view.cut`` cuts every view twice: from the
+stored crop and from the frame.  The figures are grey levels (mean over pixels and channels, then over faces) and, for
+views of the weights' input size, the change of p_fake.
 
-``without_jpeg`` is the difference when the crop is not encoded; ``native`` and ``scaled`` are that of the faces whose
-crop kept its pixels and of those whose crop was shrunk to the longest side.
+``without_jpeg`` is the difference without JPEG encoding; ``native`` and ``scaled`` are the differences for faces whose
+crop has native size and for those whose crop was scaled down.
 """
 
 import argparse
@@ -59,12 +59,12 @@ VIEWS = {
 }
 
 DETECTED_WIDTH = 960
-"""Pixels to which wider frames are shrunk before faces are looked for."""
+"""Width in pixels to which wider frames are reduced before detection."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face of a frame; box x, y, w, h and five landmarks in its pixels."""
+    """A face of a frame; box (x, y, width, height) and five landmarks (5, 2) in pixels of the frame."""
 
     clip: str
     frame: Frame
@@ -73,13 +73,13 @@ class Face:
 
 
 def frames(clip: Path, count: int) -> Iterator[Frame]:
-    """``count`` evenly spaced frames, each from the middle of its share, as they are stored."""
+    """``count`` evenly spaced frames, without rotation; each is in the middle of one of as many equal parts."""
     with av.open(str(clip)) as container:
         total = sum(1 for packet in container.demux(video=0) if packet.size)
-        wanted = {int((number + 0.5) * total / count) for number in range(count)}
+        indexes = {int((number + 0.5) * total / count) for number in range(count)}
         container.seek(0)
         for number, frame in enumerate(container.decode(video=0)):
-            if number in wanted:
+            if number in indexes:
                 yield Frame(FrameRequest(number, frame.time), frame.time, 0, frame.width, frame.height, frame)
 
 
@@ -109,7 +109,7 @@ def inside_crop(face: Face, crop: crops.EncodedCrop) -> tuple[np.ndarray, np.nda
 
 
 def before_jpeg(face: Face, crop: crops.EncodedCrop) -> np.ndarray:
-    """The crop as it went into the JPEG."""
+    """The crop before JPEG encoding, uint8 RGB."""
     left, top = int(crop.x), int(crop.y)
     right, bottom = left + round(crop.width / crop.scale), top + round(crop.height / crop.scale)
     if crop.scale == 1:
@@ -133,7 +133,7 @@ class Scorer:
 
 
 def measure(faces: list[Face], stored: config.CropsConfig, scorer: Scorer | None) -> list[dict[str, Any]]:
-    """A row of figures for each view, of all faces and of those whose crop was scaled down apart."""
+    """A row of figures for each view: of all faces, and separately for native and scaled crops."""
     made = [crops.cut(face.frame, face.box, stored) for face in faces]
     decoded = [decode_rgb(crop.image) for crop in made]
     scaled = np.array([crop.scale < 1 for crop in made])
@@ -179,16 +179,16 @@ def main() -> int:
     parser.add_argument("--weights", type=Path, help="HDF5 weights of meso4 with an input of 256 pixels")
     parser.add_argument("--positive", choices=["real", "fake"], help="which class the weights call 1")
     parser.add_argument("--out", type=Path, help="JSON")
-    given = parser.parse_args()
-    if not given.clips:
+    arguments = parser.parse_args()
+    if not arguments.clips:
         parser.error("no clips: name one or more video files")
-    if given.weights and not given.positive:
+    if arguments.weights and not arguments.positive:
         parser.error("--weights needs --positive: which class do they call 1?")
     settings = conf_files.load(CONF, "local")
-    faces = list(find(given.clips, given.frames, settings.faces.threshold))
+    faces = list(find(arguments.clips, arguments.frames, settings.faces.threshold))
     if not faces:
         raise SystemExit("no face was found in these clips")
-    scorer = Scorer(given.weights, "meso4", 256, given.positive) if given.weights else None
+    scorer = Scorer(arguments.weights, "meso4", 256, arguments.positive) if arguments.weights else None
     rows = measure(faces, settings.crops, scorer)
     print(f"{len(faces)} faces of {len({face.clip for face in faces})} clips; grey levels 0 to 255")
     columns = list(dict.fromkeys(key for row in rows for key in row if key not in ("view", "faces")))
@@ -196,8 +196,8 @@ def main() -> int:
     for row in rows:
         cells = (row.get(column) for column in columns)
         print(f"{row['view']:42}" + "".join(f"{'' if cell is None else cell:>13}" for cell in cells))
-    if given.out:
-        given.out.write_text(json.dumps({"crops": settings.crops.model_dump(), "views": rows}, indent=2) + "\n")
+    if arguments.out:
+        arguments.out.write_text(json.dumps({"crops": settings.crops.model_dump(), "views": rows}, indent=2) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The extraction benchmark on made clips, and its arithmetic on made boxes."""
+"""The extraction benchmark on a synthetic clip, and its arithmetic on synthetic boxes."""
 
 import json
 import subprocess
@@ -14,13 +14,14 @@ import pytest
 from benchmarks import extract, extract_counts, extract_variants
 from benchmarks.extract_counts import Found
 from dflib.extraction.detect import Detection
+from dflib.parts import catalog
 from tests.extraction.conftest import HOME, Rgb, with_portrait
 from tools.demo.clips import encode
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person who moves through 24 frames of 320x240."""
+    """A person who moves in 24 frames of 320x240."""
     image = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     portrait: Rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
     path = tmp_path_factory.mktemp("clips") / "moving.mp4"
@@ -33,12 +34,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
 
 
-def test_table_json_and_pictures(clip: Path, tmp_path: Path) -> None:
+def test_benchmark_writes_table_json_and_images(clip: Path, tmp_path: Path) -> None:
     out, variants = tmp_path / "extract.json", ["bare", "seeds11", "ours"]
-    pictures = tmp_path / "pictures"
+    images = tmp_path / "images"
     done = run(
         *(str(clip), "--repeats", "2", "--variants", ",".join(variants), "--out", str(out)),
-        *("--recall-every", "6", "--min-face", "30", "--pictures", str(pictures)),
+        *("--recall-every", "6", "--min-face", "30", "--images", str(images)),
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -69,22 +70,27 @@ def test_table_json_and_pictures(clip: Path, tmp_path: Path) -> None:
     expected = {"frames": 4, "package": 4, "kept": 4, "clear": 4, "recall": 1, "precision": 1, "precision_clear": 1}
     assert {key: recall[key] for key in expected} == expected
     assert recall["landmark_error"] < 0.05
-    assert json.loads((pictures / "ours" / "index.json").read_text()) == []
+    assert json.loads((images / "ours" / "index.json").read_text()) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [(["nowhere.mp4"], "no such clip: nowhere.mp4"), ([__file__, "--variants", "bare,best"], "best unknown")],
 )
-def test_bad_arguments_are_refused(arguments: list[str], complaint: str) -> None:
+def test_benchmark_rejects_bad_arguments(arguments: list[str], complaint: str) -> None:
     done = run(*arguments)
     assert done.returncode == 2 and complaint in done.stderr
 
 
-def test_modes_are_configurations() -> None:
+def test_modes_differ_from_the_base_configuration() -> None:
     base = extract_variants.settings("ours")
-    made = {name: extract_variants.settings(name) for name in extract_variants.OURS}
-    assert [name for name, config in made.items() if config == base] == ["ours"]
+    configs = {name: extract_variants.settings(name) for name in extract_variants.OURS}
+    assert [name for name, config in configs.items() if config == base] == ["ours"]
+
+
+def test_modes_include_every_detector_of_the_catalog() -> None:
+    detectors = {extract_variants.settings(name).faces.detector for name in extract_variants.OURS}
+    assert detectors == set(catalog.DETECTORS.names)
 
 
 def sample(variant: str, clip: str, repeat: int, cpu: float, faces: int = 2) -> dict[str, Any]:
@@ -92,8 +98,8 @@ def sample(variant: str, clip: str, repeat: int, cpu: float, faces: int = 2) -> 
     return {"variant": variant, "clip": clip, "repeat": repeat, **figures}
 
 
-def test_ratios_are_of_the_same_clip_and_repeat() -> None:
-    """The second repeat is ten times slower for all: every ratio stays."""
+def test_summarise_divides_by_the_same_clip_and_repeat() -> None:
+    """The second repeat is ten times slower for all variants: the ratios stay the same."""
     samples = [
         sample(variant, clip, repeat, cpu * times * slower)
         for repeat, slower in enumerate([1, 10, 1])
@@ -109,7 +115,7 @@ def test_ratios_are_of_the_same_clip_and_repeat() -> None:
     assert ours["frames"] == 12 and ours["faces"] == 6 and ours["peak_bytes"] == 42_000_000
 
 
-def test_faces_that_differ_between_repeats_end_it() -> None:
+def test_summarise_rejects_faces_that_differ_between_repeats() -> None:
     samples = [sample("ours", "a", 0, 1.0), sample("ours", "a", 1, 1.0, faces=3)]
     with pytest.raises(SystemExit, match="differ between repeats"):
         extract.summarise(samples, {"ours": {"cpu": 1.0, "wall": 1.0, "peak_bytes": 1}})
@@ -122,15 +128,15 @@ def face(x: float, side: float = 100, confidence: float = 0.99, moved: float = 0
     return Detection((x, 0.0, side, side), confidence, POINTS + np.array([x + moved, 0]))
 
 
-def test_counts() -> None:
+def test_count_and_judge() -> None:
     frames = [
-        # Found by both; by the package alone; by dflib alone, to which the package gave .9; too small.
+        # Found by both; by the package alone; by dflib alone (.9 by the package); too small.
         Found(0, [face(0), face(500)], [face(10, moved=4), face(1000, confidence=0.8)], [face(1005, confidence=0.9)]),
         Found(5, [face(0, side=50)], [face(300, side=50)], []),
-        # Two of dflib on one of the package: the nearer one is its match.
+        # Two of dflib on one of the package: the nearer one is matched.
         Found(10, [face(0)], [face(20), face(5)], []),
     ]
-    counted, lone = extract_counts.count("a.mp4", frames, threshold=0.95, least=60)
+    counted, lone = extract_counts.count("a.mp4", frames, threshold=0.95, min_face=60)
     figures = extract_counts.summarise([counted])
     assert {key: figures[key] for key in ("frames", "package", "package_matched", "kept", "kept_matched")} == {
         **{"frames": 3, "package": 3, "package_matched": 2, "kept": 4, "kept_matched": 2}
@@ -145,7 +151,7 @@ def test_counts() -> None:
         (10, "ours", None),
     ]
 
-    verdicts = dict(zip((one.picture for one in lone), (True, True, False), strict=True))
+    verdicts = dict(zip((one.image for one in lone), (True, True, False), strict=True))
     judged = extract_counts.judge(figures, lone, verdicts)
     assert judged["faces"] == 4 and judged["recall"] == 0.75 and judged["precision"] == 0.75
     assert judged["package_recall"] == 0.75 and judged["package_precision"] == 1
@@ -154,6 +160,6 @@ def test_counts() -> None:
 
 
 @pytest.mark.parametrize(("x", "matched"), [(33.0, 1), (34.0, 0)])
-def test_half_overlap_is_one_face(x: float, matched: int) -> None:
+def test_match_joins_faces_from_half_overlap(x: float, matched: int) -> None:
     """Two squares of 100 that lie 33 pixels apart share 67 of 133."""
     assert len(extract_counts.match([face(0)], [face(x)])) == matched

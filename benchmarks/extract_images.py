@@ -1,4 +1,4 @@
-"""Pictures of the faces that only one side has, to be looked at."""
+"""Images of the faces that only one side found, for judging by eye."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,13 @@ from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Detection
 
 SIDE = 480
-"""Pixels of a picture's height: the frame, and beside it what is around the face."""
+"""Height of an image in pixels: the frame, and beside it the surroundings of the face."""
 
 COLOURS = {"package": (255, 60, 60), "ours": (60, 255, 60)}
 
 
 def draw(frames: Iterable[Frame], faces: Sequence[Found], alone: Sequence[Lone], folder: Path) -> None:
-    """Writes a picture of each of ``alone``: its frame with the boxes of both sides, and what is around the face."""
+    """Writes an image of each of ``alone``: the frame with the boxes of both sides, and the face's surroundings."""
     import cv2
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,16 +32,18 @@ def draw(frames: Iterable[Frame], faces: Sequence[Found], alone: Sequence[Lone],
                 for face in boxes:
                     x, y, w, h = (round(value) for value in face.box)
                     cv2.rectangle(whole, (x, y), (x + w, y + h), COLOURS[side], thick)
-            around = _around(frame.rgb, lone.face)
-            both = np.hstack([_to_height(whole, SIDE), cv2.resize(around, (SIDE, SIDE), interpolation=cv2.INTER_AREA)])
+            surroundings = _surroundings(frame.rgb, lone.face)
+            both = np.hstack(
+                [_to_height(whole, SIDE), cv2.resize(surroundings, (SIDE, SIDE), interpolation=cv2.INTER_AREA)]
+            )
             other = "-" if lone.other is None else f"{lone.other:.2f}"
             text = f"{lone.clip} {lone.frame} only {lone.side} {lone.face.confidence:.3f} other {other}"
             cv2.putText(both, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, COLOURS[lone.side], 2)
-            cv2.imwrite(str(folder / lone.picture), cv2.cvtColor(both, cv2.COLOR_RGB2BGR))
+            cv2.imwrite(str(folder / lone.image), cv2.cvtColor(both, cv2.COLOR_RGB2BGR))
 
 
-def _around(rgb: Any, face: Detection) -> Any:
-    """A square of two and a half times the box's side, cut off at the frame's edges."""
+def _surroundings(rgb: Any, face: Detection) -> Any:
+    """A square of two and a half times the box's side, clipped to the frame."""
     import cv2
 
     x, y, w, h = face.box
@@ -61,7 +63,7 @@ def _to_height(rgb: Any, height: int) -> Any:
 
 
 def write_index(faces: Sequence[Lone], folder: Path) -> None:
-    """``index.json``: what each picture shows."""
+    """Writes ``index.json``, which describes each image."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.json").write_text(json.dumps([_line(face) for face in faces], indent=2) + "\n")
 
@@ -69,7 +71,7 @@ def write_index(faces: Sequence[Lone], folder: Path) -> None:
 def _line(lone: Lone) -> dict[str, Any]:
     x, y, width, height = (round(value) for value in lone.face.box)
     return {
-        "picture": lone.picture,
+        "image": lone.image,
         "clip": lone.clip,
         "frame": lone.frame,
         "side": lone.side,
