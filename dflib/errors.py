@@ -1,28 +1,31 @@
-"""The errors that dflib raises on purpose.
+"""The errors that dflib raises deliberately.
 
-Every message names the place (URI, row or key), the reason and the mend, and is fit to be
-shown to a user without a stack trace.
+Every message names the place (URI, row or key), the reason and the fix, and can be shown to a user without a stack
+trace.
 """
 
 
 class DflibError(Exception):
-    """Base of all errors that dflib raises on purpose; a job answers it with exit code 1."""
+    """Base class of all errors that dflib raises deliberately; a job that fails with one exits with 1."""
 
 
 class ConfigError(DflibError):
-    """The configuration or the command line is wrong; nothing has been started (exit code 2)."""
+    """The configuration or the command line is wrong.
+
+    When it is raised before Spark starts, nothing was started and the exit code is 2.
+    """
 
 
 class StorageError(DflibError):
-    """An object or file could not be listed, read or written."""
+    """An object or file could not be listed, read, written or deleted."""
 
 
 class CredentialsError(StorageError):
-    """S3 takes none of this process's credentials, or there are none: whatever is asked for next fails as well."""
+    """S3 rejects this process's credentials, or there are none: every further request would fail as well."""
 
 
 class SourceError(DflibError):
-    """A source (chunk, folder, metadata file, labels file) is not what it should be."""
+    """A source (chunk, folder, metadata file, labels file) is missing or malformed."""
 
 
 class VideoError(DflibError):
@@ -39,11 +42,11 @@ class VideoError(DflibError):
 
 
 class TableError(DflibError):
-    """A table is missing, has the wrong schema, or a write did not do what it promised."""
+    """A table is missing, has the wrong schema, or a write did not commit what it should have."""
 
 
 class CountError(DflibError):
-    """Two counts that must agree do not; the job fails rather than report on what is left."""
+    """Two counts that must agree do not. The job fails rather than continue with incomplete data."""
 
 
 class ImageError(DflibError):
@@ -51,7 +54,7 @@ class ImageError(DflibError):
 
 
 class ClusterError(DflibError):
-    """A task was not given what it was promised, such as its GPU."""
+    """A task did not get a resource that it requires, such as its GPU."""
 
 
 class ModelError(DflibError):
@@ -63,4 +66,4 @@ class TrainingError(DflibError):
 
 
 class LostWorkerError(TrainingError):
-    """A process that trains ended without saying why; the training can go on at its last epoch."""
+    """A training process ended without an error message; training can resume from the last checkpoint."""
