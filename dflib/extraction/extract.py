@@ -162,7 +162,7 @@ def extract(
         count = sum(map(len, tasks))
         origin = Origin(run_id, "extract", number)
         task = make_task(tasks, extractor, config, storage, origin, ask, threads)
-        computed = _computed(tables, len(tasks), task, profile)
+        computed = _computed(tables, len(tasks), task, ask, profile)
         with contextlib.ExitStack() as stack:
             with watched(tables.spark, progress, count, before):
                 staged = stack.enter_context(tables.stage(computed, "extract"))
@@ -191,7 +191,7 @@ def extract(
     return result
 
 
-def _computed(tables: Tables, count: int, task: Any, profile: ResourceProfile | None) -> DataFrame:
+def _computed(tables: Tables, count: int, task: Any, ask: gpus.Ask, profile: ResourceProfile | None) -> DataFrame:
     """The rows of a wave, computed lazily.
 
     The input has one row and one partition per scheduled task, and the closure holds the tasks themselves, so that
@@ -199,7 +199,7 @@ def _computed(tables: Tables, count: int, task: Any, profile: ResourceProfile | 
     empty; ``repartitionByRange`` samples its input first and guarantees no exact boundaries.
     """
     indexes = tables.spark.range(0, count, 1, count)
-    return indexes.mapInArrow(task, from_arrow_schema(OUTPUT), profile=profile)
+    return gpus.map_in_arrow(indexes, task, from_arrow_schema(OUTPUT), ask, profile)
 
 
 def _clear(tables: Tables, todo: Sequence[PendingVideo], extractor: str) -> None:

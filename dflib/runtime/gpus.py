@@ -6,13 +6,15 @@ TensorFlow is imported inside functions, and only once the task's GPU is the one
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pyspark import TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from dflib import config
 from dflib.errors import ClusterError, ConfigError
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 GPU, CPU = "GPU:0", "CPU:0"
 """TensorFlow's names; a task sees one GPU at most, so it is always its first."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+POOL = "DFLIB_DEVICE_POOL"
+"""Variable of the Python workers of a stage, by which Spark keeps them apart from those of other stages."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +110,42 @@ def ask(spark: SparkSession, settings: config.ClusterConfig, able: bool = True) 
     return given, profile
 
 
+def map_in_arrow(
+    rows: DataFrame,
+    function: Callable[[Iterable[Any]], Iterator[Any]],
+    schema: StructType,
+    ask: Ask,
+    profile: ResourceProfile | None,
+) -> DataFrame:
+    """``rows.mapInArrow`` for a function that calls :func:`take` with the same ``ask``.
+
+    TensorFlow can't change its device, so a Python worker keeps the one of its first task. Spark reuses workers
+    between stages, but only among functions with the same environment variables: the executor pools them by
+    interpreter, daemon and variables. A variable that names the request keeps stages with different requests apart.
+
+    Args:
+        ask, profile: of :func:`ask`.
+    """
+    # pyspark copies this dictionary into a function when the function is bound to a DataFrame.
+    variables = rows.sparkSession.sparkContext.environment
+    before = variables.get(POOL)
+    variables[POOL] = f"{ask.source},{'required' if ask.required else 'optional'},{ask.task_mib or 'all'}"
+    try:
+        return rows.mapInArrow(function, schema, profile=profile)
+    finally:
+        if before is None:
+            del variables[POOL]
+        else:
+            variables[POOL] = before
+
+
 def _said(given: Ask, reason: str) -> tuple[Ask, None]:
     log.info("GPUs: %s", reason)
     return given, None
 
 
-_own: Device | None = None
-"""The device of this Python worker, which outlives its tasks."""
+_own: tuple[Ask, Device] | None = None
+"""The device of this Python worker, which outlives its tasks, and the request that it was chosen for."""
 
 
 def take(given: Ask, threads: int) -> Device:
@@ -124,24 +157,32 @@ def take(given: Ask, threads: int) -> Device:
         threads: as many as TensorFlow may use at once: the cores of the task.
 
     Raises:
-        ClusterError: the GPU is another one than this process already uses; or there is none and one is required.
+        ClusterError: the GPU is another one than this process already uses; there is none and one is required; or
+            this process already has a device for another request (see :func:`map_in_arrow`).
     """
     global _own
     address = _given(given)
     if _own is not None:
-        if _own.address != address:
+        first, device = _own
+        if first != given:
             raise ClusterError(
-                f"this Python worker uses GPU {_own.address} and was given a task on GPU {address}: TensorFlow can't "
+                f"this Python worker has {device.name} for a stage with {first} and can't change it for {given}; the "
+                "stage must be built with gpus.map_in_arrow"
+            )
+        if device.address != address:
+            raise ClusterError(
+                f"this Python worker uses GPU {device.address}, and its task has GPU {address}: TensorFlow can't "
                 "change it; set spark.executor.resource.gpu.amount to 1, so that an executor has one GPU"
             )
-        return _own
+        return device
     if given.source != "machine":
         visible = _visible(address)
         if "tensorflow" in sys.modules and os.environ.get(VISIBLE) != visible[VISIBLE]:
             raise ClusterError("TensorFlow was imported before the task's GPU was known; report this")
         os.environ.update(visible)
-    _own = _found(given, address, threads)
-    return _own
+    device = _found(given, address, threads)
+    _own = given, device
+    return device
 
 
 def fallen_back(tasks: DataFrame) -> None:

@@ -135,7 +135,7 @@ def score(
     rows = _spread(_only_pending(faces, done, pending, before), before.pending, settings.batch_size)
     ask, profile = gpus.ask(tables.spark, cluster)
     scorer = _scorer(storage, model, settings.batch_size, task_cores(tables.spark), Origin(run_id, "score"), ask)
-    scored = rows.mapInArrow(scorer, from_arrow_schema(_SCORED), profile=profile)
+    scored = gpus.map_in_arrow(rows, scorer, from_arrow_schema(_SCORED), ask, profile)
     with contextlib.ExitStack() as stack:
         progress.start("faces", before.pending)
         with watched(tables.spark, progress, before.pending):

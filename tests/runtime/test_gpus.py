@@ -1,5 +1,6 @@
 """Where a GPU comes from, and what a task takes; the cluster itself is in test_cluster.py."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,24 @@ for address in addresses:
 """
 
 
+TWO_STAGES = """
+from dflib.errors import ClusterError
+from dflib.runtime import gpus
+gpus._address = lambda: "3"
+gpus.take(gpus.Ask("none", False), 1)
+try:
+    gpus.take(gpus.Ask("spark", False), 1)
+except ClusterError as error:
+    print(error)
+"""
+
+
+def test_take_refuses_another_request_in_the_same_worker() -> None:
+    command = [sys.executable, "-c", TWO_STAGES]
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=True, timeout=120)
+    assert "has CPU:0" in done.stdout and "gpus.map_in_arrow" in done.stdout
+
+
 def take(addresses: str, wish: str = "auto") -> list[str]:
     """What a Python worker says that is given task after task, each on an address."""
     command = [sys.executable, "-c", WORKER, addresses, wish]
@@ -105,9 +124,43 @@ def take(addresses: str, wish: str = "auto") -> list[str]:
 def test_a_worker_sees_its_gpu_only_and_keeps_it() -> None:
     first, again, drifted = take("3,3,1")
     assert first == again == "3 CPU:0 3 TensorFlow sees no GPU at address 3"
-    assert "uses GPU 3 and was given a task on GPU 1" in drifted and "spark.executor.resource.gpu.amount" in drifted
+    assert "uses GPU 3, and its task has GPU 1" in drifted and "spark.executor.resource.gpu.amount" in drifted
 
 
 def test_a_task_without_a_gpu_is_refused_where_one_is_required() -> None:
     assert "cluster.gpu=required, but TensorFlow sees no GPU at address 0" in take("0", "required")[0]
     assert "Spark gave this task no GPU" in take("")[0]
+
+
+WORKERS = """
+import os, sys
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
+from dflib.runtime import gpus
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+schema = StructType.fromDDL("id long, pool string")
+def function(batches):
+    import pyarrow as pa
+    for batch in batches:
+        yield pa.RecordBatch.from_pydict({"id": [os.getpid()], "pool": [os.environ.get("DFLIB_DEVICE_POOL")]})
+def stage(ask):
+    return gpus.map_in_arrow(spark.range(0, 1, 1, 1), function, schema, ask, None)
+cpu, gpu = gpus.Ask("none", False), gpus.Ask("machine", False, 500)
+frames = [stage(cpu), stage(gpu), stage(cpu), spark.range(0, 1, 1, 1).mapInArrow(function, schema)]
+for frame in frames:
+    (row,) = frame.collect()  # to the end: Spark discards a worker whose output was not read whole
+    print("worker", row.id, row.pool)
+"""
+
+
+@pytest.mark.spark
+def test_map_in_arrow_keeps_python_workers_of_different_requests_apart() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "PYSPARK_PYTHON": sys.executable}
+    command = [sys.executable, "-c", WORKERS]
+    done = subprocess.run(command, env=environment, cwd=HOME, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("worker")]
+    (_, cpu, cpu_pool), (_, gpu, gpu_pool), (_, again, _), (_, plain, plain_pool) = lines
+    assert cpu == again, "a worker is reused among stages with one request"
+    assert len({cpu, gpu, plain}) == 3
+    assert (cpu_pool, gpu_pool, plain_pool) == ("none,optional,all", "machine,optional,500", "None")
