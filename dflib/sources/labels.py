@@ -18,7 +18,7 @@ _LABELS = ("REAL", "FAKE")
 
 @dataclass(frozen=True)
 class Claim:
-    """What a list of videos says of one of them.
+    """The entry of one video in a list of videos.
 
     Attributes:
         label: REAL, FAKE, or None when the entry has neither.

@@ -18,7 +18,7 @@ CHANGED = "CHANGED"
 
 @dataclass(frozen=True)
 class OtherChunk:
-    """What a chunk says of a video whose row comes from another chunk.  The field names are stored in problems."""
+    """A chunk that also has a video whose row comes from another chunk.  The field names are stored in problems."""
 
     chunk: str
     uri: str

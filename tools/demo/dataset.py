@@ -154,9 +154,8 @@ def _write(root: Path, scenario: Scenario, workers: int, progress: Callable[[int
             clips = [clip for clip in ordered if clip.chunk == number]
             path = folder / chunk_name(number)
             with zipfile.ZipFile(path, "w") as archive:
-                for clip, content in zip(
-                    clips, contents, strict=False
-                ):  # not strict: the iterator continues with the next chunk
+                # Not strict: the iterator of contents continues with the next chunk.
+                for clip, content in zip(clips, contents, strict=False):
                     deflated = number % 3 == 1 or (number % 3 == 2 and len(videos) % 2 == 1)
                     if content is not None:
                         _put(archive, chunk_member(number, f"{clip.stem}.mp4"), content, deflated)

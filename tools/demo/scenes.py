@@ -159,9 +159,8 @@ class Scene:
             left, top = int(x - 0.6 * w), int(y - 0.55 * h)
             right, bottom = int(x + 1.6 * w), int(y + 1.45 * h)
             matrix = np.array([[scale, 0, x - FACE_BOX[0] * scale], [0, scale, y - FACE_BOX[1] * scale]], np.float32)
-            figure = cv2.GaussianBlur(on_wall.figure, (0, 0), 0.4 / scale).astype(
-                np.uint8
-            )  # anti-aliasing, as it is reduced
+            # Anti-aliasing, since the figure is reduced.
+            figure = cv2.GaussianBlur(on_wall.figure, (0, 0), 0.4 / scale).astype(np.uint8)
             hung: Any = cv2.warpAffine(figure, matrix, (self.width, self.height))
             cv2.rectangle(room, (left - 6, top - 6), (right + 5, bottom + 5), (90, 60, 30), -1)
             room[top:bottom, left:right] = hung[top:bottom, left:right]

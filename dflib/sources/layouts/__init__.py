@@ -1,4 +1,4 @@
-"""Data set layouts: what the paths of a data set, and the files beside its videos, say of each video.
+"""Data set layouts: description of videos by their paths and by the files beside them.
 
 A layout is a module of this package that defines ``PART``, a :class:`Layout`, and one line in
 :data:`dflib.parts.catalog.LAYOUTS`.
@@ -17,7 +17,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Clip:
-    """What a layout says of one video.  All paths are below the data set and without the video's ending.
+    """The description of one video by a layout.  All paths are below the data set and without the video's ending.
 
     Attributes:
         path: identifies the video: ``video_id`` is the data set and this.
@@ -60,7 +60,7 @@ class SideFiles:
 
 
 def listed(path: str, claim: Claim, *problems: str) -> Clip:
-    """What a list of videos says of the one at ``path``, which is below the data set."""
+    """The description of a video from its entry in a list; ``path`` is below the data set."""
     return Clip(
         names.stem(path),
         claim.label,
@@ -80,11 +80,11 @@ class Layout:
     """A data set layout.
 
     Attributes:
-        describe: from a video's path and the side files of its chunk to what the layout says; None when the path
-            does not follow the layout.  The path is the URI of a file, or the name of a zip's member, so it may
+        describe: from a video's path and the side files of its chunk to its description; None when the path does
+            not follow the layout.  The path is the URI of a file, or the name of a zip's member, so it may
             start above the data set or, in a zip, below it.
         side_file: name of a file that is read wherever it lies in a chunk; None: paths alone are enough.
-        parse: from the content of a side file and its place, for messages, to what it says of videos.  Raises
+        parse: from the content of a side file, and its URI or path for messages, to its entries.  Raises
             :class:`~dflib.errors.SourceError` for a file that cannot be used.
         own_chunk: whether a folder with a side file is one chunk, whatever folder it was found through.
         missing: from the side files and the paths of a chunk's videos to the videos that the side files name and

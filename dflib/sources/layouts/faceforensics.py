@@ -15,7 +15,7 @@ _PATH = re.compile(
 
 
 def describe(path: str, side_files: SideFiles) -> Clip | None:
-    """What a path says.
+    """The description of a video by its path.
 
     The original of a manipulated clip is its target at the same compression.  The group leaves out the compression,
     so that all compressions of a clip go into the same split.
