@@ -13,7 +13,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["dflib", "dflib.*"]),
-    package_data={"dflib": ["py.typed"], "dflib.reporting": ["*.html.j2"], "dflib.training": ["*.html.j2"]},
+    package_data={
+        "dflib": ["py.typed"],
+        "dflib.pages": ["*.html.j2", "*.css"],
+        "dflib.reporting": ["*.html.j2", "*.js"],
+        "dflib.training": ["*.html.j2"],
+    },
     install_requires=[
         "pyspark",
         "delta-spark",

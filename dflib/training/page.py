@@ -1,7 +1,5 @@
 """The training page: one self-contained HTML file about a training, its data and its course."""
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,15 +52,14 @@ def render(model_id: str, train: TrainConfig, selection: Selection, result: FitR
         result: the result of the training.
         examples: ``examples.npz`` of the training's work folder.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from dflib.pages import html
 
-    environment = Environment(
-        loader=PackageLoader("dflib.training", package_path=""), autoescape=True, undefined=StrictUndefined
-    )
     baselines = {split: majority_baseline(selection, split) for split in SPLITS}
     best = result.best_epoch
     accuracies = {"train": best.accuracy, "validation": best.val_accuracy}
-    return environment.get_template("training.html.j2").render(
+    return html.render(
+        "dflib.training",
+        "training.html.j2",
         model_id=model_id,
         train=train,
         settings=_flatten(train.model_dump()),
@@ -105,25 +102,23 @@ def _flatten(settings: dict[str, Any], prefix: str = "train.") -> dict[str, Any]
 
 def _curve(result: FitResult, name: str, title: str, baselines: dict[str, Baseline]) -> str:
     """A figure by epoch as an inline SVG element, with the majority baselines as dashed lines."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    # A Figure of its own: pyplot keeps global state.
-    figure = Figure(figsize=(5.2, 3.2), layout="constrained")
-    axes = figure.add_subplot()
+    from dflib.pages import figures
+
     epochs = [epoch.epoch for epoch in result.history]
-    for column, split in ((name, "train"), (f"val_{name}", "validation")):
-        (line,) = axes.plot(epochs, [getattr(epoch, column) for epoch in result.history], label=split, marker=".")
-        if split in baselines:
-            accuracy = baselines[split].accuracy
-            axes.axhline(accuracy, color=line.get_color(), linestyle="--", label=f"majority of {split}")
-    axes.axvline(result.best, color="grey", linestyle=":", label=f"kept: epoch {result.best}")
-    axes.set(title=title, xlabel="epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
-    svg = io.StringIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return svg.getvalue()[svg.getvalue().index("<svg") :]
+    with figures.style():
+        figure, axes = figures.new()
+        for column, split in ((name, "train"), (f"val_{name}", "validation")):
+            (line,) = axes.plot(epochs, [getattr(epoch, column) for epoch in result.history], label=split, marker=".")
+            if split in baselines:
+                accuracy = baselines[split].accuracy
+                axes.axhline(accuracy, color=line.get_color(), linestyle="--", label=f"majority of {split}")
+        axes.axvline(result.best, color="grey", linestyle=":", label=f"kept: epoch {result.best}")
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend()
+        return figures.svg_element(figure)
 
 
 def _example_images(examples: Path) -> list[ExampleImage]:
@@ -141,8 +136,10 @@ def _data_uri(rgb: Any) -> str:
     """A square uint8 RGB image as a JPEG of at most 128 pixels."""
     import cv2
 
+    from dflib.pages import html
+
     side = min(rgb.shape[0], 128)
     small = cv2.resize(rgb[:, :, ::-1], (side, side), interpolation=cv2.INTER_AREA)
     encoded, content = cv2.imencode(".jpg", small)
     assert encoded
-    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()
+    return html.data_uri(content.tobytes(), "jpeg")

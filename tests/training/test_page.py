@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dflib.datasets.training_set import Count, Selection
+from dflib.pages import html as page_style
 from dflib.training import page
 from dflib.training.spec import Epoch, FitResult
 from tests.training.synthetic_faces import configuration
@@ -96,3 +97,9 @@ def test_render_marks_controls(tmp_path: Path, override: str, text: str) -> None
 def test_render_escapes_names(tmp_path: Path) -> None:
     html = render(tmp_path, select(*COUNTS, extractor="<script>alert(1)</script>"))
     assert "<script>" not in html and "&lt;script&gt;" in html
+
+
+def test_render_uses_the_style_and_the_policy_of_all_pages(tmp_path: Path) -> None:
+    html = render(tmp_path, select(*COUNTS))
+    assert "script-src &#39;none&#39;" in html
+    assert (Path(page_style.__file__).parent / "page.css").read_text().strip() in html
