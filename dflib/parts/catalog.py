@@ -87,6 +87,10 @@ PLOTS = Kind(
     "plot",
     "Plots of the report page",
     "dflib.reporting.plots",
+    Part("video_scores", "histogram of the videos' scores by label"),
+    Part("face_scores", "histogram of the faces' scores by label"),
+    Part("roc", "ROC curve with the point of the verdicts"),
+    Part("reliability", "reliability diagram of scores that are probabilities"),
 )
 
 SCHEMES = Kind(

@@ -1,140 +1,163 @@
-"""The report as one HTML page that needs nothing beside itself.
+"""The report as self-contained HTML: the page, and further parts of a long table of verdicts."""
 
-Names of videos, models and chunks come from data and are hostile: all goes through jinja2's autoescape, and the only
-URIs are data URIs made here.  The page holds no time of day, so the same findings give the same bytes.
-"""
-
+import functools
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-import dflib
-from dflib.reporting import plots, text
-from dflib.reporting.findings import FACE_BINS, Findings
+from dflib.pages import html
+from dflib.reporting import notices, plots, text, verdict_table
+from dflib.reporting.findings import Findings
+from dflib.reporting.history import Place, Render
 from dflib.reporting.slices import MetricRow
 from dflib.reporting.text import SHOWN
-from dflib.reporting.worst import Crop
+from dflib.reporting.thumbnails import Thumbnail
 
 SLICE_METRICS = ("auc", "accuracy", "majority_baseline", "accuracy_real", "accuracy_fake", "log_loss")
 RULE_METRICS = ("auc", "accuracy", "balanced_accuracy", "accuracy_real", "accuracy_fake", "log_loss")
 WORDS = dict(SHOWN)
 REASONS = {
-    "CHANGED": "its file has changed since its faces were found; run extract, score and report",
+    "CHANGED": "the file has changed since its faces were found; run extract, score and report",
     "NO_FACE": "no face was found in any sampled frame",
     "ONLY_STATIC_FACES": "the only faces never move while something else does (portraits on a wall)",
-    "ONLY_POOR_FACES": "the only faces are below the limits of report.quality",
+    "ONLY_POOR_FACES": "the only faces are beyond the limits of report.quality",
     "TOO_FEW_FACES": "fewer usable faces than report.min_faces",
-    "NOT_SCORED": "not all of its faces are scored yet; run score",
+    "NOT_SCORED": "some usable faces have no score yet; run score",
 }
+"""Explanations of reasons; other reasons are those of a failed extraction, which the ledger explains."""
+NAMES_LISTED = 200
+"""UNDETERMINED videos listed by name for each reason, beside those in the table."""
 
 
-def render(findings: Findings, shown: pd.DataFrame, crops: dict[str, list[Crop]]) -> str:
-    """The page.
+@dataclass(frozen=True)
+class Reason:
+    """Why videos are UNDETERMINED.
+
+    Attributes:
+        code: as in VERDICTS.
+        words: the explanation; may be empty.
+        count: of the videos.
+        names: the first of them.
+    """
+
+    code: str
+    words: str
+    count: int
+    names: list[str]
+
+
+def renderer(
+    findings: Findings,
+    table: list[verdict_table.VerdictRow],
+    shown: pd.DataFrame,
+    crops: dict[str, list[Thumbnail]],
+) -> Render:
+    """A function that renders the page, then further parts of the table, for a place.
 
     Args:
-        findings: what was found.
+        findings: the results.
+        table: all rows of the table of verdicts.
         shown: the most wrong videos (:func:`dflib.reporting.worst.most_wrong`).
-        crops: their crops by video_id.
+        crops: their faces by video_id.
     """
-    environment = Environment(
-        loader=PackageLoader("dflib.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["number"] = text.number
-    environment.filters["interval"] = text.interval
+    context = _context(findings, table, shown, crops)
+    parts = list(verdict_table.parts(table))
+    script = html.read_script("dflib.reporting", "verdicts.js")
+
+    def render(place: Place) -> list[str]:
+        return [
+            html.render(
+                "dflib.reporting",
+                "report.html.j2" if number == 1 else "part.html.j2",
+                script,
+                filters=_FILTERS,
+                **context,
+                place=place,
+                part_number=number,
+                part_count=len(parts),
+                part_rows=rows,
+                first_row=(number - 1) * verdict_table.PART_ROWS + 1,
+            )
+            for number, rows in enumerate(parts, 1)
+        ]
+
+    return render
+
+
+def _context(
+    findings: Findings,
+    table: list[verdict_table.VerdictRow],
+    shown: pd.DataFrame,
+    crops: dict[str, list[Thumbnail]],
+) -> dict[str, Any]:
+    """The variables of the templates, except those of a place and of a part."""
+    with_faces = sum(bool(row.faces) for row in table)
     context: dict[str, Any] = {
         "findings": findings,
-        "version": dflib.__version__,
+        "notices": notices.notices(findings),
         "counts": findings.verdict_counts(),
-        "reasons": [(reason, count, REASONS.get(reason, "")) for reason, count in findings.reasons.items()],
-        "face_plot": plots.distribution(findings.face_bins, findings.settings.threshold, "face"),
-        "video_plot": plots.distribution(_video_bins(findings), findings.pooling_rule.limit, "video"),
-        "rule_has_probability": findings.pooling_rule.is_probability,
+        "faces": _faces(findings),
+        "reasons": _reasons(findings),
+        "plots": plots.draw_all(findings),
         "labelled": bool(findings.rows),
+        "total": len(table),
+        "faces_limited": with_faces < sum(row.faces_found > 0 for row in table),
+        "with_faces": with_faces,
     }
     if findings.rows:
         context |= _of_labels(findings)
         context["worst"] = [(row, crops[str(row["video_id"])]) for row in shown.to_dict("records")]
-    return environment.get_template("report.html.j2").render(context)
-
-
-def trust(findings: Findings) -> list[str]:
-    """In plain words, how far the headline can be trusted; for findings with metrics."""
-    videos = findings.headline_videos
-    groups = videos["source_group"].nunique()
-    auc, accuracy, baseline = (findings.metric(name) for name in ("auc", "accuracy", "majority_baseline"))
-    confidence = f"{findings.settings.confidence:.0%}"
-    said = []
-    if findings.headline_slice == "split=test":
-        said.append(
-            "The headline stands on the test videos alone. No original of theirs, and no fake of such an original, was "
-            "in training. That keeps clips apart, not people: a person may appear in clips of both sides."
-        )
-    elif findings.has_seen_videos:
-        said.append(
-            "Careful: the headline takes in videos that the model was trained on, because no test video has a label. "
-            "It says how well they are remembered, not how well unseen ones are judged."
-        )
-    elif findings.model.training_set:
-        said.append("None of the labelled videos was in the training of this model.")
-    else:
-        said.append(
-            "The weights were trained elsewhere. Whether they have seen these videos is not known here, so the "
-            "headline takes in all of them."
-        )
-    said.append(
-        f"Intervals hold {confidence} of {findings.settings.bootstrap:,} resamples of the {groups:,} source groups (an "
-        "original with its fakes), since clips of one source err together. They do not cover what other data would "
-        "bring."
-    )
-    if math.isnan(auc.value):
-        said.append("With one class only, nothing can be said about telling the two apart.")
-    elif math.isnan(auc.low):
-        said.append("There are too few source groups for an interval, so no number here should be leaned on.")
-    elif auc.low <= 0.5 <= auc.high:
-        said.append(f"The interval of the AUC ({text.interval(auc)}) takes in .5: this may be no better than chance.")
-    if not math.isnan(accuracy.value) and accuracy.value <= baseline.value:
-        said.append(
-            f"Accuracy ({accuracy.value:.3f}) does not beat calling every video by the commoner class "
-            f"({baseline.value:.3f})."
-        )
-    if accuracy.undetermined:
-        said.append(
-            f"{accuracy.undetermined:,} labelled videos of this slice are UNDETERMINED. They are left out of every "
-            "number but the accuracy that counts them as wrong."
-        )
-    return said
+    return context
 
 
 def _of_labels(findings: Findings) -> dict[str, Any]:
     """The part of the context that needs labels."""
-    videos = findings.headline_videos
-    decided = videos[videos["reason"].isna()]
-    score = decided[f"{findings.rule}_p"].to_numpy(np.float64)
-    fake = (decided["label"] == "FAKE").to_numpy()
-    called = decided[f"{findings.rule}_fake"].to_numpy(np.bool_)
-    auc = findings.metric("auc")
-    both = bool(fake.any() and not fake.all())
+    reasons = {row.reason for row in findings.rows if row.reason and not math.isnan(row.value)}
+    marks = dict(zip(sorted(reasons), ascii_lowercase, strict=False))
     return {
-        "trust": trust(findings),
+        "trust": notices.trust(findings),
         "headline": [(WORDS[name], findings.metric(name)) for name in _headline(findings)],
         "confusions": [
-            (f"{level}s", findings.confusion(level), _right(findings, level)) for level in ("video", "face")
+            (f"{level}s", findings.confusion(level), _accuracies(findings, level)) for level in ("video", "face")
         ],
         "face_means": [(label, findings.metric(f"mean_score_{label.lower()}", "face")) for label in ("REAL", "FAKE")],
         "metrics": [(words, findings.metric(name)) for name, words in SHOWN],
-        "roc_plot": plots.roc(score, fake, called, f"AUC {text.number(auc.value)}") if both else None,
-        "reliability_plot": plots.reliability(score, fake)
-        if findings.pooling_rule.is_probability and len(score)
-        else None,
         "slice_heads": [WORDS[name] for name in SLICE_METRICS],
         "slices": [_line(findings, name, findings.rule, SLICE_METRICS) for name in findings.slice_names],
         "rule_heads": [WORDS[name] for name in RULE_METRICS],
         "rules": [_line(findings, findings.headline_slice, rule, RULE_METRICS) for rule in findings.rules],
+        "marks_of_reasons": marks,
+        "short_interval": functools.partial(_short_interval, marks),
     }
+
+
+def _faces(findings: Findings) -> list[tuple[str, int]]:
+    """The faces by what became of them, without lines that are zero except the first and the last."""
+    counts = findings.face_counts
+    left_out = [
+        ("left out: never move while another face does (static)", counts.static),
+        ("left out: beyond the limits of report.quality", counts.poor),
+        ("left out: no score by this model", counts.unscored),
+        ("left out: of a file that has changed since", counts.changed),
+        ("left out: of a video that is UNDETERMINED for another reason", counts.undetermined),
+    ]
+    return [
+        ("found", counts.found),
+        *((words, number) for words, number in left_out if number),
+        ("used in a verdict", counts.used),
+    ]
+
+
+def _reasons(findings: Findings) -> list[Reason]:
+    names = findings.videos.groupby("reason")["video_id"]
+    return [
+        Reason(code, REASONS.get(code, ""), count, names.get_group(code).head(NAMES_LISTED).tolist())
+        for code, count in findings.reasons.items()
+    ]
 
 
 def _headline(findings: Findings) -> list[str]:
@@ -142,7 +165,7 @@ def _headline(findings: Findings) -> list[str]:
     return [*names, "log_loss"] if findings.pooling_rule.is_probability else [*names, "eer"]
 
 
-def _right(findings: Findings, level: str) -> dict[str, MetricRow]:
+def _accuracies(findings: Findings, level: str) -> dict[str, MetricRow]:
     return {label: findings.metric(f"accuracy_{label.lower()}", level) for label in ("REAL", "FAKE")}
 
 
@@ -154,9 +177,21 @@ def _line(findings: Findings, slice_name: str, rule: str, names: tuple[str, ...]
     }
 
 
-def _video_bins(findings: Findings) -> dict[str, npt.NDArray[np.int64]]:
-    """Decided videos by label and bin of the headline rule's score."""
-    decided = findings.videos[findings.videos["reason"].isna()]
-    number = np.minimum((decided[f"{findings.rule}_p"].to_numpy(np.float64) * FACE_BINS).astype(int), FACE_BINS - 1)
-    label = decided["label"].fillna("unlabelled").to_numpy()
-    return {name: np.bincount(number[label == name], minlength=FACE_BINS) for name in findings.face_bins}
+def _short_interval(marks: dict[str, str], row: MetricRow) -> str:
+    """The interval for a narrow column; without one, the mark of the reason."""
+    if row.reason is None or math.isnan(row.value):
+        return text.interval(row)
+    return f"no interval ({marks[row.reason]})"
+
+
+def _plain(value: float) -> str:
+    """A number for sorting; empty where it is not defined."""
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+_FILTERS: dict[str, Callable[[Any], str]] = {
+    "number": text.number,
+    "signed": text.signed,
+    "interval": text.interval_or_reason,
+    "plain": _plain,
+}

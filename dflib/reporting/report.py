@@ -1,9 +1,8 @@
-"""The report: predictions to verdicts, metrics, text and a page, for each model and extractor asked for.
+"""The report: verdicts, metrics, text and a page from the predictions of each requested model on each extractor.
 
-Pooling runs in Spark; only one small row a video comes to the driver, never a row a face.
+Pooling runs in Spark; the driver gets one small row per video, never one per face.
 """
 
-import logging
 import re
 from dataclasses import dataclass, field
 
@@ -15,11 +14,12 @@ from pyspark.sql import functions as F
 from dflib import config, uris
 from dflib.config import digest
 from dflib.datasets.video_splits import split_of_videos
-from dflib.errors import StorageError, TableError
+from dflib.errors import TableError
 from dflib.models import registry
 from dflib.models.registry import Model
-from dflib.reporting import page, slices, text, worst
-from dflib.reporting.findings import FACE_BINS, Findings
+from dflib.reporting import history, page, slices, text, thumbnails, verdict_table, worst
+from dflib.reporting.findings import SCORE_BINS, Findings
+from dflib.reporting.history import Made
 from dflib.runtime.progress import Progress
 from dflib.scoring import verdicts
 from dflib.storage import Storage
@@ -36,21 +36,19 @@ from dflib.tables.schemas import (
 )
 from dflib.tables.store import Tables
 
-log = logging.getLogger(__name__)
-
 
 @dataclass
 class ReportResult:
-    """What a report did.
+    """The outcome of a report.
 
     Attributes:
-        pages: URIs of the pages, whether or not they had to be written again.
-        pages_written: how many of them were new or different.
+        pages: URIs of the newest pages, one per model and extractor.
+        pages_written: number of those that this run changed.
         verdicts: rows of ``verdicts`` that were added or changed.
         metrics: rows of ``metrics`` that were added.
         videos: videos judged, summed over models and extractors.
-        undetermined: those of them that could not be decided.
-        not_extracted: videos that no extraction has reached yet.
+        undetermined: number of those without a verdict.
+        not_extracted: videos that have no row in the extraction ledger yet.
         text: for the terminal.
     """
 
@@ -66,7 +64,7 @@ class ReportResult:
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """The tables at the versions that they had when the report began."""
+    """The tables at the versions they had when the report began."""
 
     tables: Tables
     versions: dict[str, int]
@@ -81,22 +79,24 @@ def report(
     settings: config.ReportConfig,
     reports_root: str,
     progress: Progress,
+    made: Made,
     dry_run: bool = False,
 ) -> ReportResult:
-    """Judges all videos of the ledger and says how far the verdicts can be trusted.
+    """Judges all videos of the ledger and measures how far the verdicts can be trusted.
 
     Args:
-        tables: reads predictions, faces (no images but those shown), videos, extractions, models, splits and the
+        tables: reads predictions, faces (images only of those shown), videos, extractions, models, splits and the
             model's training set; writes verdicts and metrics.
-        storage: writes one page a model and extractor.
+        storage: writes one page per model and extractor (:mod:`dflib.reporting.history`).
         settings: ``report`` of the configuration.
         reports_root: URI of the folder for the pages.
         progress: counts models and extractors.
-        dry_run: says what would be reported; writes nothing.
+        made: this run, as pages state it.
+        dry_run: only lists what would be reported; writes nothing.
 
     Raises:
         ModelError: no such model.
-        TableError: there are no predictions, or the model's training set is gone.
+        TableError: there are no predictions, or the model's training set is missing.
         CountError: ledger and faces disagree, or a score is outside 0 to 1.
     """
     present = tables.versions()
@@ -110,7 +110,7 @@ def report(
     parts = []
     progress.start("reports", len(pairs))
     for done, (model, extractor) in enumerate(pairs, 1):
-        parts.append(_report_one(snapshot, storage, settings, reports_root, model, extractor, result))
+        parts.append(_report_one(snapshot, storage, settings, reports_root, model, extractor, made, result))
         progress.set(done)
     progress.finish()
     result.text = "\n\n".join(parts)
@@ -118,16 +118,16 @@ def report(
 
 
 def choose(tables: Tables, predictions: DataFrame, wanted: str) -> list[tuple[Model, str]]:
-    """The models asked for with the extractors on whose faces they have predictions.
+    """The requested models, each with the extractors on whose faces it has predictions.
 
     Args:
         tables: where ``models`` is.
         predictions: as in PREDICTIONS.
-        wanted: a model_id, ``latest`` (the one made last) or ``all`` (each with predictions).
+        wanted: a model_id, ``latest`` (the newest model) or ``all`` (every model with predictions).
 
     Raises:
         ModelError: no such model.
-        TableError: no predictions, or none of the model asked for.
+        TableError: no predictions, or none by the requested model.
     """
     pairs = predictions.select("model_id", "extractor").distinct().orderBy("model_id", "extractor").collect()
     if not pairs:
@@ -147,12 +147,12 @@ def choose(tables: Tables, predictions: DataFrame, wanted: str) -> list[tuple[Mo
 
 
 def page_name(model_id: str, extractor: str) -> str:
-    """File name of a page; what does not belong into a file name is replaced, and a hash keeps names apart.
+    """File name of a page without ``.html``; characters that are unsafe in file names are replaced.
 
-    The hash is always there: both parts may hold dashes, so ``a-b`` on ``c`` would be ``a`` on ``b-c``.
+    It always ends in a hash, because both names may hold dashes: ``a-b`` on ``c`` must differ from ``a`` on ``b-c``.
     """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{model_id}-{extractor}").lstrip(".")[:120]
-    return f"{safe}-{digest([model_id, extractor])}.html"
+    return f"{safe}-{digest([model_id, extractor])}"
 
 
 def _report_one(
@@ -162,6 +162,7 @@ def _report_one(
     reports_root: str,
     model: Model,
     extractor: str,
+    made: Made,
     result: ReportResult,
 ) -> str:
     tables = snapshot.tables
@@ -187,9 +188,15 @@ def _report_one(
         not_extracted=total - len(frame),
     )
     shown = worst.most_wrong(findings)
-    crops = worst.crops(faces, predictions, shown, settings)
-    uri = uris.join(reports_root, page_name(model.model_id, extractor))
-    result.pages_written += _write_if_different(storage, uri, page.render(findings, shown, crops).encode())
+    crops = worst.faces_of(faces, predictions, shown, settings)
+    ordered = verdict_table.in_order(findings)
+    beside = thumbnails.extremes(
+        faces, predictions, verdict_table.with_faces(ordered), settings, verdict_table.THUMBNAIL_SIDE
+    )
+    render = page.renderer(findings, verdict_table.rows(findings, ordered, beside), shown, crops)
+    name = page_name(model.model_id, extractor)
+    result.pages_written += history.publish(storage, reports_root, name, made, render)
+    uri = uris.join(reports_root, f"{name}.html")
     result.pages.append(uri)
     counts = findings.verdict_counts()
     result.videos += len(frame)
@@ -199,14 +206,14 @@ def _report_one(
 
 
 def _trained_on(snapshot: _Snapshot, model: Model) -> DataFrame | None:
-    """The model's training set; None when it was not trained here."""
+    """The model's training set, as in TRAINING_SET; None when it was not trained here."""
     if model.training_set is None:
         return None
     folder = f"training_sets/{model.training_set}"
     if not snapshot.tables.exists(TRAINING_SET, folder):
         raise TableError(
-            f"{snapshot.tables.uri(TRAINING_SET, folder)}: the training set of model {model.model_id} is not there, so "
-            "videos that it was trained on can't be told from unseen ones; put the folder back"
+            f"{snapshot.tables.uri(TRAINING_SET, folder)}: the training set of model {model.model_id} is missing, so "
+            "the videos that it was trained on are unknown; restore the folder"
         )
     return snapshot.tables.read(TRAINING_SET, folder=folder)
 
@@ -216,18 +223,8 @@ def _face_bins(pooled: DataFrame) -> dict[str, npt.NDArray[np.int64]]:
     scores = F.flatten(F.transform("frames", lambda frame: frame["scores"]))
     one = pooled.select(F.coalesce("label", F.lit("unlabelled")).alias("label"), F.explode(scores).alias("score"))
     # A score of 1 belongs to the last bin.
-    number = F.least(F.floor(F.col("score") * FACE_BINS), F.lit(FACE_BINS - 1)).cast("int")
-    bins = {label: np.zeros(FACE_BINS, np.int64) for label in ("REAL", "FAKE", "unlabelled")}
+    number = F.least(F.floor(F.col("score") * SCORE_BINS), F.lit(SCORE_BINS - 1)).cast("int")
+    bins = {label: np.zeros(SCORE_BINS, np.int64) for label in ("REAL", "FAKE", "unlabelled")}
     for row in one.groupBy("label", number.alias("bin")).count().collect():
         bins[row["label"]][row["bin"]] = row["count"]
     return bins
-
-
-def _write_if_different(storage: Storage, uri: str, content: bytes) -> bool:
-    try:
-        if storage.read(uri) == content:
-            return False
-    except StorageError:
-        log.info("%s is new", uri)
-    storage.write(uri, content)
-    return True

@@ -37,6 +37,11 @@ class MetricRow:
     input_digest: str
 
     @property
+    def reason(self) -> str | None:
+        """Why there is no interval; None where there is one."""
+        return "too few source groups bear on it" if math.isnan(self.low) else None
+
+    @property
     def includes_undetermined(self) -> bool:
         """Whether UNDETERMINED videos are in the value."""
         return self.level == "video" and self.name in metrics.COUNTS_UNDETERMINED

@@ -3,6 +3,7 @@
 import math
 
 from dflib.reporting.findings import Findings
+from dflib.reporting.notices import notices
 from dflib.reporting.slices import MetricRow
 
 SHOWN = (
@@ -20,11 +21,11 @@ SHOWN = (
     ("brier", "Brier score"),
     ("eer", "equal error rate"),
 )
-"""Metrics in the order in which they are shown, with their names in words."""
+"""Metrics in the order in which they are shown, with their titles."""
 
 
 def printable(text: str) -> str:
-    """Names come from data: control characters (terminal escapes among them) are shown as codes."""
+    """A name without control characters, such as terminal escapes: they are replaced by their codes."""
     return "".join(mark if mark.isprintable() else f"\\x{ord(mark):02x}" for mark in text)
 
 
@@ -34,12 +35,24 @@ def number(value: float) -> str:
 
 
 def interval(row: MetricRow) -> str:
-    """Both ends, or nothing where there is none."""
+    """Both ends of the interval, or nothing where there is none."""
     return "" if math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f}"
 
 
+def signed(value: float) -> str:
+    """Three decimals with their sign, or a dash where not defined."""
+    return "–" if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def interval_or_reason(row: MetricRow) -> str:
+    """Both ends of the interval, or why there is none; nothing for a metric that is not defined itself."""
+    if math.isnan(row.value):
+        return ""
+    return interval(row) or f"no interval: {row.reason}"
+
+
 def render(findings: Findings, page: str) -> str:
-    """What was found, for one model and extractor; ``page`` is the URI of the page."""
+    """The results for one model and extractor; ``page`` is the URI of the page."""
     counts = findings.verdict_counts()
     lines = [
         f"model {printable(findings.model.model_id)}, extractor {printable(findings.extractor)}",
@@ -47,22 +60,18 @@ def render(findings: Findings, page: str) -> str:
         f"{len(findings.videos):,} videos: " + ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items()),
     ]
     lines += [f"  UNDETERMINED, {printable(reason)}: {count:,}" for reason, count in findings.reasons.items()]
-    if findings.not_extracted:
-        lines.append(f"not extracted yet, so not in this report: {findings.not_extracted:,} videos")
+    lines += notices(findings)
     if findings.rows:
         lines += ["", *_metrics(findings)]
-    else:
-        lines.append("no video has a label, so there are verdicts but no metrics")
     lines += ["", f"page: {page}"]
     return "\n".join(lines)
 
 
 def _metrics(findings: Findings) -> list[str]:
     accuracy = findings.metric("accuracy")
-    seen = " (videos that the model was trained on among them)" if findings.has_seen_videos else ""
     lines = [
-        f"on {findings.headline_slice}{seen}: {accuracy.count:,} decided videos, "
-        f"{accuracy.undetermined:,} UNDETERMINED with a label, left out unless said otherwise",
+        f"on {findings.headline_slice}: {accuracy.count:,} labelled videos with a verdict; {accuracy.undetermined:,} "
+        "UNDETERMINED ones are left out except where noted",
         *_confusion(findings, "video"),
         "",
         *_confusion(findings, "face"),
@@ -71,19 +80,19 @@ def _metrics(findings: Findings) -> list[str]:
     ]
     for name, words in SHOWN:
         row = findings.metric(name)
-        lines.append(f"{words:34}{number(row.value):>7}  {interval(row)}".rstrip())
+        lines.append(f"{words:34}{number(row.value):>7}  {interval_or_reason(row)}".rstrip())
     return lines
 
 
 def _confusion(findings: Findings, level: str) -> list[str]:
-    of = findings.confusion(level)
+    counts = findings.confusion(level)
     return [
-        f"{level + 's':12}{'called REAL':>14}{'called FAKE':>14}{'right':>10}",
+        f"{level + 's':12}{'verdict REAL':>14}{'verdict FAKE':>14}{'accuracy':>10}",
         *(
-            f"{label:12}{real:>14,}{fake:>14,}{number(findings.metric(right, level).value):>10}"
-            for label, real, fake, right in (
-                ("REAL", of["true_real"], of["false_fake"], "accuracy_real"),
-                ("FAKE", of["false_real"], of["true_fake"], "accuracy_fake"),
+            f"{label:12}{real:>14,}{fake:>14,}{number(findings.metric(accuracy, level).value):>10}"
+            for label, real, fake, accuracy in (
+                ("REAL", counts["true_real"], counts["false_fake"], "accuracy_real"),
+                ("FAKE", counts["false_real"], counts["true_fake"], "accuracy_fake"),
             )
         ),
     ]

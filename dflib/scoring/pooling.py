@@ -76,10 +76,11 @@ def pool(
 
     Returns:
         ``video_id, source_group, chunk, label, split`` (of the videos), ``ledger_faces`` (number of faces in the
-        ledger), ``face_rows`` (number of rows in ``faces``), ``bad_scores`` (outside 0 to 1), ``faces_used``,
-        ``frames_used``, ``faces_scored``, ``faces_fake`` (above the threshold), ``score_sum``, ``reason`` (null when
-        decided), ``frames`` (array of frame_index, scores, top; usable faces only) and ``rules`` (array of rule,
-        p_fake, fake in the order of the settings; p_fake and fake are null when UNDETERMINED).
+        ledger), ``face_rows`` (number of rows in ``faces``), ``faces_moving`` (those that ``report.exclude_static``
+        leaves), ``bad_scores`` (outside 0 to 1), ``faces_used``, ``frames_used``, ``faces_scored``, ``faces_fake``
+        (above the threshold), ``score_sum``, ``reason`` (null when decided), ``frames`` (array of frame_index, scores,
+        top; usable faces only) and ``rules`` (array of rule, p_fake, fake in the order of the settings; p_fake and
+        fake are null when UNDETERMINED).
     """
     columns = {"moving": _moving(settings), "usable": usable(settings)}
     scored = (
@@ -89,7 +90,7 @@ def pool(
     )
     by_frame = scored.groupBy("video_id", "frame_index").agg(
         F.count(F.lit(1)).alias("face_rows"),
-        F.count_if("moving").alias("moving"),
+        F.count_if("moving").alias("faces_moving"),
         F.count_if("usable").alias("faces_used"),
         F.count_if(F.col("p_fake").isNotNull() & ~F.col("p_fake").between(0.0, 1.0)).alias("bad_scores"),
         F.sort_array(F.collect_list("score")).alias("scores"),
@@ -98,7 +99,7 @@ def pool(
     frame = F.when(F.col("faces_used") > 0, F.struct("frame_index", "scores", "top"))
     by_video = by_frame.groupBy("video_id").agg(
         F.sum("face_rows").alias("face_rows"),
-        F.sum("moving").alias("moving"),
+        F.sum("faces_moving").alias("faces_moving"),
         F.sum("faces_used").alias("faces_used"),
         F.sum("bad_scores").alias("bad_scores"),
         F.sort_array(F.collect_list(frame)).alias("frames"),
@@ -109,7 +110,7 @@ def pool(
     )
     joined = ledger.join(of_video, "video_id", "left").join(by_video, "video_id", "left")
     # From here on, a video without faces, or without faces of its current file, has zeros and an empty array.
-    filled_columns = {name: F.coalesce(name, F.lit(0)) for name in ("face_rows", "bad_scores")}
+    filled_columns = {name: F.coalesce(name, F.lit(0)) for name in ("face_rows", "faces_moving", "bad_scores")}
     unused = {"faces_used": F.lit(0), "frames": F.array()}
     filled_columns |= {
         name: F.coalesce(F.when(~F.col("changed"), F.col(name)), empty) for name, empty in unused.items()
@@ -136,9 +137,7 @@ def pool(
                 F.when(decided, rule.is_fake()).alias("fake"),
             )
         )
-    return reasoned.withColumn("rules", F.array(*pooled)).drop(
-        "scores", "outcome", "changed", "moving", "ledger_reason"
-    )
+    return reasoned.withColumn("rules", F.array(*pooled)).drop("scores", "outcome", "changed", "ledger_reason")
 
 
 def _reason(settings: config.ReportConfig) -> Column:
@@ -147,7 +146,7 @@ def _reason(settings: config.ReportConfig) -> Column:
         F.when(F.col("changed"), "CHANGED")
         .when(F.col("outcome") != "DONE", F.coalesce("ledger_reason", F.lit("EXTRACTION_FAILED")))
         .when(F.col("face_rows") == 0, "NO_FACE")
-        .when(F.col("moving") == 0, "ONLY_STATIC_FACES")
+        .when(F.col("faces_moving") == 0, "ONLY_STATIC_FACES")
         .when(F.col("faces_used") == 0, "ONLY_POOR_FACES")
         .when(F.col("faces_used") < settings.min_faces, "TOO_FEW_FACES")
         .when(F.col("faces_scored") < F.col("faces_used"), "NOT_SCORED")

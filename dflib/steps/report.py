@@ -1,6 +1,7 @@
 """report: verdicts and metrics of scored videos, and one page a model."""
 
 from dflib.config import Config
+from dflib.reporting.history import this_run
 from dflib.reporting.report import report
 from dflib.scoring.pooling import rule_names
 from dflib.steps.step import Context, Step, Summary
@@ -13,8 +14,9 @@ def check(config: Config) -> None:
 
 def run(context: Context) -> Summary:
     config = context.config
+    made = this_run(context.run_id, context.code_version)
     done = report(
-        context.tables, context.storage, config.report, config.reports.root, context.progress, context.dry_run
+        context.tables, context.storage, config.report, config.reports.root, context.progress, made, context.dry_run
     )
     line = (
         f"{done.videos:,} videos judged, {done.undetermined:,} UNDETERMINED, {done.not_extracted:,} not extracted yet; "

@@ -85,7 +85,10 @@ class _Job:
         record = self._record(step.name, parent)
 
         def work(storage: Storage, tables: Tables) -> Summary:
-            context = Context(record.run_id, self._config, self._spark, storage, tables, self._progress, self._dry_run)
+            context = Context(
+                *(record.run_id, self._config, self._spark, storage, tables, self._progress, self._dry_run),
+                code_version=record.code_version,
+            )
             if not step.exclusive or self._dry_run:
                 return step.run(context)
             with tables.locks.run(step.name):

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+import dflib
 from dflib.config import Config
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
@@ -23,6 +24,7 @@ class Context:
     tables: Tables
     progress: Progress
     dry_run: bool
+    code_version: str = dflib.__version__
 
 
 @dataclass(frozen=True)

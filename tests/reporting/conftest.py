@@ -1,4 +1,4 @@
-"""One report on random rows, made once and looked at by many tests."""
+"""One report on random rows, made once for many tests."""
 
 import io
 from dataclasses import dataclass
@@ -11,19 +11,21 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from dflib.reporting.history import Made
 from dflib.reporting.report import ReportResult, report
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.store import Tables
-from tests.score_rows import SETTINGS, ScoreRows, assign, train_on
+from tests.score_rows import SETTINGS, WHEN, ScoreRows, assign, train_on
 
 SPLITS = {f"g{number}": ("train", "validation", "test")[number % 3] for number in range(29)}
-SURELY_WRONG = "t/surely_wrong"
+MISJUDGED = "t/misjudged"
+RUNS = ("20260102T030405000000-report-1", "20260103T030405000000-report-2", "20260104T030405000000-report-3")
 
 
 @dataclass(frozen=True)
 class Reported:
-    """Rows, their tables, and what the report made of them."""
+    """Rows, the tables that hold them, and the result of their report."""
 
     rows: ScoreRows
     tables: Tables
@@ -31,7 +33,7 @@ class Reported:
     result: ReportResult
 
     def again(self) -> ReportResult:
-        return run(self.tables, self.folder)
+        return run(self.tables, self.folder, run_id=RUNS[1])
 
     def table(self, name: str) -> pd.DataFrame:
         """A table as delta-rs reads it."""
@@ -43,10 +45,11 @@ class Reported:
         return path
 
 
-def run(tables: Tables, folder: Path, dry_run: bool = False, **changes: Any) -> ReportResult:
+def run(tables: Tables, folder: Path, dry_run: bool = False, run_id: str = RUNS[0], **changes: Any) -> ReportResult:
     """A report into ``folder/reports``."""
     settings = SETTINGS.model_copy(update=changes)
-    return report(tables, tables.storage, settings, f"file://{folder}/reports", Progress(io.StringIO()), dry_run)
+    made = Made(run_id, "0.1.0+abc1234", WHEN)
+    return report(tables, tables.storage, settings, f"file://{folder}/reports", Progress(io.StringIO()), made, dry_run)
 
 
 def random_rows(seed: int, labels: tuple[str | None, ...] = ("REAL", "FAKE", "FAKE", None)) -> ScoreRows:
@@ -71,16 +74,16 @@ def random_rows(seed: int, labels: tuple[str | None, ...] = ("REAL", "FAKE", "FA
 
 @pytest.fixture(scope="package")
 def reported(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Reported:
-    """A model trained here; one group is not in its training set, one video is not extracted, one surely wrong."""
+    """A model trained here; one group is not in its training set, one video is not extracted, one is misjudged."""
     folder = tmp_path_factory.mktemp("reported")
     tables = Tables(spark, f"file://{folder}/tables", Storage())
     rows = random_rows(1)
     rows.video("t/later", label="FAKE", extracted=False)
-    rows.video(SURELY_WRONG, [[1.0], [0.9], [0.95, 0.2], [1.0], [0.8]], label="REAL", group="g2")
+    rows.video(MISJUDGED, [[1.0], [0.9], [0.95, 0.2], [1.0], [0.8]], label="REAL", group="g2")
     # Its score of .8 is not among the four farthest off, that of .9 is.
-    next(face for face in rows.faces if face["face_id"].startswith(f"{SURELY_WRONG}/") and face["frame_index"] == 15)[
+    next(face for face in rows.faces if face["face_id"].startswith(f"{MISJUDGED}/") and face["frame_index"] == 15)[
         "image"
-    ] = b"no picture"
+    ] = b"not an image"
     train_on(tables, "set1", SPLITS)
     assign(tables, {f"g{number}": "train" for number in range(30)})  # of a later time; the training set counts
     rows.write(tables, training_set="set1")

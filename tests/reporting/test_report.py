@@ -1,4 +1,4 @@
-"""Whole reports on real tables, against an independent pandas version of what S4 gave."""
+"""Reports on Delta tables, compared with an independent computation in pandas."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.spark
 MEAN = "mean(t=0.5,static=out,min_faces=1)"
 
 
-def test_s4s_outputs_equal_pandas(reported: Reported) -> None:
+def test_report_equals_pandas(reported: Reported) -> None:
     rows, content = reported.rows, reported.table
     faces = pd.DataFrame(rows.predictions).merge(pd.DataFrame(rows.faces)[["face_id", "static"]])
     faces = faces[~faces["static"]].merge(pd.DataFrame(rows.videos)[["video_id", "label"]])
@@ -50,7 +50,7 @@ def test_s4s_outputs_equal_pandas(reported: Reported) -> None:
     assert set(of_mean.index) == {row["video_id"] for row in rows.extractions}
 
 
-def test_undetermined_is_counted_and_never_a_half(reported: Reported) -> None:
+def test_report_counts_undetermined_videos_and_gives_them_no_score(reported: Reported) -> None:
     verdicts = reported.table("verdicts")
     of_mean = verdicts[verdicts["rule"] == MEAN]
     undetermined = of_mean[of_mean["verdict"] == "UNDETERMINED"]
@@ -70,7 +70,7 @@ def test_undetermined_is_counted_and_never_a_half(reported: Reported) -> None:
     assert metrics.loc["accuracy_all", "value"] == pytest.approx((labelled["verdict"] == labelled["label"]).mean())
 
 
-def test_slices_and_the_headline_of_a_trained_model(reported: Reported) -> None:
+def test_report_slices_metrics_and_takes_the_test_split_for_the_headline(reported: Reported) -> None:
     verdicts, metrics = reported.table("verdicts"), reported.table("metrics")
     groups = pd.DataFrame(reported.rows.videos).set_index("video_id")["source_group"]
     assert verdicts["split"].fillna("-").tolist() == [SPLITS.get(groups[video], "-") for video in verdicts["video_id"]]
@@ -81,7 +81,7 @@ def test_slices_and_the_headline_of_a_trained_model(reported: Reported) -> None:
     of_test = verdicts[(verdicts["split"] == "test") & (verdicts["rule"] == MEAN) & verdicts["label"].notna()]
     of_slice = metrics.query("slice == 'split=test' and rule == @MEAN").set_index("name")["value"]
     assert of_slice["accuracy_all"] == pytest.approx((of_test["verdict"] == of_test["label"]).mean())
-    assert f"on split=test: {of_test['p_fake'].notna().sum()} decided videos" in reported.result.text
+    assert f"on split=test: {of_test['p_fake'].notna().sum()} labelled videos with a verdict" in reported.result.text
     for called, right in (("REAL", "true_real"), ("FAKE", "true_fake")):
         of_label = of_test[of_test["label"] == called]
         assert of_slice[right] == (of_label["verdict"] == called).sum()
@@ -91,18 +91,20 @@ def test_slices_and_the_headline_of_a_trained_model(reported: Reported) -> None:
     assert len(one_class) > 3 and one_class[["value", "low", "high"]].isna().all(axis=None)
 
 
-def test_a_second_report_changes_nothing(reported: Reported) -> None:
+def test_report_changes_nothing_when_repeated(reported: Reported) -> None:
     first = reported.result
     assert first.pages_written == 1 and first.verdicts == 3 * first.videos == 3 * 121 and first.metrics > 0
-    before, written = reported.tables.versions(), reported.page.stat().st_mtime_ns
+    pages = [reported.page, *(reported.folder / "reports").rglob("*.html")]
+    before, written = reported.tables.versions(), [page.stat().st_mtime_ns for page in pages]
     second = reported.again()
     assert (second.verdicts, second.metrics, second.pages_written) == (0, 0, 0)
     assert reported.tables.versions() == before
-    assert reported.page.stat().st_mtime_ns == written
+    assert [page.stat().st_mtime_ns for page in pages] == written
+    assert len(pages) == 1 + len(list((reported.folder / "reports").rglob("*.html"))) == 3
     assert second.text == first.text
 
 
-def test_no_video_is_called_unseen_that_was_trained_on(tables: Tables, tmp_path: Path) -> None:
+def test_report_assigns_videos_in_training_to_no_unseen_split(tables: Tables, tmp_path: Path) -> None:
     rows = ScoreRows()
     for video_id, fields in {
         "moved": {"group": "test_original", "original": "test_original"},  # trained on before its metadata named one
@@ -127,7 +129,7 @@ def test_no_video_is_called_unseen_that_was_trained_on(tables: Tables, tmp_path:
     assert tables.read(METRICS).where("slice = 'split=test' AND name = 'accuracy_all'").first()["count"] == 2
 
 
-def test_faces_of_a_file_that_was_replaced_are_not_judged(tables: Tables, tmp_path: Path) -> None:
+def test_report_leaves_out_faces_of_a_replaced_file(tables: Tables, tmp_path: Path) -> None:
     rows = random_rows(11)
     rows.video("t/replaced", [[0.9], [0.9]], label="FAKE", fingerprint="new", read="old")
     rows.write(tables)
@@ -142,23 +144,23 @@ def test_faces_of_a_file_that_was_replaced_are_not_judged(tables: Tables, tmp_pa
     assert counted == sum(not f["static"] and f["video_id"] in labelled for f in rows.faces) - 2
 
 
-def test_a_lost_training_set_is_an_error(tables: Tables, tmp_path: Path) -> None:
+def test_report_rejects_a_missing_training_set(tables: Tables, tmp_path: Path) -> None:
     random_rows(4).write(tables, training_set="gone")
-    with pytest.raises(TableError, match="the training set of model m is not there"):
+    with pytest.raises(TableError, match="the training set of model m is missing"):
         run(tables, tmp_path)
 
 
-def test_without_labels_there_are_verdicts_and_no_metrics(tables: Tables, tmp_path: Path) -> None:
+def test_report_without_labels_writes_verdicts_and_no_metrics(tables: Tables, tmp_path: Path) -> None:
     random_rows(5, labels=(None,)).write(tables)
     result = run(tables, tmp_path)
     assert tables.read(VERDICTS).count() == 360
     assert tables.version(METRICS) is None
-    assert "no video has a label" in result.text
-    (page,) = (tmp_path / "reports").iterdir()
+    assert "No video has a label" in result.text
+    (page,) = (tmp_path / "reports").glob("*.html")
     assert "No video has a label" in page.read_text()
 
 
-def test_latest_all_and_named_models(tables: Tables, tmp_path: Path) -> None:
+def test_choose_finds_latest_all_and_named_models(tables: Tables, tmp_path: Path) -> None:
     rows = random_rows(7)
     rows.write(tables)
     add(tables, PREDICTIONS, [{**row, "model_id": "n"} for row in rows.predictions])
@@ -174,14 +176,14 @@ def test_latest_all_and_named_models(tables: Tables, tmp_path: Path) -> None:
     assert tables.version(VERDICTS) is None and not (tmp_path / "reports").exists()
 
 
-def test_nothing_to_report_is_an_error(tables: Tables, tmp_path: Path) -> None:
+def test_report_rejects_missing_predictions(tables: Tables, tmp_path: Path) -> None:
     with pytest.raises(TableError, match="there are no predictions"):
         run(tables, tmp_path)
     assert not (tmp_path / "reports").exists()
 
 
 @pytest.mark.parametrize("fault", ["a face less than promised", "no probability", "no video"])
-def test_counts_that_disagree_fail(tables: Tables, tmp_path: Path, fault: str) -> None:
+def test_report_rejects_counts_that_disagree(tables: Tables, tmp_path: Path, fault: str) -> None:
     rows = random_rows(9)
     if fault == "a face less than promised":
         rows.extractions[0]["faces"] += 1
@@ -198,7 +200,7 @@ def test_counts_that_disagree_fail(tables: Tables, tmp_path: Path, fault: str) -
     assert tables.version(VERDICTS) is None
 
 
-def test_page_names_are_safe_and_apart() -> None:
+def test_page_name_is_safe_and_unique() -> None:
     assert page_name("meso4-1", "even20").startswith("meso4-1-even20-")
     names = {page_name("../../etc/x", "e"), page_name(".._.._etc/x", "e"), page_name("", "e"), page_name(".", "e")}
     names |= {page_name("a-b", "c"), page_name("a", "b-c")}
