@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from dflib import uris
 from dflib.config import S3Config
-from dflib.errors import ConfigError, CredentialsError, StorageError
+from dflib.errors import ConfigError, CredentialsError, MissingError, StorageError
 
 ATTEMPTS = 10
 """Tries of one request before it has failed: where 5 % of all answers are errors, one in 10^13 does."""
@@ -169,4 +169,5 @@ def explained(uri: str, error: Exception) -> StorageError:
             f"{place}: S3 refused ({code}); check the AWS credentials (aws sts get-caller-identity says whose they "
             "are), what they may do there, and s3.endpoint and s3.region"
         )
-    return StorageError(f"{place}: S3 answered {code}: {said.get('Message', '')}")
+    kind = MissingError if code in ("NoSuchKey", "404") else StorageError
+    return kind(f"{place}: S3 answered {code}: {said.get('Message', '')}")

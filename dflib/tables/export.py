@@ -143,7 +143,7 @@ def _write_csv(
     tables: Tables, storage: Storage, rows: DataFrame, order: tuple[str, ...], target: str
 ) -> tuple[int, int]:
     """Spark writes one part file aside, which is then put in place whole; returns bytes and rows of it."""
-    with tables.aside("export") as aside:
+    with tables.staging_folder("export") as aside:
         ordered = rows.repartition(1).sortWithinPartitions(*order)
         ordered.write.options(**_CSV).csv(for_jvm(aside))
         parts = [entry.uri for entry in storage.list_files(aside) if entry.uri.endswith(".csv")]

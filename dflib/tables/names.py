@@ -16,7 +16,7 @@ from dflib.storage import for_jvm
 from dflib.tables.schemas import TABLES
 from dflib.tables.sql import quoted
 from dflib.tables.store import Tables
-from dflib.tables.views import VIEWS, View
+from dflib.tables.views import VIEWS, SqlView
 
 log = logging.getLogger(__name__)
 
@@ -125,12 +125,13 @@ def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
         present.add(RUNS)
     for view in _possible_views(present):
         if renew or view.name not in present:
-            spark.sql(view.statement(database, replace=renew))
+            stored = {table.name: spark.table(f"{database}.{table.name}").columns for table in view.tables}
+            spark.sql(view.statement(database, renew, stored))
             present.add(view.name)
     return Names(tuple(sorted(present & {*TABLES, RUNS})), tuple(name for name in VIEWS if name in present))
 
 
-def _possible_views(present: set[str]) -> list[View]:
+def _possible_views(present: set[str]) -> list[SqlView]:
     """Those whose tables are there."""
     return [view for view in VIEWS.values() if {table.name for table in view.tables} <= present]
 

@@ -4,7 +4,8 @@ Every Arrow batch that reaches a table is built through its schema here.  Key co
 optional columns are nullable from the start (NOT NULL can't be added later).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -13,14 +14,24 @@ from pyspark.sql.types import StructType
 
 @dataclass(frozen=True)
 class Table:
-    """A table's name, its Arrow schema, the columns that identify a row, and what it holds."""
+    """A table.
+
+    Attributes:
+        name: its name and its folder below the root.
+        comment: what a row is.
+        key: columns that identify a row.
+        schema: columns with types, nullability and comments.
+        volatile: columns that record when or by which run a row was made; a difference in these alone is no change.
+        former: earlier names of columns, by their present name.  A table that was written under an earlier name keeps
+            that column beside the present one, and both are filled.
+    """
 
     name: str
     comment: str
     key: tuple[str, ...]
     schema: pa.Schema
     volatile: tuple[str, ...] = ()
-    """Columns that say when or by which run a row was made: a difference in these alone is no change."""
+    former: Mapping[str, str] = field(default_factory=dict)
 
     def spark_schema(self) -> StructType:
         """The same schema for Spark, nullability included."""
@@ -29,7 +40,7 @@ class Table:
     @property
     def comments(self) -> dict[str, str]:
         """What each column holds."""
-        return {field.name: (field.metadata or {}).get(b"comment", b"").decode() for field in self.schema}
+        return {column.name: (column.metadata or {}).get(b"comment", b"").decode() for column in self.schema}
 
 
 def _column(name: str, kind: pa.DataType, comment: str, null: bool = True) -> pa.Field:
@@ -124,6 +135,7 @@ EXTRACTIONS = Table(
         ]
     ),
     volatile=("run_id", "extracted_at", "decode_seconds", "detect_seconds"),
+    former={"attempts": "tries"},
 )
 
 FRAMES = Table(
@@ -186,6 +198,7 @@ FACES = Table(
             _column("roll", pa.float64(), "degrees clockwise by which the eyes are turned; null: no landmarks"),
         ]
     ),
+    former={"sharpness": "blur"},
 )
 
 TRAINING_SET = Table(
@@ -315,7 +328,7 @@ SPLITS = Table(
 TASKS = Table(
     "tasks",
     "Each task of extract, train and score: where it ran, on what, and what it did",
-    ("run_id", "wave", "task", "attempt"),
+    ("run_id", "job", "wave", "task", "attempt"),
     pa.schema(
         [
             _column("run_id", pa.string(), "as in runs", null=False),

@@ -5,6 +5,7 @@ They count as report does: a video whose file has changed since its extraction i
 videos without a label are in none.  A number that is not defined is null.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dflib.tables import current
@@ -13,10 +14,16 @@ from dflib.tables.sql import quoted
 
 
 @dataclass(frozen=True)
-class View:
-    """A view: what it shows, the tables that must be there, its columns with their comments, and the query.
+class SqlView:
+    """A view.
 
-    In the query ``{db}`` stands for the database.
+    Attributes:
+        name: its name in the database.
+        comment: what a row is.
+        tables: tables that must exist.
+        columns: comments by column, in their order.
+        query: its SELECT; ``{db}`` stands for the database, ``{extractions}`` for that table under its present column
+            names.
     """
 
     name: str
@@ -25,13 +32,37 @@ class View:
     columns: dict[str, str]
     query: str
 
-    def statement(self, database: str, replace: bool) -> str:
-        """The SQL that makes it; ``replace``: also where it is there already."""
+    def statement(self, database: str, replace: bool, present: Mapping[str, Collection[str]] | None = None) -> str:
+        """The SQL that creates the view.
+
+        Args:
+            database: holds the tables by name, and the view.
+            replace: replaces the view where it exists; otherwise an existing one stays.
+            present: the columns that a stored table has, by its name; a table that is not listed has those of its
+                schema.
+        """
         columns = ", ".join(f"`{name}` COMMENT {quoted(comment)}" for name, comment in self.columns.items())
+        extractions = _relation(EXTRACTIONS, database, (present or {}).get(EXTRACTIONS.name, ()))
         return (
             f"CREATE {'OR REPLACE VIEW' if replace else 'VIEW IF NOT EXISTS'} {database}.{self.name} ({columns}) "
-            f"COMMENT {quoted(self.comment)} AS {self.query.format(db=database)}"
+            f"COMMENT {quoted(self.comment)} AS {self.query.format(db=database, extractions=extractions)}"
         )
+
+
+def _relation(table: Table, database: str, present: Collection[str]) -> str:
+    """A table in FROM.  Columns stored under earlier names get their present ones, also when both are there."""
+    name = f"{database}.{table.name}"
+    former = {new: old for new, old in table.former.items() if old in present}
+    if not former:
+        return name
+    columns = [
+        (f"coalesce({column}, {former[column]})" if column in present else former[column]) + f" AS {column}"
+        if column in former
+        else column
+        for column in table.schema.names
+        if column in former or column in present
+    ]
+    return f"(SELECT {', '.join(columns)} FROM {name})"
 
 
 def _comments(table: Table, *names: str) -> dict[str, str]:
@@ -78,12 +109,10 @@ _RATIOS = """
     try_divide(greatest(true_fake + false_real, true_real + false_fake), videos - undetermined) AS majority_baseline,
     try_divide(true_fake, true_fake + false_fake) AS `precision`"""
 
-# As current.ledger has it.
-_CHANGED = f"""
-    e.video_id IS NOT NULL AND NOT (e.fingerprint <=> v.fingerprint)
-    AND NOT (startswith(e.extractor, '{current.CROPS}') AND NOT (v.packing <=> 'crops'))"""
+# Where the ledger has no row there is nothing to compare.
+_CHANGED = f"e.video_id IS NOT NULL AND {current.changed('e', 'v')}"
 
-JUDGED = View(
+JUDGED = SqlView(
     "judged",
     "Verdicts as a report of today would have them, with what there is to know of the video; the other views count it",
     (VERDICTS, EXTRACTIONS, VIDEOS, MODELS),
@@ -114,14 +143,14 @@ JUDGED = View(
       SELECT t.* EXCEPT (label), v.label, v.dataset, v.chunk, v.source_group, {_CHANGED} AS changed,
         m.training_set IS NOT NULL AND coalesce(t.split, '') IN ('train', 'validation') AS seen
       FROM {{db}}.verdicts t
-      LEFT JOIN {{db}}.extractions e ON e.video_id = t.video_id AND e.extractor = t.extractor
+      LEFT JOIN {{extractions}} e ON e.video_id = t.video_id AND e.extractor = t.extractor
       LEFT JOIN {{db}}.videos v ON v.video_id = t.video_id
       LEFT JOIN {{db}}.models m ON m.model_id = t.model_id
     )
   )""",
 )
 
-ACCURACY_BY_CHUNK = View(
+ACCURACY_BY_CHUNK = SqlView(
     "accuracy_by_chunk",
     "How right a model is on each chunk",
     JUDGED.tables,
@@ -135,7 +164,7 @@ ACCURACY_BY_CHUNK = View(
   )""",
 )
 
-CONFUSION = View(
+CONFUSION = SqlView(
     "confusion",
     "What a model calls real videos and fakes, by split",
     JUDGED.tables,
@@ -150,7 +179,7 @@ CONFUSION = View(
   )""",
 )
 
-MOST_WRONG = View(
+MOST_WRONG = SqlView(
     "most_wrong",
     "Wrong verdicts, the farthest off first",
     JUDGED.tables,
@@ -171,7 +200,7 @@ MOST_WRONG = View(
   ORDER BY model_id, extractor, rule, place""",
 )
 
-NEWEST_VERDICT = View(
+NEWEST_VERDICT = SqlView(
     "newest_verdict",
     "One row a video: the verdict of the model that judged it last, by the rule mean where there is one",
     JUDGED.tables,
@@ -189,7 +218,7 @@ NEWEST_VERDICT = View(
   ) WHERE place = 1""",
 )
 
-MODEL_AGAINST_MODEL = View(
+MODEL_AGAINST_MODEL = SqlView(
     "model_against_model",
     "Each two models (or a model on the faces of two extractors) by the same rule, on the videos that both decide",
     JUDGED.tables,
@@ -236,15 +265,15 @@ MODEL_AGAINST_MODEL = View(
   )""",
 )
 
-QUARANTINE = View(
+QUARANTINE = SqlView(
     "quarantine",
     "Videos that could not be extracted, and why",
     (EXTRACTIONS,),
     EXTRACTIONS.comments,
-    f"SELECT {', '.join(EXTRACTIONS.schema.names)} FROM {{db}}.extractions WHERE outcome = 'FAILED'",
+    f"SELECT {', '.join(EXTRACTIONS.schema.names)} FROM {{extractions}} WHERE outcome = 'FAILED'",
 )
 
-VIEWS: dict[str, View] = {
+VIEWS: dict[str, SqlView] = {
     view.name: view
     for view in (
         *(JUDGED, ACCURACY_BY_CHUNK, CONFUSION, MOST_WRONG, NEWEST_VERDICT, MODEL_AGAINST_MODEL),
