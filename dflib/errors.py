@@ -20,6 +20,10 @@ class StorageError(DflibError):
     """An object or file could not be listed, read, written or deleted."""
 
 
+class MissingError(StorageError):
+    """There is no such object or file."""
+
+
 class CredentialsError(StorageError):
     """S3 rejects this process's credentials, or there are none: every further request would fail as well."""
 

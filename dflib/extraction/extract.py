@@ -25,8 +25,8 @@ from dflib.runtime.session import task_cores
 from dflib.runtime.task_log import Origin
 from dflib.runtime.watch import watched
 from dflib.storage import Storage
-from dflib.tables import current
-from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, TASKS, VERDICTS, VIDEOS
+from dflib.tables import current, deletion
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, TASKS, VIDEOS
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def extract(
         videos, tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, config.extract.max_attempts
     )
     pending = schedule.collect(rows)
-    total = videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count()
+    total = videos.where(current.is_video()).count()
     if total == 0 and videos.isEmpty():
         raise TableError(f"{tables.uri(VIDEOS)}: there are no videos; run ingest first")
     threads = task_cores(tables.spark)
@@ -214,16 +214,11 @@ def _clear(tables: Tables, todo: Sequence[PendingVideo], extractor: str) -> None
         stale = current.ledger(tables.read(EXTRACTIONS), tables.read(VIDEOS)).where("changed")
         for row in stale.where(~F.col("extractor").startswith(current.CROPS)).join(asked, "video_id").collect():
             gone[row["extractor"]].add(row["video_id"])
-    if tables.exists(FRAMES):
-        own = tables.read(FRAMES).where(F.col("extractor") == extractor).select("video_id").distinct()
-        asked = _ids(tables, [video.video_id for video in todo if not video.changed])
-        rows = own.join(F.broadcast(asked), "video_id", "left_semi").collect()
-        gone[extractor] |= {row["video_id"] for row in rows}
+    gone[extractor] |= deletion.uncommitted(tables, [video.video_id for video in todo if not video.changed], extractor)
     for name, videos in gone.items():
         if videos:
             log.info("deleting the rows of %d videos by %s", len(videos), name)
-            for table in (EXTRACTIONS, VERDICTS, PREDICTIONS, FACES, FRAMES):
-                tables.delete_videos(table, _ids(tables, sorted(videos)), name)
+            deletion.delete_extractions(tables, sorted(videos), name)
 
 
 def _ids(tables: Tables, video_ids: Sequence[str]) -> DataFrame:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from dflib.tables import current
+
 TASKS_PER_SLOT = 3
 """Target number of tasks per slot, so that few slots idle while the last tasks of a wave run."""
 
@@ -72,7 +74,7 @@ def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: 
     repaired = F.col("ledger_reason").isin(*DAMAGED) & (F.col("chunk_ingested_at") > F.col("extracted_at"))
     again = (F.col("ledger_outcome") == "FAILED") & (retried | repaired)
     return (
-        videos.where(F.col("packing").isNull() | (F.col("packing") != "crops"))
+        videos.where(current.is_video())
         .join(own, "video_id", "left")
         .join(ingested, "uri", "left")
         .withColumn("changed", changed)

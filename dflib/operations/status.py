@@ -72,7 +72,7 @@ def extracting(tables: Tables, config: Config) -> Extracting:
     own = ledger.where(F.col("extractor") == extractor).groupBy("outcome", "reason").count().collect()
     return Extracting(
         extractor,
-        videos.where(F.col("packing").isNull() | (F.col("packing") != "crops")).count(),
+        videos.where(current.is_video()).count(),
         sum(row["count"] for row in own if row["outcome"] == "DONE"),
         {row["reason"]: row["count"] for row in own if row["outcome"] == "FAILED"},
         to_do,

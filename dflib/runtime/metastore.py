@@ -1,5 +1,6 @@
 """Spark settings of the metastore, which holds the names of the tables."""
 
+import hashlib
 import os
 import re
 import zipfile
@@ -36,19 +37,42 @@ def settings(config: Config, makes_schema: bool = False) -> dict[str, str]:
     return {}
 
 
+def check_names(config: Config) -> None:
+    """For commands that read tables by name, and so depend on a job having registered them.
+
+    Raises:
+        ConfigError: the embedded metastore has no names for tables in this place.
+    """
+    if config.tables.metastore == "embedded" and not (_folder(config.tables.root) / "derby").is_dir():
+        raise ConfigError(
+            f"no names are registered for the tables below {config.tables.root}: there are none yet, or they were "
+            "copied or moved, or registered by an earlier version; run 'spark-submit.sh register' with the same "
+            "tables.root first"
+        )
+
+
 def _embedded(root: str) -> dict[str, str]:
-    """A Derby database ``<tables.root>/_metastore``, for one session at a time."""
+    """A Derby database below ``<tables.root>/_metastore``, for one session at a time."""
+    folder = _folder(root)
+    return {
+        "spark.sql.warehouse.dir": f"{folder}/warehouse",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/derby;create=true",
+    }
+
+
+def _folder(root: str) -> Path:
+    """The folder of the embedded metastore.
+
+    A metastore holds absolute paths.  The hash of the root's own path in its name keeps a copy of the root from using
+    the original's metastore, in which SQL would read and change the original's tables.
+    """
     local = local_path(root)
     if local is None:
         raise ConfigError(
             f"tables.metastore=embedded needs tables.root on a local disk, not {root}; "
             "set tables.metastore to postgres, external or none"
         )
-    folder = local / "_metastore"
-    return {
-        "spark.sql.warehouse.dir": f"{folder}/warehouse",
-        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/derby;create=true",
-    }
+    return local / "_metastore" / hashlib.sha256(os.path.normpath(local).encode()).hexdigest()[:12]
 
 
 def _postgres(place: str) -> dict[str, str]:

@@ -15,7 +15,8 @@ from dflib.runtime.watch import watched
 from dflib.sources.chunk import Chunk
 from dflib.sources.crops import CropFile, read_crops
 from dflib.storage import Storage
-from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, Table
+from dflib.tables import deletion
+from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES
 from dflib.tables.store import Tables
 
 
@@ -57,8 +58,7 @@ def write(
         CountError: the tasks returned fewer or more crops than were listed.
     """
     fingerprints = {video.video_id: video.fingerprint for video in chunk.videos}
-    if removed:
-        _delete(tables, (VERDICTS, PREDICTIONS, FACES, FRAMES, EXTRACTIONS), removed, extractor)
+    deletion.delete_extractions(tables, removed, extractor)
     ledger = _ledger(tables, extractor, list(fingerprints))
     pending = [crop for crop in crops if ledger.get(crop.video_id) != fingerprints[crop.video_id]]
     if not pending:
@@ -110,12 +110,10 @@ def _write_rows(
     run_id: str,
 ) -> int:
     video_ids = sorted({crop.video_id for crop in pending})
-    # Faces without a ledger row are leftovers of a killed run; their images may have changed since.
-    present = tables.read(FACES).where(F.col("extractor") == extractor).select("video_id").distinct()
-    found = {row["video_id"] for row in present.join(_ids(tables, video_ids), "video_id", "left_semi").collect()}
+    # Rows without a ledger row are leftovers of a killed run; their images may have changed since.
+    found = deletion.uncommitted(tables, video_ids, extractor)
     changed = [video_id for video_id in video_ids if video_id in ledger or video_id in found]
-    if changed:
-        _delete(tables, (VERDICTS, PREDICTIONS, FACES, FRAMES), changed, extractor)
+    deletion.delete_extractions(tables, changed, extractor)
     read = staged.where("problem IS NULL").join(_ids(tables, video_ids), "video_id", "left_semi")
     faces = tables.insert_new(FACES, read.select(FACES.schema.names))
     per_frame = read.groupBy("video_id", "extractor", "frame_index").agg(F.count(F.lit(1)).alias("faces"))
@@ -137,11 +135,6 @@ def _write_rows(
     frame = tables.spark.createDataFrame(pa.Table.from_pylist(rows, EXTRACTIONS.schema), EXTRACTIONS.spark_schema())
     tables.upsert(EXTRACTIONS, frame)
     return faces
-
-
-def _delete(tables: Tables, which: tuple[Table, ...], video_ids: list[str], extractor: str) -> None:
-    for table in which:
-        tables.delete_videos(table, _ids(tables, video_ids), extractor)
 
 
 def _ledger_row(

@@ -1,11 +1,11 @@
-"""A lease on S3: of all who ask for it one holds it, for a term that it must renew.
+"""Leases on storage with conditional writes: one process at a time holds a lease, for a term that it must renew.
 
-The lease is one object, changed by conditional writes alone, so that of several who try one succeeds.  A holder
-renews it while it works and marks it free at the end; when it dies the object grows old, and the next takes it over.
-Age is told by the server's clock, so that clocks of machines need not agree.
+A lease is one object, changed by conditional writes only, so that of several processes one succeeds.  The holder renews
+it while it works and marks it free at the end.  When the holder dies, the object ages until another process takes it
+over.  Ages are measured by the server's clock, so clocks of machines need not agree.
 
-A lease can't stop a holder that sleeps past its term (a suspended machine, a collector's long pause) from going on
-when it wakes: others may hold it by then.  The holder is told (:meth:`Lease.check`) as soon as it can look.
+A lease can't stop a holder that sleeps past its term (a suspended machine, a long garbage collection) from going on
+when it wakes, while another process may hold the lease.  The holder finds out (:meth:`Lease.check`) once it runs again.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds of a lease.
+    """Times of a lease, in seconds.
 
     Attributes:
-        term: age at which a lease that was not renewed is taken over.  It is renewed four times in a term.
-        wait: longest time that one waits for another's.  A large MERGE takes minutes.
-        poll: time between looks at another's.
+        term: age at which a lease that was not renewed expires.  It is renewed four times per term.
+        wait: longest time to wait for a lease that another process holds.  A large MERGE takes minutes.
+        poll: longest time between two attempts while waiting.
     """
 
     term: float = 60
@@ -44,12 +44,18 @@ class Patience:
 
 
 LONGEST_TERM = 600.0
+"""Longest term that is honoured."""
 CLOCK_SECONDS = 1.0
-"""Grain of the age of an object on S3: a lease is taken over this much later than its holder gives it up."""
+"""Resolution of ages on S3: a lease is taken over this much later than its holder gives it up."""
 
 
 class Lease:
-    """A lease that was held when it was given; see :func:`held`."""
+    """A lease that this process has taken; see :func:`held`.
+
+    Attributes:
+        token: identifies this holding, in the object and elsewhere.
+        problem: why the lease was lost; None: it is held.
+    """
 
     def __init__(
         self,
@@ -72,17 +78,17 @@ class Lease:
         ]
 
     def check(self) -> None:
-        """Raises :class:`TableError` when the lease was lost, or its term ran out, before now."""
+        """Raises :class:`TableError` when the lease has been lost or has expired."""
         if self.problem is None and _now() - self._sent > self._patience.term:
-            self.problem = "its term ran out before it could be renewed"
+            self.problem = "it expired before it could be renewed"
         if self.problem is not None:
             raise TableError(f"{self._uri}: {self._owner} lost the lease: {self.problem}")
 
     def _watch(self) -> None:
-        """Stops the work when the term runs out, also while a renewal hangs: then others may take the lease."""
+        """Stops the work when the lease expires, even while a renewal hangs, since others may then take it."""
         while not self._over.wait(self._patience.term / 20):
             if _now() - self._sent > self._patience.term:
-                self.problem = self.problem or "its term ran out before it could be renewed"
+                self.problem = self.problem or "it expired before it could be renewed"
                 self._lost()
                 return
 
@@ -111,11 +117,11 @@ class Lease:
         if self.problem is not None:
             return
         try:
-            # Marked free and not deleted: not every server deletes on a condition, and it might be another's by now.
+            # Marked free instead of deleted: not every server has conditional deletes, and another may hold it by now.
             if _put(self._storage, self._uri, self._body(free=True), self._etag, self.token) is None:
                 self.problem = f"it is held by {holder(self._storage.read_versioned(self._uri))}"
         except StorageError as error:
-            log.warning("the lease %s stays until its term ends: %s", self._uri, error)
+            log.warning("the lease %s could not be released and stays until it expires: %s", self._uri, error)
 
 
 @contextlib.contextmanager
@@ -125,12 +131,12 @@ def held(
     """Holds the lease ``uri`` while the block runs.
 
     Args:
-        owner: who is named to others that wait, such as the id of a run.
-        lost: called from another thread when the lease is found to be another's; it should stop the work.
+        owner: named to others that wait, such as the id of a run.
+        lost: called from another thread when the lease was lost; it should stop the work.
 
     Raises:
-        TableError: another held it for longer than one waits (names it, and until when); or it was lost meanwhile.
-        StorageError: S3 can't be reached or knows no conditional writes.
+        TableError: another process held it for longer than ``patience.wait``; or it was lost during the block.
+        StorageError: storage can't be reached or has no conditional writes.
     """
     lease = _take(storage, uri, owner, lost, patience or Patience())
     for thread in lease._threads:
@@ -144,36 +150,38 @@ def held(
 
 
 def refuse_unless_conditional(storage: Storage, uri: str) -> None:
-    """Asks the server whether it keeps to conditions, by two writes that it must refuse.
+    """Checks that the server honours conditions, by two writes that it must refuse.
 
     Raises:
         StorageError: it does not.
     """
-    mend = (
-        "use a server with conditional writes (AWS S3, MinIO, SeaweedFS 4 …), put tables.root on a shared disk, or let "
-        "Delta keep its own lock: spark.delta.logStore.s3a.impl, see docs/s3.md"
+    fix = (
+        "use a server with conditional writes (AWS S3, MinIO, SeaweedFS 4 …), put tables.root on a shared disk, or "
+        "configure a log store of Delta that locks: spark.delta.logStore.s3a.impl, see docs/s3.md"
     )
     storage.write(uri, b"{}")
     try:
-        kept = storage.write_if(uri, b"{}", None) is None and storage.write_if(uri, b"{}", '"0"') is None
+        honoured = storage.write_if(uri, b"{}", None) is None and storage.write_if(uri, b"{}", '"0"') is None
     except StorageError as error:
-        raise StorageError(f"{error}; the lease of a table needs conditional writes; {mend}") from error
-    if not kept:
-        raise StorageError(f"{uri}: the S3 server ignores conditions (If-None-Match, If-Match) on writes; {mend}")
+        raise StorageError(f"{error}; the lease of a table needs conditional writes; {fix}") from error
+    if not honoured:
+        raise StorageError(f"{uri}: the S3 server ignores conditions (If-None-Match, If-Match) on writes; {fix}")
 
 
 def holder(found: Versioned | None) -> str:
-    """Who holds a lease, in words for a user: owner, machine, and until when if it is not renewed."""
-    told = _told(found)
-    if found is None or told.get("free"):
+    """The holder of a lease for messages: owner, machine, process, and when the lease expires unless renewed."""
+    content = _content(found)
+    if found is None or content.get("free"):
         return "nobody any more"
-    until = datetime.now(UTC) + timedelta(seconds=_term(told) - found.age)
-    return f"{told.get('owner')} on {told.get('host')} (process {told.get('process')}) until {until:%H:%M:%S} UTC"
+    until = datetime.now(UTC) + timedelta(seconds=_term(content) - found.age)
+    return (
+        f"{content.get('owner')} on {content.get('host')} (process {content.get('process')}) until {until:%H:%M:%S} UTC"
+    )
 
 
 def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], patience: Patience) -> Lease:
     deadline = time.monotonic() + patience.wait
-    token, told = uuid.uuid4().hex, False
+    token, waiting = uuid.uuid4().hex, False
     while True:
         found = storage.read_versioned(uri)
         if _is_free(found):
@@ -181,44 +189,44 @@ def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], pati
             body = _body(owner, token, patience.term, free=False)
             etag = _put(storage, uri, body, None if found is None else found.etag, token)
             if etag is not None:
-                if found is not None and not _told(found).get("free"):
-                    log.warning("the lease %s was left by %s: taken over", uri, _told(found).get("owner"))
+                if found is not None and not _content(found).get("free"):
+                    log.warning("the lease %s of %s has expired and is taken over", uri, _content(found).get("owner"))
                 return Lease(storage, uri, owner, token, patience, lost, etag, sent)
-        elif not told:
+        elif not waiting:
             log.info("waiting for %s, held by %s", uri, holder(found))
-            told = True
+            waiting = True
         if time.monotonic() > deadline:
             raise TableError(
-                f"{uri}: another is at work, {holder(found)}, and still was after {patience.wait:.0f} s; wait for that "
-                "run to end, or stop it: its lease ends by itself"
+                f"{uri}: held by {holder(found)}, and still was after {patience.wait:.0f} s; wait for that run to end, "
+                "or stop it: its lease then expires"
             )
         time.sleep(patience.poll * random.uniform(0.5, 1))
 
 
 def _now() -> float:
-    """Seconds on a clock that goes on while the machine is suspended, where there is one."""
+    """Seconds on a clock that runs on while the machine is suspended, where there is one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _is_free(found: Versioned | None) -> bool:
     if found is None:
         return True
-    told = _told(found)
-    return bool(told.get("free")) or found.age > _term(told) + CLOCK_SECONDS
+    content = _content(found)
+    return bool(content.get("free")) or found.age > _term(content) + CLOCK_SECONDS
 
 
 def _put(storage: Storage, uri: str, body: bytes, etag: str | None, token: str) -> str | None:
-    """The new etag, or None when another wrote.
+    """Writes the lease and returns its new etag, or None when another process wrote it.
 
-    A write whose answer was lost counts, and one that the server put off (409) is made again: both are told by our
-    token in the object.
+    A write whose response was lost counts, and one that the server deferred (409) is repeated: both are recognised by
+    our token in the object.
     """
     while True:
         written = storage.write_if(uri, body, etag)
         if written is not None:
             return written
         found = storage.read_versioned(uri)
-        if found is None or _told(found).get("token") != token:
+        if found is None or _content(found).get("token") != token:
             return None
         if found.content == body:
             return found.etag
@@ -234,25 +242,25 @@ def _body(owner: str, token: str, term: float, free: bool) -> bytes:
             "token": token,
             "term": term,
             "free": free,
-            # Also so that no two bodies are the same: the etag is a hash of the content.
+            # These two also make every body unique: the etag is a hash of the content.
             "written": datetime.now(UTC).isoformat(),
             "nonce": uuid.uuid4().hex,
         }
     ).encode()
 
 
-def _told(found: Versioned | None) -> dict[str, Any]:
-    """What the object says; a damaged one says nothing, and is free once it is old."""
+def _content(found: Versioned | None) -> dict[str, Any]:
+    """The fields of the object; none of a damaged one, which is free once it is old."""
     if found is None:
         return {}
     try:
-        told = json.loads(found.content)
+        content = json.loads(found.content)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _term(told: dict[str, Any]) -> float:
-    """The term that a lease names, within reason: nobody can keep one for ever by naming a long one."""
-    term = told.get("term")
+def _term(content: dict[str, Any]) -> float:
+    """The term in a lease, limited so that no lease is held for ever."""
+    term = content.get("term")
     return min(max(float(term), 0), LONGEST_TERM) if isinstance(term, int | float) else Patience.term

@@ -1,8 +1,8 @@
-"""How S3 is reached: endpoint, region, path style, credentials, patience. Python and the JVM are told the same here.
+"""Connections to S3: endpoint, region, path style, timeouts and retries, the same for Python and the JVM.
 
-Credentials are never among it.  boto3 and the AWS SDK of the JVM each look for them along their own default chain
-(variables, profile, process of a profile, web identity, role of the container or machine), and ask again before
-temporary ones run out.  The JVM's lacks SSO (``docs/s3.md``).
+Credentials are not configured.  boto3 and the AWS SDK of the JVM each follow their own default chain (variables,
+profile, credential process of a profile, web identity, role of the container or machine), and renew temporary
+credentials before they expire.  The JVM's chain lacks SSO (``docs/s3.md``).
 """
 
 import functools
@@ -15,29 +15,29 @@ from urllib.parse import urlsplit
 
 from dflib import uris
 from dflib.config import S3Config
-from dflib.errors import ConfigError, CredentialsError, StorageError
+from dflib.errors import ConfigError, CredentialsError, MissingError, StorageError
 
 ATTEMPTS = 10
-"""Tries of one request before it has failed: where 5 % of all answers are errors, one in 10^13 does."""
+"""Attempts at one request before it fails: where 5 % of all answers are errors, one in 10^13 requests fails."""
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-"""Longest silence on an open connection.  S3 answers in well under a second; a minute is a lost connection."""
+"""Longest silence on an open connection.  S3 answers in well under a second; after a minute the connection is lost."""
 CONNECTIONS = 64
-"""Of one process: more than it has threads that read."""
+"""Connections of one process: more than it has threads that read."""
 
 UNKNOWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "ExpiredTokenException")
-"""What S3 calls credentials that it does not take."""
-# Refusals that may be about the one object; a HEAD has no body to say more than 403.
+"""Error codes for credentials that S3 does not accept."""
+# Refusals that may concern only the one object; a HEAD has no body with more than 403.
 DENIED = (*UNKNOWN, "AccessDenied", "403")
 
 CREDENTIALS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 
 
 def region(settings: S3Config) -> str:
-    """The region of the configuration, or that of the AWS variables or profile.
+    """The region from the configuration, the AWS variables or the AWS profile.
 
     Raises:
-        ConfigError: none of them names one.
+        ConfigError: none of them names a region.
     """
     import boto3
     from botocore.exceptions import BotoCoreError
@@ -47,24 +47,24 @@ def region(settings: S3Config) -> str:
     try:
         found = found or boto3.session.Session().region_name
     except BotoCoreError as error:
-        raise ConfigError(f"the AWS profile can't be used: {error}; mend it, or unset AWS_PROFILE") from None
+        raise ConfigError(f"the AWS profile can't be used: {error}; correct it, or unset AWS_PROFILE") from None
     if not found:
         raise ConfigError(
-            "s3.region: S3 is asked for and no region is known; set s3.region (for a server of your own, whatever it "
-            "calls its region, often us-east-1), AWS_REGION, or the region of the profile"
+            "s3.region: the configuration names S3, but no region is known; set s3.region (for a server of your own, "
+            "the name that it has configured, often us-east-1), AWS_REGION, or the region of the profile"
         )
     return found
 
 
 def attempts() -> int:
-    """Tries of one request: :data:`ATTEMPTS`, or what AWS's own variable for it says."""
-    told = os.environ.get("AWS_MAX_ATTEMPTS", "")
-    return int(told) if told.isdecimal() and int(told) > 0 else ATTEMPTS
+    """Attempts at one request: AWS_MAX_ATTEMPTS, or else :data:`ATTEMPTS`."""
+    value = os.environ.get("AWS_MAX_ATTEMPTS", "")
+    return int(value) if value.isdecimal() and int(value) > 0 else ATTEMPTS
 
 
 @functools.lru_cache(maxsize=8)
 def client(endpoint: str | None, region: str | None, path_style: bool, process: int) -> Any:
-    """A boto3 client, one a process (``process`` keys it: a client must not cross a fork)."""
+    """A boto3 client, one per process (``process`` is part of the key: a client must not cross a fork)."""
     import boto3
     from botocore.config import Config
 
@@ -80,7 +80,7 @@ def client(endpoint: str | None, region: str | None, path_style: bool, process: 
             max_pool_connections=CONNECTIONS,
         ),
     )
-    made.meta.events.register("needs-retry.s3", _tried)
+    made.meta.events.register("needs-retry.s3", _count_retry)
     return made
 
 
@@ -89,10 +89,11 @@ _thread = threading.local()
 
 @contextmanager
 def retries(count: Callable[[], None]) -> Iterator[None]:
-    """Calls ``count`` for each try beyond the first of a request that this thread makes by :func:`client` meanwhile.
+    """Calls ``count`` for each retry of a request that this thread makes with :func:`client` during the block.
 
-    Asked of boto3's own event, since an answer tells its retries and a connection that was never made has no answer.
-    One client serves all who count in a process, and works in the thread of the one who asks: so the thread says who.
+    boto3's own event is used, since a connection that was never made has no answer that could hold the number of
+    retries.  All counters of a process share one client, which works in the calling thread: so the thread identifies
+    the counter.
     """
     before = getattr(_thread, "count", None)
     _thread.count = count
@@ -102,27 +103,27 @@ def retries(count: Callable[[], None]) -> Iterator[None]:
         _thread.count = before
 
 
-def _tried(attempts: int, **_: Any) -> None:
-    """What boto3 calls after each try, before it decides about another; ``attempts``: so many by now."""
+def _count_retry(attempts: int, **_: Any) -> None:
+    """Called by boto3 after each attempt, before it decides about another; ``attempts``: attempts so far."""
     count = getattr(_thread, "count", None)
     if attempts > 1 and count is not None:
         count()
 
 
 def spark_conf(settings: S3Config) -> dict[str, str]:
-    """What Spark is told so that the JVM reaches S3 as :func:`client` does.
+    """Spark properties with which the JVM reaches S3 as :func:`client` does.
 
-    Delta commits by its log and needs no committer; what is staged and exported goes through S3A's magic committer,
+    Delta commits by its log and needs no committer.  Staged and exported files go through S3A's magic committer,
     since a rename on S3 is a copy that can stop halfway.
 
     Raises:
-        ConfigError: there is no region, which S3A can't do without.
+        ConfigError: no region is known, which S3A requires.
     """
-    told = {
+    properties = {
         "endpoint.region": region(settings),
         "path.style.access": str(settings.path_style).lower(),
         "aws.credentials.provider": CREDENTIALS,
-        # The SDK's own tries of a request, then S3A's of the operation.
+        # Attempts of the SDK at a request, then of S3A at the operation.
         "attempts.maximum": str(attempts()),
         "retry.limit": str(attempts()),
         "retry.interval": "500ms",
@@ -132,23 +133,23 @@ def spark_conf(settings: S3Config) -> dict[str, str]:
         "connection.timeout": f"{READ_SECONDS}s",
         "connection.maximum": str(CONNECTIONS),
         "threads.max": str(CONNECTIONS // 2),
-        # Parquet is read by seeking: ranges of what is asked for, not the rest of the object.
+        # Parquet is read by seeking: ask for the ranges that are read, not for the rest of the object.
         "experimental.input.fadvise": "random",
         "committer.name": "magic",
-        # Where a bucket is not there, the first request says so; a request before it would be one more to fail.
+        # A missing bucket fails the first request anyway; a probe before it would be one more request to fail.
         "bucket.probe": "0",
     }
     if settings.endpoint is not None:
-        told["endpoint"] = settings.endpoint
-        told["connection.ssl.enabled"] = str(urlsplit(settings.endpoint).scheme == "https").lower()
-    return {f"spark.hadoop.fs.s3a.{key}": value for key, value in told.items()} | {
+        properties["endpoint"] = settings.endpoint
+        properties["connection.ssl.enabled"] = str(urlsplit(settings.endpoint).scheme == "https").lower()
+    return {f"spark.hadoop.fs.s3a.{key}": value for key, value in properties.items()} | {
         "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
         "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
     }
 
 
 def explained(uri: str, error: Exception) -> StorageError:
-    """What a failed request says to a user: place, reason and mend; never what was signed or with what."""
+    """The error of a failed request, with URI, reason and fix; never with what was signed or with which key."""
     from botocore import exceptions
 
     place = uris.masked(uri)
@@ -162,11 +163,12 @@ def explained(uri: str, error: Exception) -> StorageError:
         )
         kind = CredentialsError if isinstance(error, lacking) else StorageError
         return kind(f"{place}: {error}; check s3.endpoint, s3.region and the AWS credentials")
-    said = error.response.get("Error", {})
-    code, status = said.get("Code", "?"), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    details = error.response.get("Error", {})
+    code, status = details.get("Code", "?"), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code in DENIED or status in (401, 403):
         return (CredentialsError if code in UNKNOWN else StorageError)(
-            f"{place}: S3 refused ({code}); check the AWS credentials (aws sts get-caller-identity says whose they "
-            "are), what they may do there, and s3.endpoint and s3.region"
+            f"{place}: S3 refused ({code}); check the AWS credentials (aws sts get-caller-identity shows whose they "
+            "are), their permissions there, and s3.endpoint and s3.region"
         )
-    return StorageError(f"{place}: S3 answered {code}: {said.get('Message', '')}")
+    kind = MissingError if code in ("NoSuchKey", "404") else StorageError
+    return kind(f"{place}: S3 answered {code}: {details.get('Message', '')}")

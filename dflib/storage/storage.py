@@ -45,7 +45,8 @@ class Storage:
         """Size and etag of one object.
 
         Raises:
-            StorageError: it does not exist or can't be read.
+            MissingError: it does not exist.
+            StorageError: it can't be read.
         """
         return scheme_of(uri).stat(self._access, uri)
 
@@ -72,7 +73,8 @@ class Storage:
         """``length`` bytes from ``offset`` in one request; fewer only at the end of the object.
 
         Raises:
-            StorageError: it does not exist or can't be read.
+            MissingError: it does not exist.
+            StorageError: it can't be read.
         """
         return scheme_of(uri).read_range(self._access, uri, offset, length) if length > 0 else b""
 
@@ -80,7 +82,8 @@ class Storage:
         """The whole object in one request.
 
         Raises:
-            StorageError: it does not exist or can't be read.
+            MissingError: it does not exist.
+            StorageError: it can't be read.
         """
         return scheme_of(uri).read(self._access, uri)
 

@@ -1,33 +1,52 @@
-"""Which faces count: those of a finished extraction, read from the bytes that their video has now.
+"""Which rows count: faces of a finished extraction, read from the bytes that their video has now.
 
-Faces without a DONE row in the ledger are what a killed run left.  Faces of other bytes than ``videos`` names belong
-to a file that has been replaced since, until extract has run again.
+Faces without a DONE row in the ledger are leftovers of a killed run.  Faces of other bytes than ``videos`` names belong
+to a file that has been replaced since; they count again after the next extract.
 """
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 CROPS = "crops-"
-"""How the extractors of ready-cut crops begin; those of videos begin with their sampling."""
+"""Prefix of the extractors of ready-cut crops; those of videos begin with their sampling."""
+CROPS_PACKING = "crops"
+"""``videos.packing`` of ready-cut crops without a video."""
+
+
+def is_video(packing: str = "packing") -> Column:
+    """Whether a row of VIDEOS is a video and not just a place of ready-cut crops; never null."""
+    return ~F.col(packing).eqNullSafe(CROPS_PACKING)
+
+
+def changed(ledger: str, videos: str) -> str:
+    """Whether a video has other bytes than its ledger row was made from, as an SQL condition; never null.
+
+    Ready-cut crops may lie beside the video that they were cut from.  ``videos`` then holds the fingerprint of the
+    video, which says nothing about the crops; ingest keeps those up to date by itself.
+
+    Args:
+        ledger: alias of EXTRACTIONS in the query; a row must be there.
+        videos: alias of VIDEOS; where it has no row the video has changed.
+    """
+    return (
+        f"(NOT ({ledger}.fingerprint <=> {videos}.fingerprint) AND NOT "
+        f"(startswith({ledger}.extractor, '{CROPS}') AND NOT ({videos}.packing <=> '{CROPS_PACKING}')))"
+    )
 
 
 def ledger(extractions: DataFrame, videos: DataFrame) -> DataFrame:
-    """The rows of the ledger with the column ``changed``: whether their video has other bytes now.
-
-    Ready-cut crops may stand beside the video that they were cut from; ``videos`` then holds the fingerprint of the
-    video, and says nothing of the crops, which ingest keeps up to date by itself.
+    """The rows of the ledger with the column ``changed``, see :func:`changed`.
 
     Args:
         extractions: as in EXTRACTIONS.
         videos: as in VIDEOS.
     """
-    now = videos.select("video_id", F.col("fingerprint").alias("_now"), F.col("packing").alias("_packing"))
-    beside = F.col("extractor").startswith(CROPS) & ~F.col("_packing").eqNullSafe("crops")
-    changed = ~F.col("fingerprint").eqNullSafe(F.col("_now")) & ~beside
-    return extractions.join(now, "video_id", "left").withColumn("changed", changed).drop("_now", "_packing")
+    now = videos.select("video_id", "fingerprint", "packing").alias("v")
+    joined = extractions.alias("e").join(now, F.col("e.video_id") == F.col("v.video_id"), "left")
+    return joined.select("e.*", F.expr(changed("e", "v")).alias("changed"))
 
 
 def faces(rows: DataFrame, extractions: DataFrame, videos: DataFrame) -> DataFrame:
-    """Those of ``rows`` (as in FACES) that count. Ids go to the pictures, never pictures to ids."""
+    """The rows that count among ``rows`` (as in FACES).  Ids are broadcast to the images; images are never shuffled."""
     counting = ledger(extractions, videos).where((F.col("outcome") == "DONE") & ~F.col("changed"))
     return rows.join(F.broadcast(counting.select("video_id", "extractor")), ["video_id", "extractor"], "left_semi")

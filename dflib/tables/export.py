@@ -30,7 +30,7 @@ _CSV = {
 
 @dataclass(frozen=True)
 class Rows:
-    """What is to be written: a name for the file, the rows, the columns that order them, and notes for the reader."""
+    """Rows to write: a name for the file, the rows, the columns by which they are ordered, and notes for the reader."""
 
     name: str
     frame: DataFrame
@@ -40,13 +40,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote, or would write.
+    """What an export wrote or, in a dry run, would write.
 
     Attributes:
         uri: the CSV file, or the folder of Parquet files.
-        rows: rows in it.
-        bytes: of what was written; of the table's own files when nothing was.
-        notes: what a reader of the export has to know.
+        rows: number of rows.
+        bytes: bytes written; in a dry run, bytes of the table's own files.
+        notes: what a reader of the export must know.
     """
 
     uri: str
@@ -56,10 +56,10 @@ class Exported:
 
 
 def check(settings: config.ExportConfig) -> None:
-    """Refuses a name that no table can have.
+    """Checks that ``export.table`` can name a table.
 
     Raises:
-        ConfigError: it names the nearest known one.
+        ConfigError: it can't; the message names the nearest known table.
     """
     if settings.table not in TABLES and not _TRAINING_SET.fullmatch(settings.table):
         nearest = difflib.get_close_matches(settings.table, [*TABLES, "submission"], n=1, cutoff=0.0)[0]
@@ -73,7 +73,7 @@ def read(tables: Tables, settings: config.ExportConfig) -> Rows:
     """The table that ``export`` names, at its version.
 
     Raises:
-        TableError: no such table or version.
+        TableError: there is no such table or version.
     """
     check(settings)
     table, folder = (TABLES[settings.table], None) if settings.table in TABLES else (TRAINING_SET, settings.table)
@@ -90,21 +90,21 @@ def read(tables: Tables, settings: config.ExportConfig) -> Rows:
 def write(
     tables: Tables, storage: Storage, rows: Rows, kind: Literal["parquet", "csv"], to: str, dry_run: bool = False
 ) -> Exported:
-    """Writes rows as Parquet or CSV; what was there under the same name is replaced.
+    """Writes rows as Parquet or CSV, and replaces what has the same name.
 
-    Parquet is a folder and holds all columns.  CSV is one file, written whole and in the order of the key, without
-    binary columns, with lists and maps as JSON; it passes through the memory of the driver.
+    Parquet is a folder with all columns.  CSV is one file, ordered by the key, without binary columns and with lists
+    and maps as JSON; it passes through the memory of the driver.
 
     Args:
-        tables: gives the place to write a CSV aside.
-        storage: where ``to`` is.
-        rows: of :func:`read`, or a submission.
+        tables: its root holds the staging folder of a CSV.
+        storage: holds ``to``.
+        rows: from :func:`read`, or a submission.
         kind: parquet or csv.
-        to: folder, or name ending in .csv or .parquet.
-        dry_run: counts and writes nothing.
+        to: URI of a folder, or of the result, ending in .csv or .parquet.
+        dry_run: counts rows and writes nothing.
 
     Raises:
-        CountError: what was written has not the rows that were read.
+        CountError: rows written and rows read differ.
     """
     target = to if to.endswith(f".{kind}") else uris.join(to, f"{rows.name}.{kind}")
     frame, notes = rows.frame, rows.notes
@@ -127,7 +127,7 @@ def write(
 
 
 def _flat(rows: DataFrame) -> tuple[DataFrame, list[str]]:
-    """The columns that fit a CSV, lists and maps as JSON, and the names of those that do not."""
+    """The columns that fit a CSV, lists and maps as JSON, and the names of the binary ones, which do not."""
     binary = [field.name for field in rows.schema if isinstance(field.dataType, BinaryType)]
     columns = [
         F.to_json(field.name).alias(field.name)
@@ -142,19 +142,19 @@ def _flat(rows: DataFrame) -> tuple[DataFrame, list[str]]:
 def _write_csv(
     tables: Tables, storage: Storage, rows: DataFrame, order: tuple[str, ...], target: str
 ) -> tuple[int, int]:
-    """Spark writes one part file aside, which is then put in place whole; returns bytes and rows of it."""
-    with tables.aside("export") as aside:
+    """Writes one part file to a staging folder, then the target whole; returns its bytes and rows."""
+    with tables.staging_folder("export") as staging:
         ordered = rows.repartition(1).sortWithinPartitions(*order)
-        ordered.write.options(**_CSV).csv(for_jvm(aside))
-        parts = [entry.uri for entry in storage.list_files(aside) if entry.uri.endswith(".csv")]
-        # Spark writes no part, hence no header, where there are no rows.
+        ordered.write.options(**_CSV).csv(for_jvm(staging))
+        parts = [entry.uri for entry in storage.list_files(staging) if entry.uri.endswith(".csv")]
+        # Without rows Spark writes no part, and so no header.
         content = b"".join(storage.read(uri) for uri in parts) or (",".join(rows.columns) + "\n").encode()
     storage.write(target, content)
     return len(content), _csv_rows(content)
 
 
 def _csv_rows(content: bytes) -> int:
-    """Rows without the header: lines after which all quotes are closed."""
+    """Rows without the header: counts the lines after which all quotes are closed."""
     quotes = rows = 0
     for line in io.BytesIO(content):
         quotes += line.count(b'"')
@@ -163,5 +163,5 @@ def _csv_rows(content: bytes) -> int:
 
 
 def _stored_bytes(storage: Storage, rows: DataFrame) -> int:
-    """Size of the files that a DataFrame of Delta tables reads."""
+    """Bytes of the files that a DataFrame of Delta tables reads."""
     return sum(storage.stat(from_jvm(uri)).size for uri in rows.inputFiles())

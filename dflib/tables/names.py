@@ -1,6 +1,6 @@
-"""Persistent names: the tables as ``<database>.<table>`` in the metastore, with views beside them.
+"""Names in the metastore: the tables as ``<database>.<table>``, with views beside them.
 
-Jobs read and write by path; names come afterwards, for others to query.
+Jobs read and write by path.  Names are registered at the end of a job, for SQL and other readers.
 """
 
 import logging
@@ -16,63 +16,63 @@ from dflib.storage import for_jvm
 from dflib.tables.schemas import TABLES
 from dflib.tables.sql import quoted
 from dflib.tables.store import Tables
-from dflib.tables.views import VIEWS, View
+from dflib.tables.views import VIEWS, SqlView
 
 log = logging.getLogger(__name__)
 
 RUNS = "runs"
 RUN_COLUMNS = {
-    "run_id": ("STRING", "time, job and process"),
+    "run_id": ("STRING", "start time, job and process id"),
     "job": ("STRING", "name of the job, or of the step of one"),
     "parent": ("STRING", "run_id of the job that this run is a step of; null: a job of one step"),
     "config_digest": ("STRING", "hash of the whole configuration"),
-    "code_version": ("STRING", "of dflib, with the commit where it runs from a checkout"),
-    "started_at": ("TIMESTAMP", "when (UTC)"),
-    "seen_at": ("TIMESTAMP", "last sign of life of a run that has not ended (UTC)"),
-    "progress": ("STRING", "how far a run is that has not ended, JSON"),
-    "ended_at": ("TIMESTAMP", "when (UTC); null: running, or killed"),
+    "code_version": ("STRING", "version of dflib, with the commit when run from a checkout"),
+    "started_at": ("TIMESTAMP", "when it started (UTC)"),
+    "seen_at": ("TIMESTAMP", "last heartbeat of a run that has not ended (UTC)"),
+    "progress": ("STRING", "progress of a run that has not ended, JSON"),
+    "ended_at": ("TIMESTAMP", "when it ended (UTC); null: running, or killed"),
     "outcome": ("STRING", "RUNNING (or killed), DONE or FAILED"),
-    "error": ("STRING", "why FAILED"),
-    "seconds": ("DOUBLE", "wall clock"),
-    "versions_before": ("STRING", "version of each table before, JSON"),
-    "versions_after": ("STRING", "version of each table after, JSON"),
-    "counts": ("STRING", "what the job counted, JSON"),
-    "config": ("STRING", "the whole configuration, JSON"),
+    "error": ("STRING", "why it FAILED"),
+    "seconds": ("DOUBLE", "wall-clock seconds"),
+    "versions_before": ("STRING", "version of each table before the run, JSON"),
+    "versions_after": ("STRING", "version of each table after the run, JSON"),
+    "counts": ("STRING", "counts of the run, JSON"),
+    "config": ("STRING", "whole configuration, JSON"),
 }
-"""Type and comment of each column of the run records; what differs from job to job is JSON text."""
+"""Type and comment of each column of the run records.  What differs between jobs is JSON text."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Names of tables (``runs`` among them) and of views that are in the database now."""
+    """Names of the tables (with ``runs``) and views in the database."""
 
     tables: tuple[str, ...]
     views: tuple[str, ...]
 
 
 def register(tables: Tables, database: str, move: bool, renew: bool = False) -> Names:
-    """Gives every table that exists its name, the run records theirs (``runs``), and makes the views.
+    """Registers every table that exists, the run records (``runs``), and the views.
 
     Args:
-        tables: what is to be named.
-        database: database of the metastore; made when it is not there.
-        move: whether names that stand for tables of another root are moved to this one, with a log line.
-        renew: whether views that are there are made again, for a version that has them otherwise.
+        tables: the tables to name.
+        database: database of the metastore; created when it does not exist.
+        move: moves names that refer to tables of another root to this one, with a warning; otherwise they are an error.
+        renew: replaces existing views, which may be those of another version of dflib.
 
     Raises:
-        TableError: the metastore can't be reached or refuses; or names stand for tables of another root.
+        TableError: the metastore can't be reached or refuses; or names refer to tables of another root.
     """
     try:
         return _register(tables, database, move, renew)
     except (PySparkException, Py4JJavaError) as error:
         raise TableError(
-            f"database {database} of the metastore: {_reason(error)}; when it is one of PostgreSQL, has "
-            "'spark-submit.sh register' been run on it once?"
+            f"database {database} of the metastore: {_reason(error)}; a new PostgreSQL database needs "
+            "'spark-submit.sh register' once"
         ) from None
 
 
 def _reason(error: BaseException) -> str:
-    """First line of what the innermost cause says."""
+    """First line of the innermost cause."""
     text = str(error)
     if isinstance(error, Py4JJavaError):
         text = str(error.java_exception.toString())
@@ -82,7 +82,7 @@ def _reason(error: BaseException) -> str:
 
 
 def possible(tables: Tables) -> Names:
-    """The names that :func:`register` would see to."""
+    """The names that :func:`register` would register."""
     present = {name for name, table in TABLES.items() if tables.exists(table)}
     return Names(tuple(sorted({*present, RUNS})), tuple(view.name for view in _possible_views(present)))
 
@@ -90,18 +90,18 @@ def possible(tables: Tables) -> Names:
 def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
     spark = tables.spark
     runs = for_jvm(uris.join(tables.root, RUNS))
-    # Without it the metastore has the place of a Delta table and nothing else, so that JDBC clients list no columns.
+    # Without it the metastore holds only the location of a Delta table, and JDBC clients list no columns.
     spark.conf.set("spark.databricks.delta.catalog.update.enabled", "true")
     spark.sql(f"CREATE DATABASE IF NOT EXISTS {database}")
     present = {row["tableName"] for row in spark.sql(f"SHOW TABLES IN {database}").collect()}
-    # All names are made together with this one, so its place tells theirs.
+    # All names are made together with this one, so its location is that of the others, too.
     if RUNS in present and (place := _place(spark, f"{database}.{RUNS}")) != runs:
         if not move:
             raise TableError(
                 f"database {database} of the metastore names the tables beside {place}, not those of {tables.root}; "
                 "choose another name with tables.database, or run register to move the names here"
             )
-        log.warning("the names in database %s stood for tables beside %s and are moved to %s", database, place, runs)
+        log.warning("the names in database %s referred to tables beside %s and are moved to %s", database, place, runs)
         for name in present & {*TABLES, RUNS, *VIEWS}:
             spark.sql(f"DROP {'VIEW' if name in VIEWS else 'TABLE'} {database}.{name}")
         present = set()
@@ -113,25 +113,26 @@ def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
             )
             present.add(name)
     if RUNS in present and not _is_as_now(spark, f"{database}.{RUNS}"):
-        # Made by an earlier version. The records are files that stay where they are.
+        # Registered by an earlier version.  The records are files, which stay.
         spark.sql(f"DROP TABLE {database}.{RUNS}")
         present.remove(RUNS)
     if RUNS not in present:
         columns = ", ".join(f"{name} {kind} COMMENT {quoted(text)}" for name, (kind, text) in RUN_COLUMNS.items())
         spark.sql(
             f"CREATE TABLE IF NOT EXISTS {database}.{RUNS} ({columns}) USING json "
-            f"COMMENT 'One record a run of a job' LOCATION {quoted(runs)}"
+            f"COMMENT 'One record per run' LOCATION {quoted(runs)}"
         )
         present.add(RUNS)
     for view in _possible_views(present):
         if renew or view.name not in present:
-            spark.sql(view.statement(database, replace=renew))
+            stored = {table.name: spark.table(f"{database}.{table.name}").columns for table in view.tables}
+            spark.sql(view.statement(database, renew, stored))
             present.add(view.name)
     return Names(tuple(sorted(present & {*TABLES, RUNS})), tuple(name for name in VIEWS if name in present))
 
 
-def _possible_views(present: set[str]) -> list[View]:
-    """Those whose tables are there."""
+def _possible_views(present: set[str]) -> list[SqlView]:
+    """The views whose tables are present."""
     return [view for view in VIEWS.values() if {table.name for table in view.tables} <= present]
 
 

@@ -1,4 +1,4 @@
-"""Which faces are good enough to be used: one condition over the columns of ``faces``."""
+"""Which faces are good enough to use: conditions over the columns of ``faces``."""
 
 from functools import reduce
 
@@ -17,19 +17,19 @@ ALL_FACES = Quality(
 
 
 def usable(quality: Quality) -> Column:
-    """The condition that a row of ``faces`` is good enough; true or false, never null.
+    """Whether a row of ``faces`` is good enough; never null.
 
-    A face is left out for what is known of it alone: a value that is null passes.  So a ready-cut crop, which has no
-    box, sharpness, brightness and pose, always passes, and so does a face without landmarks when ``min_frontal`` is
-    set: a filter does not empty a set of what was never measured.  Limits belong to what passes.
+    Only measured values exclude a face: null passes.  So a ready-cut crop, which has no box, sharpness, brightness or
+    pose, always passes, and so does a face without landmarks when ``min_frontal`` is set: a filter does not empty a set
+    whose values were never measured.  A value equal to its limit passes.
 
-    Only the columns of limits that are set are looked at; without any the condition is a plain true.
+    Only the columns of limits that are set are read; without limits the condition is a literal true.
 
     Args:
         quality: the limits.
 
     Returns:
-        Over ``box_w``, ``box_h``, ``sharpness``, ``brightness``, ``frontal`` and ``short``.
+        A condition over ``box_w``, ``box_h``, ``sharpness``, ``brightness``, ``frontal`` and ``short``.
     """
     bad = []
     if quality.min_size > 0:
@@ -49,16 +49,16 @@ def usable(quality: Quality) -> Column:
 
 
 def moving() -> Column:
-    """The condition that a row of ``faces`` is not on a track marked static; true or false, never null."""
+    """Whether a row of ``faces`` is not on a track marked static; never null."""
     return ~F.coalesce("static", F.lit(False))
 
 
 def seen_by(view: View) -> Column:
-    """The condition that a view can be cut of a row of ``faces``: some need landmarks, which not all detectors give."""
+    """Whether a view can be cut from a row of ``faces``: some views need landmarks, which not all detectors return."""
     return F.col("landmarks").isNotNull() if view.needs_landmarks else F.lit(True)
 
 
 def limits(quality: Quality) -> list[str]:
-    """The limits that are set as ``name=value``, for names of rules."""
+    """The limits that are set, as ``name=value``, for names of rules."""
     unset = ALL_FACES.model_dump()
     return [f"{name}={value:g}" for name, value in quality.model_dump().items() if value != unset[name]]

@@ -1,6 +1,6 @@
-"""What is put into statements of Spark SQL."""
+"""Parts of statements of Spark SQL."""
 
 
 def quoted(text: str) -> str:
-    """A text as a literal."""
+    """A text as a string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

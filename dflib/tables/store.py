@@ -1,13 +1,14 @@
 """Delta tables below one root, read and written by path.
 
-All writes are repeatable: run twice, the second changes nothing and makes no new version.  Readers may be many.
-Of two jobs that write to one table at once, Delta lets the second fail where they touch the same files; on S3 the
-second waits for the first (:mod:`dflib.tables.write_locks`).  Each stages its rows in folders of its own.
+All writes are repeatable: run twice, the second changes nothing and makes no new version.  Readers may be many.  Where
+two jobs write to one table at once, Delta lets the second fail if they touch the same files; on S3 the second waits for
+the first (:mod:`dflib.tables.write_locks`).  Each job stages its rows in its own folders.
 """
 
 import contextlib
 import functools
 import glob
+import json
 import logging
 import operator
 import re
@@ -17,12 +18,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from delta import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
 from dflib import uris
-from dflib.errors import CountError, TableError
+from dflib.errors import CountError, MissingError, StorageError, TableError
 from dflib.storage import Storage, for_jvm
 from dflib.tables.schemas import TABLES, Table
 from dflib.tables.sql import quoted
@@ -31,18 +32,22 @@ from dflib.tables.write_locks import WriteLocks
 log = logging.getLogger(__name__)
 
 STAGING_KEPT = timedelta(days=7)
-"""Age at which a staging folder is what a killed run left.  One that is in use lives for a wave of extract, or for one
-scoring: hours, and days where everything is slow.  Age is told by the folder's name, which works on S3 and across
-machines, where neither processes nor clocks of files can be asked."""
+"""Age at which a staging folder counts as a leftover of a killed run.  A folder in use lives for one wave of extract or
+one scoring: hours, or days where everything is slow.  The age is in the folder's name, which works on S3 and across
+machines, where neither processes nor file times can be checked."""
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMPED = re.compile(r"\d{8}T\d{6}Z-")
 
 
 class Tables:
-    """The tables below ``root`` (a ``file://`` or ``s3://`` URI).
+    """The tables below ``root``.
 
     Args:
-        owner: who writes, such as the id of a run; told to others that wait.
+        root: URI of the folder that holds them.
+        owner: the writer, such as the id of a run; named to others that wait for a lock.
+
+    Attributes:
+        locks: locks of this writer.
     """
 
     def __init__(self, spark: SparkSession, root: str, storage: Storage, owner: str | None = None) -> None:
@@ -51,48 +56,82 @@ class Tables:
         self.storage = storage
         self.locks = WriteLocks(spark, root, storage, owner)
         self._swept = False
+        self._seen: dict[str, int] = {}
 
     def uri(self, table: Table, folder: str | None = None) -> str:
-        """Where a table lies; ``folder`` for those of which there are many, such as training sets."""
+        """URI of a table.
+
+        Args:
+            folder: its folder below the root where that is not its name, such as that of one training set.
+        """
         return uris.join(self.root, folder or table.name)
 
     def exists(self, table: Table, folder: str | None = None) -> bool:
-        """Whether the table has been made."""
+        """Whether the table exists."""
         return self.version(table, folder) is not None
 
     def version(self, table: Table, folder: str | None = None) -> int | None:
-        """Newest version, or None when the table has not been made."""
+        """Newest version, commits of other processes included; None when the table does not exist.
+
+        Lists the log from the version that was newest when this object last looked, or else from the last checkpoint:
+        one request, or two the first time, however long the log is.  Delta's own answers cost more: on S3,
+        ``DeltaLog.update`` takes 3 requests and lists the whole log, ``DeltaTable.history(1)`` 15 requests and 1 s.
+        """
         log_folder = uris.join(self.uri(table, folder), "_delta_log")
-        versions = [
-            int(name.removesuffix(".json"))
-            for name in (uris.name(entry.uri) for entry in self.storage.list_files(log_folder))
-            if name.endswith(".json") and name.removesuffix(".json").isdigit()
-        ]
-        return max(versions, default=None)
+        seen = self._seen.get(log_folder)
+        newest = None if seen is None else self._newest(log_folder, seen)
+        if newest is None:  # not looked before, or the table was deleted
+            checkpoint = self._last_checkpoint(log_folder)
+            newest = None if checkpoint is None else self._newest(log_folder, checkpoint)
+        if newest is None:
+            newest = self._newest(log_folder, 0)
+        if newest is None:
+            self._seen.pop(log_folder, None)
+        else:
+            self._seen[log_folder] = newest
+        return newest
+
+    def _newest(self, log_folder: str, first: int) -> int | None:
+        """Newest version in a log from ``first`` on."""
+        after = uris.join(log_folder, f"{first - 1:020d}.json") if first > 0 else None
+        names = (uris.name(entry.uri) for entry in self.storage.list_files(log_folder, after))
+        stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return max((int(stem) for stem in stems if stem.isdigit()), default=None)
+
+    def _last_checkpoint(self, log_folder: str) -> int | None:
+        try:
+            return int(json.loads(self.storage.read(uris.join(log_folder, "_last_checkpoint")))["version"])
+        except MissingError:
+            return None
+        except (ValueError, KeyError, TypeError):  # half written: Delta ignores such a file, too
+            return None
+
+    def versions(self) -> dict[str, int]:
+        """Newest version of each table that exists."""
+        found = {name: self.version(table) for name, table in TABLES.items()}
+        return {name: version for name, version in found.items() if version is not None}
 
     def read(self, table: Table, version: int | None = None, folder: str | None = None) -> DataFrame:
-        """The rows of a table, at a version if given; no rows when it has not been made.
+        """The rows of a table; no rows when it does not exist.
 
-        Columns that an older version of the table lacks are null.
+        A column that the table has under an earlier name gets its present one; other columns that it lacks are null.
+
+        Args:
+            version: an earlier version of the table.
 
         Raises:
-            TableError: a version was asked of a table that does not exist.
+            TableError: a version was requested of a table that does not exist.
         """
         if not self.exists(table, folder):
             if version is not None:
                 raise TableError(f"{self.uri(table, folder)}: there is no such table, so no version {version} of it")
             return self.spark.createDataFrame([], table.spark_schema())
-        reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        rows = reader.load(for_jvm(self.uri(table, folder)))
-        lacking = {column.name: column.dataType for column in table.spark_schema() if column.name not in rows.columns}
-        return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in lacking.items()}) if lacking else rows
+        return _present_names(table, self._load(table, folder, version))
 
     def create(self, table: Table, folder: str | None = None) -> None:
-        """Makes the table when it is not there: NOT NULL on what the schema says, column comments included.
+        """Creates the table unless it exists, with NOT NULL and comments as in its schema.
 
-        A table of an older version gets the columns that it lacks; they are null in its rows.
+        A table written by an earlier version of dflib gets the columns that it lacks, which are null in its rows.
         """
         if self.exists(table, folder):
             self._add_columns(table, folder)
@@ -107,74 +146,58 @@ class Tables:
             builder = builder.addColumn(
                 column.name, column.dataType, nullable=column.nullable, comment=table.comments[column.name]
             )
-        with self._alone(table, folder):
+        with self._committing(table, folder):
             builder.execute()
 
-    def _add_columns(self, table: Table, folder: str | None) -> None:
-        path = for_jvm(self.uri(table, folder))
-
-        def lacking() -> list[StructField]:
-            present = set(self.spark.read.format("delta").load(path).columns)
-            return [column for column in table.spark_schema() if column.name not in present]
-
-        if lacking():
-            with self._alone(table, folder):
-                columns = lacking()  # another may have added them while this one waited
-                if columns:
-                    log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
-                    told = ", ".join(
-                        f"`{one.name}` {one.dataType.simpleString()} COMMENT {quoted(table.comments[one.name])}"
-                        for one in columns
-                    )
-                    self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({told})")
-
     def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
-        """Adds the rows whose key is not there yet, and returns how many. No rows, no new version.
+        """Inserts the rows whose key the table lacks; makes no version when there are none.
 
-        ``rows`` is read twice: give it staged (:meth:`stage`) or otherwise cheap.
+        Args:
+            rows: the table's columns by name.  Evaluated twice: pass a staged frame (:meth:`stage`) or a cheap one.
+
+        Returns:
+            Rows that the commit inserted, as Delta counted them.
 
         Raises:
-            CountError: ``rows`` holds a key twice.
+            CountError: new rows repeat a key; nothing was written.
+            TableError: columns are missing or unknown.
         """
         self.create(table, folder)
         keys = list(table.key)
-        new = self._conform(table, rows).join(self.read(table, folder=folder).select(keys), keys, "left_anti")
-        counted = new.agg(F.count(F.lit(1)).alias("rows"), F.countDistinct(*keys).alias("keys")).first()
-        assert counted is not None
-        if counted["rows"] != counted["keys"]:
-            raise CountError(
-                f"{self.uri(table, folder)}: {counted['rows'] - counted['keys']} of {counted['rows']} new rows repeat "
-                f"a key ({', '.join(keys)}); nothing was written"
-            )
-        if counted["rows"] == 0:
+        present = _present_names(table, self._load(table, folder)).select(keys)
+        new = self._conform(table, rows).join(present, keys, "left_anti")
+        if self._count_unique(table, new, folder) == 0:
             return 0
-        with self._alone(table, folder):
-            self._merge(table, self._conform(table, rows), folder).whenNotMatchedInsertAll().execute()
-        return int(counted["rows"])
+        with self._committing(table, folder):
+            merge = self._merge(table, self._conform(table, rows), folder)
+            return int(_committed(merge.whenNotMatchedInsertAll())["num_inserted_rows"])
 
     def write_once(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
-        """Fills a table that is never changed afterwards, in one commit, and returns its version.
+        """Fills a table that never changes afterwards, in one commit, and returns its version.
 
-        Partitions and the order of rows are kept as they are, which a MERGE does not promise.  A table that
-        holds rows already stays as it is.
+        Partitions and the order of rows are kept, which a MERGE does not promise.  A table that has rows is left alone.
         """
         self.create(table, folder)
         if self.read(table, folder=folder).isEmpty():
-            with self._alone(table, folder):
-                if self.read(table, folder=folder).isEmpty():  # another may have filled it while this one waited
+            with self._committing(table, folder):
+                if self.read(table, folder=folder).isEmpty():  # nobody filled it while this writer waited
                     target = for_jvm(self.uri(table, folder))
-                    self._conform(table, rows).write.format("delta").mode("append").save(target)
+                    self._stored_names(table, self._conform(table, rows), folder).write.format("delta").mode(
+                        "append"
+                    ).save(target)
         version = self.version(table, folder)
         assert version is not None
         return version
 
     def upsert(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
-        """Adds new rows and replaces those that truly differ; returns how many. For small tables.
+        """Inserts new rows and replaces rows that differ in more than volatile columns.  For small tables.
 
-        A difference in the table's volatile columns alone is none.
+        Returns:
+            Rows that the commit inserted or replaced, as Delta counted them.
 
         Raises:
-            CountError: ``rows`` holds a key twice.
+            CountError: rows repeat a key; nothing was written.
+            TableError: columns are missing or unknown.
         """
         self.create(table, folder)
         keys = list(table.key)
@@ -190,81 +213,145 @@ class Tables:
         new, old = (F.to_json(F.struct(*[F.col(f"{side}.{name}") for name in compared])) for side in ("new", "old"))
         changed = joined.where(F.col("old._present").isNull() | (new != old)).select("new.*")
         with self.stage(changed, f"upsert_{table.name}") as staged:
-            counted = staged.agg(F.count(F.lit(1)).alias("rows"), F.countDistinct(*keys).alias("keys")).first()
-            assert counted is not None
-            if counted["rows"] != counted["keys"]:
-                raise CountError(
-                    f"{self.uri(table, folder)}: {counted['rows'] - counted['keys']} of {counted['rows']} rows repeat "
-                    f"a key ({', '.join(keys)}); nothing was written"
-                )
-            if counted["rows"] == 0:
+            if self._count_unique(table, staged, folder) == 0:
                 return 0
-            with self._alone(table, folder):
-                merge = self._merge(table, staged, folder)
-                merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-            return int(counted["rows"])
+            with self._committing(table, folder):
+                merge = self._merge(table, staged, folder).whenMatchedUpdateAll().whenNotMatchedInsertAll()
+                return int(_committed(merge)["num_affected_rows"])
 
     def delete_videos(self, table: Table, video_ids: DataFrame, extractor: str | None = None) -> None:
-        """Deletes the rows of these videos (a frame with the column ``video_id``), of one extractor if given."""
+        """Deletes the rows of videos from one table; see :mod:`dflib.tables.deletion` for all tables.
+
+        Args:
+            video_ids: with the column ``video_id``; may repeat.
+            extractor: delete only rows of this extractor.
+        """
         if self.exists(table):
             target = DeltaTable.forPath(self.spark, for_jvm(self.uri(table)))
             condition = F.col("t.video_id") == F.col("s.video_id")
             if extractor is not None:
                 condition &= F.col("t.extractor") == extractor
-            with self._alone(table):
+            with self._committing(table):
                 target.alias("t").merge(video_ids.distinct().alias("s"), condition).whenMatchedDelete().execute()
 
     @contextlib.contextmanager
     def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:
-        """Writes ``rows`` once to Parquet below ``<root>/_staging`` and gives them back, cheap to read again.
+        """Writes ``rows`` once, to Parquet below ``<root>/_staging``, and returns a frame that is cheap to read again.
 
-        Each further action on the result of ``mapInArrow`` would compute all of it again.
+        Without it each action on the result of ``mapInArrow`` computes all of it again.
         """
-        with self.aside(name) as uri:
+        with self.staging_folder(name) as uri:
             rows.write.parquet(for_jvm(uri))
             yield self.spark.read.schema(rows.schema).parquet(for_jvm(uri))
 
     @contextlib.contextmanager
-    def aside(self, name: str) -> Iterator[str]:
-        """URI of a folder below ``<root>/_staging`` that is nobody else's; it goes when the block ends.
+    def staging_folder(self, name: str) -> Iterator[str]:
+        """URI of a unique folder below ``<root>/_staging``, deleted at the end of the block.
 
-        What killed runs left there is cleared after :data:`STAGING_KEPT`.
+        Leftovers of killed runs are deleted after :data:`STAGING_KEPT`.
         """
         folder, now = uris.join(self.root, "_staging"), datetime.now(UTC)
         if not self._swept:
             self._swept = True
-            self._sweep(folder, (now - STAGING_KEPT).strftime(_STAMP))
+            for uri in self.storage.glob(uris.join(glob.escape(folder), "*")):
+                if _STAMPED.match(uris.name(uri)) and uris.name(uri) < (now - STAGING_KEPT).strftime(_STAMP):
+                    log.info("deleting %s, a leftover of a killed run", uri)
+                    self._discard(uri)
         uri = uris.join(folder, f"{now.strftime(_STAMP)}-{name}-{uuid.uuid4().hex}")
         try:
             yield uri
         finally:
+            self._discard(uri)
+
+    def _discard(self, uri: str) -> None:
+        try:
             self.storage.delete_folder(uri)
+        except StorageError as error:
+            # What was staged is committed or failed for a reason of its own; a later run deletes the folder.
+            log.warning("a staging folder is left for a later run to delete: %s", error)
 
-    def _sweep(self, folder: str, before: str) -> None:
-        for uri in self.storage.glob(uris.join(glob.escape(folder), "*")):
-            if _STAMPED.match(uris.name(uri)) and uris.name(uri) < before:
-                log.info("clearing %s, which a killed run left", uri)
-                self.storage.delete_folder(uri)
+    def _load(self, table: Table, folder: str | None, version: int | None = None) -> DataFrame:
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(for_jvm(self.uri(table, folder)))
 
-    def versions(self) -> dict[str, int]:
-        """Newest version of each table that exists."""
-        found = {name: self.version(table) for name, table in TABLES.items()}
-        return {name: version for name, version in found.items() if version is not None}
+    def _add_columns(self, table: Table, folder: str | None) -> None:
+        def lacking() -> list[StructField]:
+            present = set(self._load(table, folder).columns)
+            return [column for column in table.spark_schema() if column.name not in present]
 
-    def _alone(self, table: Table, folder: str | None = None) -> contextlib.AbstractContextManager[None]:
+        if lacking():
+            path = for_jvm(self.uri(table, folder))
+            with self._committing(table, folder):
+                columns = lacking()  # another writer may have added them while this one waited
+                if columns:
+                    log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
+                    present = set(self._load(table, folder).columns)
+                    definitions = ", ".join(
+                        f"`{column.name}` {column.dataType.simpleString()} "
+                        f"COMMENT {quoted(_comment(table, column.name, present))}"
+                        for column in columns
+                    )
+                    self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({definitions})")
+
+    def _committing(self, table: Table, folder: str | None = None) -> contextlib.AbstractContextManager[None]:
         return self.locks.commit(folder or table.name, lambda: self.version(table, folder))
 
+    def _count_unique(self, table: Table, rows: DataFrame, folder: str | None) -> int:
+        """Number of rows, each with its own key."""
+        counted = rows.agg(F.count(F.lit(1)).alias("rows"), F.countDistinct(*table.key).alias("keys")).first()
+        assert counted is not None
+        if counted["rows"] != counted["keys"]:
+            raise CountError(
+                f"{self.uri(table, folder)}: {counted['rows'] - counted['keys']} of {counted['rows']} new rows repeat "
+                f"a key ({', '.join(table.key)}); nothing was written"
+            )
+        return int(counted["rows"])
+
     def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
-        """The table's columns in its order and types; a missing or surplus column is an error."""
-        wanted, given = set(table.schema.names), set(rows.columns)
-        if wanted != given:
+        """The table's columns in its order and types."""
+        wanted, found = set(table.schema.names), set(rows.columns)
+        if wanted != found:
             raise TableError(
-                f"rows for {table.name}: missing columns {sorted(wanted - given)}, "
-                f"unknown columns {sorted(given - wanted)}"
+                f"rows for {table.name}: missing columns {sorted(wanted - found)}, "
+                f"unknown columns {sorted(found - wanted)}"
             )
         return rows.select([F.col(field.name).cast(field.dataType) for field in table.spark_schema()])
+
+    def _stored_names(self, table: Table, rows: DataFrame, folder: str | None) -> DataFrame:
+        """``rows`` with the columns that the stored table has under earlier names, too."""
+        present = set(self._load(table, folder).columns)
+        return rows.withColumns({old: F.col(new) for new, old in table.former.items() if old in present})
 
     def _merge(self, table: Table, rows: DataFrame, folder: str | None) -> Any:
         target = DeltaTable.forPath(self.spark, for_jvm(self.uri(table, folder)))
         condition = " AND ".join(f"t.{key} = s.{key}" for key in table.key)
-        return target.alias("t").merge(rows.alias("s"), condition)
+        return target.alias("t").merge(self._stored_names(table, rows, folder).alias("s"), condition)
+
+
+def _present_names(table: Table, rows: DataFrame) -> DataFrame:
+    """Stored rows under the present names of their columns; columns that they lack are null."""
+    changed = {}
+    for column in table.spark_schema():
+        names = [name for name in (column.name, table.former.get(column.name)) if name in rows.columns]
+        if names != [column.name]:
+            value = F.coalesce(*names) if names else F.lit(None)
+            changed[column.name] = value.cast(column.dataType)
+    renamed = rows.withColumns(changed) if changed else rows
+    return renamed.drop(*table.former.values()) if table.former else renamed
+
+
+def _comment(table: Table, name: str, present: set[str]) -> str:
+    """The comment of a column that is added to a stored table."""
+    old = table.former.get(name)
+    if old not in present:
+        return table.comments[name]
+    return f"{table.comments[name]}; null in rows from before {old} was renamed: coalesce({name}, {old}) is complete"
+
+
+def _committed(merge: Any) -> Row:
+    """Runs a MERGE and returns Delta's counts of its commit."""
+    counts: Row | None = merge.execute().first()
+    assert counts is not None
+    return counts

@@ -1,10 +1,11 @@
-"""What people ask of the tables again and again, as views, each column with its comment.
+"""Views for frequent questions, each column with a comment.
 
-They count as report does: a video whose file has changed since its extraction is UNDETERMINED (as in
-:mod:`dflib.tables.current`), UNDETERMINED videos are left out of accuracies unless the name ends in ``_all``, and
-videos without a label are in none.  A number that is not defined is null.
+They count as report does: a video whose file has changed since its extraction is UNDETERMINED (see
+:mod:`dflib.tables.current`), accuracies leave UNDETERMINED videos out unless the name ends in ``_all``, and videos
+without a label are in none.  An undefined number is null.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dflib.tables import current
@@ -13,10 +14,16 @@ from dflib.tables.sql import quoted
 
 
 @dataclass(frozen=True)
-class View:
-    """A view: what it shows, the tables that must be there, its columns with their comments, and the query.
+class SqlView:
+    """A view.
 
-    In the query ``{db}`` stands for the database.
+    Attributes:
+        name: its name in the database.
+        comment: what a row is.
+        tables: tables that must exist.
+        columns: comments by column, in their order.
+        query: its SELECT; ``{db}`` stands for the database, ``{extractions}`` for that table under its present column
+            names.
     """
 
     name: str
@@ -25,13 +32,37 @@ class View:
     columns: dict[str, str]
     query: str
 
-    def statement(self, database: str, replace: bool) -> str:
-        """The SQL that makes it; ``replace``: also where it is there already."""
+    def statement(self, database: str, replace: bool, present: Mapping[str, Collection[str]] | None = None) -> str:
+        """The SQL that creates the view.
+
+        Args:
+            database: holds the tables by name, and the view.
+            replace: replaces the view where it exists; otherwise an existing one stays.
+            present: the columns that a stored table has, by its name; a table that is not listed has those of its
+                schema.
+        """
         columns = ", ".join(f"`{name}` COMMENT {quoted(comment)}" for name, comment in self.columns.items())
+        extractions = _relation(EXTRACTIONS, database, (present or {}).get(EXTRACTIONS.name, ()))
         return (
             f"CREATE {'OR REPLACE VIEW' if replace else 'VIEW IF NOT EXISTS'} {database}.{self.name} ({columns}) "
-            f"COMMENT {quoted(self.comment)} AS {self.query.format(db=database)}"
+            f"COMMENT {quoted(self.comment)} AS {self.query.format(db=database, extractions=extractions)}"
         )
+
+
+def _relation(table: Table, database: str, present: Collection[str]) -> str:
+    """A table in FROM.  Columns stored under earlier names get their present ones, also when both are there."""
+    name = f"{database}.{table.name}"
+    former = {new: old for new, old in table.former.items() if old in present}
+    if not former:
+        return name
+    columns = [
+        (f"coalesce({column}, {former[column]})" if column in present else former[column]) + f" AS {column}"
+        if column in former
+        else column
+        for column in table.schema.names
+        if column in former or column in present
+    ]
+    return f"(SELECT {', '.join(columns)} FROM {name})"
 
 
 def _comments(table: Table, *names: str) -> dict[str, str]:
@@ -41,21 +72,21 @@ def _comments(table: Table, *names: str) -> dict[str, str]:
 _OF = _comments(VERDICTS, "model_id", "extractor", "rule")
 
 _COUNTS = {
-    "videos": "labelled videos; those below add up to it, UNDETERMINED ones included",
+    "videos": "labelled videos: the sum of the five counts below",
     "true_fake": "fakes called FAKE (TP)",
     "false_fake": "real videos called FAKE (FP)",
     "true_real": "real videos called REAL (TN)",
     "false_real": "fakes called REAL (FN)",
-    "undetermined": "UNDETERMINED",
-    "seen": "of videos: those that the model was trained on or chosen by (splits train and validation)",
-    "unlabelled": "videos without a label, in no other number",
-    "accuracy": "right ones of the decided",
-    "accuracy_all": "right ones of all, UNDETERMINED as wrong",
-    "accuracy_real": "of the decided real videos",
-    "accuracy_fake": "of the decided fakes",
+    "undetermined": "UNDETERMINED videos",
+    "seen": "how many of videos the model was trained on or selected by (splits train and validation)",
+    "unlabelled": "videos without a label, in no other column",
+    "accuracy": "share of right verdicts among the decided videos",
+    "accuracy_all": "share of right verdicts among all videos; UNDETERMINED counts as wrong",
+    "accuracy_real": "share of right verdicts among the decided real videos",
+    "accuracy_fake": "share of right verdicts among the decided fakes",
     "balanced_accuracy": "mean of accuracy_real and accuracy_fake",
-    "majority_baseline": "accuracy of always giving the more frequent answer",
-    "precision": "fakes among the decided videos called FAKE",
+    "majority_baseline": "accuracy of always giving the more frequent label",
+    "precision": "share of fakes among the videos called FAKE",
 }
 
 _COUNTING = """
@@ -78,24 +109,22 @@ _RATIOS = """
     try_divide(greatest(true_fake + false_real, true_real + false_fake), videos - undetermined) AS majority_baseline,
     try_divide(true_fake, true_fake + false_fake) AS `precision`"""
 
-# As current.ledger has it.
-_CHANGED = f"""
-    e.video_id IS NOT NULL AND NOT (e.fingerprint <=> v.fingerprint)
-    AND NOT (startswith(e.extractor, '{current.CROPS}') AND NOT (v.packing <=> 'crops'))"""
+# Where the ledger has no row there is nothing to compare.
+_CHANGED = f"e.video_id IS NOT NULL AND {current.changed('e', 'v')}"
 
-JUDGED = View(
+JUDGED = SqlView(
     "judged",
-    "Verdicts as a report of today would have them, with what there is to know of the video; the other views count it",
+    "Verdicts as a report would show them now, with columns of the video; the other views count this one",
     (VERDICTS, EXTRACTIONS, VIDEOS, MODELS),
     {
         **_comments(VERDICTS, "video_id"),
         **_comments(VIDEOS, "dataset", "chunk", "source_group"),
         **_comments(VERDICTS, "extractor", "model_id", "rule", "label", "split"),
-        "seen": "whether the model was trained on it or chosen by it",
+        "seen": "whether the model was trained on the video or selected by it",
         **_comments(VERDICTS, "p_fake", "verdict"),
-        "reason": "why UNDETERMINED; CHANGED: the file is another one since it was extracted",
-        "correct": "whether the verdict is the label; null: UNDETERMINED or no label",
-        "error": "distance of p_fake from the label, 0 right to 1 wrong; null as in correct",
+        "reason": "why the video is UNDETERMINED; CHANGED: its file has changed since it was extracted",
+        "correct": "whether the verdict equals the label; null: UNDETERMINED or no label",
+        "error": "distance of p_fake from the label, 0 (right) to 1 (wrong); null: UNDETERMINED or no label",
         **_comments(VERDICTS, "faces_used", "frames_used", "judged_at"),
     },
     f"""
@@ -114,16 +143,16 @@ JUDGED = View(
       SELECT t.* EXCEPT (label), v.label, v.dataset, v.chunk, v.source_group, {_CHANGED} AS changed,
         m.training_set IS NOT NULL AND coalesce(t.split, '') IN ('train', 'validation') AS seen
       FROM {{db}}.verdicts t
-      LEFT JOIN {{db}}.extractions e ON e.video_id = t.video_id AND e.extractor = t.extractor
+      LEFT JOIN {{extractions}} e ON e.video_id = t.video_id AND e.extractor = t.extractor
       LEFT JOIN {{db}}.videos v ON v.video_id = t.video_id
       LEFT JOIN {{db}}.models m ON m.model_id = t.model_id
     )
   )""",
 )
 
-ACCURACY_BY_CHUNK = View(
+ACCURACY_BY_CHUNK = SqlView(
     "accuracy_by_chunk",
-    "How right a model is on each chunk",
+    "Counts and accuracies of each model by chunk",
     JUDGED.tables,
     {**_OF, **_comments(VIDEOS, "chunk"), **_COUNTS},
     f"""
@@ -135,11 +164,11 @@ ACCURACY_BY_CHUNK = View(
   )""",
 )
 
-CONFUSION = View(
+CONFUSION = SqlView(
     "confusion",
-    "What a model calls real videos and fakes, by split",
+    "Counts and accuracies of each model by split",
     JUDGED.tables,
-    {**_OF, "split": "of the model's training set; none: in no split; all: all videos", **_COUNTS},
+    {**_OF, "split": "split of the model's training set; none: in no split; all: all videos", **_COUNTS},
     f"""
   SELECT model_id, extractor, rule, split, videos, true_fake, false_fake, true_real, false_real, undetermined, seen,
     unlabelled, {_RATIOS}
@@ -150,13 +179,13 @@ CONFUSION = View(
   )""",
 )
 
-MOST_WRONG = View(
+MOST_WRONG = SqlView(
     "most_wrong",
-    "Wrong verdicts, the farthest off first",
+    "Wrong verdicts, the largest error first",
     JUDGED.tables,
     {
         **_OF,
-        "place": "1: the most wrong of this model, extractor and rule",
+        "place": "rank by error within model, extractor and rule, from 1",
         **_comments(VERDICTS, "video_id"),
         **_comments(VIDEOS, "chunk"),
         **_comments(VERDICTS, "split", "label", "verdict", "p_fake"),
@@ -171,9 +200,9 @@ MOST_WRONG = View(
   ORDER BY model_id, extractor, rule, place""",
 )
 
-NEWEST_VERDICT = View(
+NEWEST_VERDICT = SqlView(
     "newest_verdict",
-    "One row a video: the verdict of the model that judged it last, by the rule mean where there is one",
+    "One row per video: the verdict of the model that judged it last, by the rule mean if there is one",
     JUDGED.tables,
     JUDGED.columns,
     f"""
@@ -189,9 +218,9 @@ NEWEST_VERDICT = View(
   ) WHERE place = 1""",
 )
 
-MODEL_AGAINST_MODEL = View(
+MODEL_AGAINST_MODEL = SqlView(
     "model_against_model",
-    "Each two models (or a model on the faces of two extractors) by the same rule, on the videos that both decide",
+    "Each pair of models, or of extractors of one model, by the same rule on the videos that both decide",
     JUDGED.tables,
     {
         "model_a": "as in models",
@@ -199,18 +228,18 @@ MODEL_AGAINST_MODEL = View(
         "model_b": "as in models",
         "extractor_b": "as in extractions",
         "rule": _OF["rule"],
-        "slice": "all, or split=test: videos in the test split of both, the fair comparison",
-        "videos": "labelled videos that both decide; the four below add up to it",
-        "both_right": "videos",
-        "only_a_right": "videos",
-        "only_b_right": "videos",
-        "neither_right": "videos",
-        "undetermined": "labelled videos that one of them or both can not decide",
-        "accuracy_a": "of a on these videos",
-        "accuracy_b": "of b on these videos",
+        "slice": "all; or split=test: videos in the test split of both, the fair comparison",
+        "videos": "labelled videos that both decide: the sum of the four counts below",
+        "both_right": "videos that both judge right",
+        "only_a_right": "videos that only a judges right",
+        "only_b_right": "videos that only b judges right",
+        "neither_right": "videos that neither judges right",
+        "undetermined": "labelled videos that are UNDETERMINED for a or b",
+        "accuracy_a": "accuracy of a on these videos",
+        "accuracy_b": "accuracy of b on these videos",
         "mcnemar": (
             "McNemar's statistic with continuity correction, max(|only_a - only_b| - 1, 0)^2 / (only_a + only_b): "
-            "above 3.84, two equally good models differ so much in fewer than 5 of 100 sets of independent videos"
+            "above 3.84, the difference has p < .05 for independent videos"
         ),
     },
     """
@@ -236,19 +265,19 @@ MODEL_AGAINST_MODEL = View(
   )""",
 )
 
-QUARANTINE = View(
+QUARANTINE = SqlView(
     "quarantine",
     "Videos that could not be extracted, and why",
     (EXTRACTIONS,),
     EXTRACTIONS.comments,
-    f"SELECT {', '.join(EXTRACTIONS.schema.names)} FROM {{db}}.extractions WHERE outcome = 'FAILED'",
+    f"SELECT {', '.join(EXTRACTIONS.schema.names)} FROM {{extractions}} WHERE outcome = 'FAILED'",
 )
 
-VIEWS: dict[str, View] = {
+VIEWS: dict[str, SqlView] = {
     view.name: view
     for view in (
         *(JUDGED, ACCURACY_BY_CHUNK, CONFUSION, MOST_WRONG, NEWEST_VERDICT, MODEL_AGAINST_MODEL),
         QUARANTINE,
     )
 }
-"""In an order in which they can be made."""
+"""By name, in an order in which they can be created."""

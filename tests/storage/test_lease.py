@@ -1,4 +1,4 @@
-"""Leases on a real S3 server: one holder at a time, whatever the others do."""
+"""Leases on a real S3 server: one holder at a time, whatever others do."""
 
 import multiprocessing
 import threading
@@ -30,7 +30,7 @@ def storage() -> Iterator[Storage]:
 
 
 def increment(storage: Storage, times: int) -> None:
-    """Reads, thinks, writes: each increment is lost that another's falls into."""
+    """Reads, waits and writes: an increment that another one overlaps is lost."""
     for _ in range(times):
         with lease.held(storage, LEASE, "test", nothing, Patience(poll=0.01)):
             value = int(storage.read(COUNTER))
@@ -38,7 +38,7 @@ def increment(storage: Storage, times: int) -> None:
             storage.write(COUNTER, str(value + 1).encode())
 
 
-def test_no_increment_of_two_processes_is_lost(storage: Storage) -> None:
+def test_held_loses_no_increment_of_two_processes(storage: Storage) -> None:
     storage.write(COUNTER, b"0")
     context = multiprocessing.get_context("spawn")
     others = [context.Process(target=increment, args=(storage, 25)) for _ in range(2)]
@@ -50,7 +50,7 @@ def test_no_increment_of_two_processes_is_lost(storage: Storage) -> None:
     assert storage.read(COUNTER) == b"50"
 
 
-def test_no_increment_is_lost_on_a_server_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_loses_no_increment_on_a_failing_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     faults = Faults(errors=0.03, cuts=0.05, seed=3)
@@ -69,8 +69,8 @@ def test_no_increment_is_lost_on_a_server_that_fails(tmp_path: Path, monkeypatch
     assert faults.counts["500"] + faults.counts["503"] > 0 and faults.counts["cut"] > 0
 
 
-def test_a_write_whose_answer_was_lost_counts(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 sends it again then, and is told that the condition does not hold."""
+def test_held_recognises_a_write_whose_response_was_lost(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 then sends it again, and the condition does not hold any more."""
     write = Storage.write_if
 
     def twice(self: Storage, uri: str, content: bytes, etag: str | None) -> str | None:
@@ -85,28 +85,28 @@ def test_a_write_whose_answer_was_lost_counts(storage: Storage, monkeypatch: pyt
         pass
 
 
-def test_a_dead_holder_is_taken_over_after_its_term(storage: Storage) -> None:
-    dead = lease._take(storage, LEASE, "the dead", nothing, Patience(term=1))  # and never renewed or given back
+def test_held_takes_over_from_a_dead_holder_after_its_term(storage: Storage) -> None:
+    dead = lease._take(storage, LEASE, "the dead", nothing, Patience(term=1))  # never renewed or released
     started = time.monotonic()
     with lease.held(storage, LEASE, "the living", nothing, QUICK) as taken:
         assert 1 <= time.monotonic() - started < 6
         assert b"the living" in storage.read(LEASE)
-        with pytest.raises(TableError, match="the dead lost the lease: its term ran out"):
+        with pytest.raises(TableError, match="the dead lost the lease: it expired"):
             dead.check()
         taken.check()
 
 
-def test_a_holder_that_works_longer_than_the_term_keeps_it_and_is_named(storage: Storage) -> None:
+def test_held_is_renewed_beyond_its_term_and_names_its_holder(storage: Storage) -> None:
     with lease.held(storage, LEASE, "run-1", nothing, Patience(term=1)) as taken:
         with (
-            pytest.raises(TableError, match=r"another is at work, run-1 on .* until .* UTC.*after 3 s; wait for"),
+            pytest.raises(TableError, match=r"held by run-1 on .* until .* UTC, .*after 3 s; wait for"),
             lease.held(storage, LEASE, "run-2", nothing, Patience(term=1, wait=3, poll=0.1)),
         ):
             pass
         taken.check()
 
 
-def test_a_holder_that_lost_it_is_told_and_does_not_give_it_back(storage: Storage) -> None:
+def test_held_reports_a_lost_lease_and_does_not_release_it(storage: Storage) -> None:
     stopped = threading.Event()
     lost = pytest.raises(TableError, match="run-1 lost the lease: it is held by run-2")
     with lost, lease.held(storage, LEASE, "run-1", stopped.set, Patience(term=1)) as taken:
@@ -116,17 +116,15 @@ def test_a_holder_that_lost_it_is_told_and_does_not_give_it_back(storage: Storag
     assert b"run-2" in storage.read(LEASE) and b'"free": false' in storage.read(LEASE)
 
 
-def test_one_found_lost_only_when_it_is_given_back_is_an_error_too(storage: Storage) -> None:
+def test_held_raises_when_the_lease_is_found_lost_at_its_release(storage: Storage) -> None:
     lost = pytest.raises(TableError, match="run-1 lost the lease: it is held by run-2")
     with lost, lease.held(storage, LEASE, "run-1", nothing, Patience()):
         storage.write(LEASE, lease._body("run-2", "another", 1, free=False))
 
 
-def test_a_holder_whose_renewal_hangs_is_stopped_when_its_term_ends(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_stops_the_work_when_a_renewal_hangs(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped, plain = threading.Event(), Storage.write_if
-    lost = pytest.raises(TableError, match="run-1 lost the lease: its term ran out before it could be renewed")
+    lost = pytest.raises(TableError, match="run-1 lost the lease: it expired before it could be renewed")
     with lost, lease.held(storage, LEASE, "run-1", stopped.set, Patience(term=1)):
 
         def hangs(self: Storage, uri: str, content: bytes, etag: str | None) -> str | None:
@@ -138,14 +136,16 @@ def test_a_holder_whose_renewal_hangs_is_stopped_when_its_term_ends(
         assert stopped.wait(3) and time.monotonic() - started < 2
 
 
-def test_a_damaged_lease_is_free_when_it_is_old(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_takes_over_a_damaged_lease_when_it_is_old(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write(LEASE, b"\xff{")
     monkeypatch.setattr(Patience, "term", 0.5)
     with lease.held(storage, LEASE, "run-1", nothing, QUICK):
         assert b"run-1" in storage.read(LEASE)
 
 
-def test_a_server_that_ignores_conditions_is_refused(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuse_unless_conditional_rejects_a_server_without_conditions(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease.refuse_unless_conditional(storage, "s3://leases/_leases/_probe")
     monkeypatch.setattr(Storage, "write_if", lambda self, uri, content, etag: self.write(uri, content) or "etag")
     with pytest.raises(StorageError, match=r"ignores conditions .*docs/s3\.md"):

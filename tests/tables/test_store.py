@@ -1,6 +1,7 @@
 """Tables against a real Delta table, and against delta-rs as a second reader."""
 
 import dataclasses
+import logging
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -8,7 +9,9 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
-from dflib.errors import CountError, TableError
+from dflib import uris
+from dflib.errors import CountError, StorageError, TableError
+from dflib.storage import Storage, local_path
 from dflib.tables.schemas import SPLITS, TABLES
 from dflib.tables.store import Tables
 
@@ -33,14 +36,31 @@ def test_insert_new_adds_only_unknown_keys(tables: Tables) -> None:
     assert content(tables) == {"a": "train", "b": "test", "c": "train"}
 
 
-def test_insert_new_of_nothing_new_makes_no_version(tables: Tables) -> None:
+def test_insert_new_without_new_rows_makes_no_version(tables: Tables) -> None:
     tables.insert_new(SPLITS, rows(tables, ("a", "train")))
     before = tables.version(SPLITS)
     assert tables.insert_new(SPLITS, rows(tables, ("a", "test"))) == 0
     assert tables.version(SPLITS) == before
 
 
-def test_insert_new_refuses_a_key_twice(tables: Tables) -> None:
+def test_writes_return_the_counts_of_their_commit(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer inserts one of the rows after this one has counted them."""
+    other = Tables(tables.spark, tables.root, tables.storage)
+    count = Tables._count_unique
+
+    def count_and_wait(self: Tables, *arguments: object) -> int:
+        found = count(self, *arguments)  # type: ignore[arg-type]
+        if self is tables and found == 2:
+            other.insert_new(SPLITS, rows(tables, ("b", "test")))
+        return found
+
+    monkeypatch.setattr(Tables, "_count_unique", count_and_wait)
+    assert tables.insert_new(SPLITS, rows(tables, ("a", "train"), ("b", "test"))) == 1
+    assert tables.upsert(SPLITS, rows(tables, ("a", "test"), ("b", "test"), ("c", "train"))) == 2
+    assert content(tables) == {"a": "test", "b": "test", "c": "train"}
+
+
+def test_insert_new_rejects_duplicate_keys(tables: Tables) -> None:
     with pytest.raises(CountError, match="1 of 2 new rows repeat a key"):
         tables.insert_new(SPLITS, rows(tables, ("a", "train"), ("a", "test")))
     assert content(tables) == {}
@@ -67,7 +87,7 @@ def test_upsert_sees_a_null_become_a_value(tables: Tables) -> None:
     assert found is not None and found["extractor"] == "even20"
 
 
-def test_read_of_a_version(tables: Tables) -> None:
+def test_read_returns_an_earlier_version(tables: Tables) -> None:
     tables.insert_new(SPLITS, rows(tables, ("a", "train")))
     old = tables.version(SPLITS)
     tables.insert_new(SPLITS, rows(tables, ("b", "train")))
@@ -75,19 +95,19 @@ def test_read_of_a_version(tables: Tables) -> None:
     assert tables.read(SPLITS).count() == 2
 
 
-def test_read_of_a_missing_table(tables: Tables) -> None:
+def test_read_of_a_missing_table_returns_no_rows(tables: Tables) -> None:
     assert tables.read(SPLITS).count() == 0
     with pytest.raises(TableError, match="no version 3"):
         tables.read(SPLITS, 3)
 
 
-def test_columns_must_be_the_tables(tables: Tables) -> None:
+def test_insert_new_rejects_unknown_and_missing_columns(tables: Tables) -> None:
     frame = rows(tables, ("a", "train"))
     with pytest.raises(TableError, match=r"missing columns \['split'\], unknown columns \['splitt'\]"):
         tables.insert_new(SPLITS, frame.withColumnRenamed("split", "splitt"))
 
 
-def test_delete_videos(tables: Tables) -> None:
+def test_delete_videos_deletes_only_their_rows(tables: Tables) -> None:
     table = TABLES["predictions"]
     schema = table.spark_schema()
     tables.insert_new(
@@ -98,7 +118,7 @@ def test_delete_videos(tables: Tables) -> None:
     assert [row["video_id"] for row in tables.read(table).collect()] == ["b"]
 
 
-def test_stage_is_read_again_without_computing_again(tables: Tables) -> None:
+def test_stage_computes_rows_once(tables: Tables) -> None:
     counter = tables.spark.sparkContext.accumulator(0)
 
     def count(batches):  # type: ignore[no-untyped-def]
@@ -113,7 +133,7 @@ def test_stage_is_read_again_without_computing_again(tables: Tables) -> None:
     assert list(tables.storage.list_files(f"{tables.root}/_staging")) == []
 
 
-def test_two_jobs_stage_under_one_name_and_old_leftovers_go(tables: Tables) -> None:
+def test_stage_folders_are_unique_and_old_leftovers_are_deleted(tables: Tables) -> None:
     old, young, unknown = (f"{tables.root}/_staging/{name}" for name in (
         "20200101T000000Z-score-0", f"{datetime.now(UTC) - timedelta(days=6):%Y%m%dT%H%M%SZ}-score-0", "else",
     ))  # fmt: skip
@@ -128,7 +148,7 @@ def test_two_jobs_stage_under_one_name_and_old_leftovers_go(tables: Tables) -> N
     assert left == {f"{young}/part-0.parquet", f"{unknown}/part-0.parquet"}
 
 
-def test_null_in_a_key_is_refused(tables: Tables) -> None:
+def test_insert_new_rejects_null_in_a_required_column(tables: Tables) -> None:
     tables.create(SPLITS)
     frame = rows(tables, ("a", "train")).selectExpr(
         "source_group", "cast(null as string) split", "split_by", "assigned_at"
@@ -138,8 +158,8 @@ def test_null_in_a_key_is_refused(tables: Tables) -> None:
     assert content(tables) == {}
 
 
-def test_a_table_of_an_older_version_gets_the_columns_it_lacks(tables: Tables) -> None:
-    """Rows written before keep their values, with nulls in what is new; and it is done once."""
+def test_insert_new_adds_columns_that_an_older_table_lacks(tables: Tables) -> None:
+    """Rows written before keep their values and have nulls in the new column, which is added once."""
     fields = list(SPLITS.schema)
     older = dataclasses.replace(SPLITS, schema=pa.schema([field for field in fields if field.name != "split_by"]))
     old_rows = tables.spark.createDataFrame([("a", "train", EARLY)], older.spark_schema())
@@ -151,3 +171,49 @@ def test_a_table_of_an_older_version_gets_the_columns_it_lacks(tables: Tables) -
     version = tables.version(newer)
     assert {row["source_group"]: row["split_by"] for row in tables.read(newer).collect()} == {"a": None, "b": "chunk"}
     assert tables.insert_new(newer, new_rows) == 0 and tables.version(newer) == version
+
+
+def test_version_sees_commits_of_others_in_one_request(tables: Tables) -> None:
+    other = Tables(tables.spark, tables.root, Storage())
+    assert tables.version(SPLITS) is None and tables.versions() == {}
+    for number in range(12):  # a checkpoint is written at version 10
+        other.insert_new(SPLITS, rows(tables, (f"g{number}", "train")))
+    assert tables.version(SPLITS) == 12
+    first = tables.storage.counters.requests
+    assert tables.version(SPLITS) == 12 and tables.storage.counters.requests == first + 1
+    other.insert_new(SPLITS, rows(tables, ("late", "train")))
+    assert tables.version(SPLITS) == 13 and tables.storage.counters.requests == first + 2
+    log_folder = local_path(tables.uri(SPLITS)) / "_delta_log"
+    for number in range(10):  # as Delta's log cleanup does
+        (log_folder / f"{number:020d}.json").unlink()
+    assert tables.version(SPLITS) == Tables(tables.spark, tables.root, Storage()).version(SPLITS) == 13
+    listed = [uris.name(entry.uri) for entry in Storage().list_files(f"file://{log_folder}")]
+    assert max(int(name[:20]) for name in listed if name.endswith(".json")) == 13
+
+
+@pytest.mark.parametrize("checkpoint", [b"", b"{", b"[]", b"{}", b'{"version": 99}'])
+def test_version_ignores_a_damaged_checkpoint_pointer(tables: Tables, checkpoint: bytes) -> None:
+    tables.create(SPLITS)
+    tables.storage.write(f"{tables.uri(SPLITS)}/_delta_log/_last_checkpoint", checkpoint)
+    assert Tables(tables.spark, tables.root, Storage()).version(SPLITS) == 0
+
+
+def test_version_forgets_a_deleted_table(tables: Tables) -> None:
+    for group in ("a", "b"):
+        tables.insert_new(SPLITS, rows(tables, (group, "train")))
+    tables.storage.delete_folder(tables.uri(SPLITS))
+    assert tables.version(SPLITS) is None
+    tables.create(SPLITS)
+    assert tables.version(SPLITS) == 0
+
+
+def test_stage_only_warns_when_its_folder_can_not_be_deleted(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(uri: str) -> None:
+        raise StorageError(f"{uri}: Permission denied")
+
+    with caplog.at_level(logging.WARNING), tables.stage(tables.spark.range(3), "test") as staged:
+        assert staged.count() == 3
+        monkeypatch.setattr(tables.storage, "delete_folder", refuse)
+    assert "left for a later run" in caplog.text and "Permission denied" in caplog.text

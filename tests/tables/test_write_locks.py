@@ -198,7 +198,7 @@ def test_run_is_exclusive_on_s3(spark: SparkSession, endpoint: str) -> None:
     one, other = (on_s3(spark, endpoint, "runs", owner).locks for owner in ("run-1", "run-2"))
     other.run_patience = Patience(term=60, wait=2)
     with one.run("extract"):
-        with pytest.raises(TableError, match=r"_leases/run-extract.json: another is at work, run-1 on "):
+        with pytest.raises(TableError, match=r"_leases/run-extract.json: held by run-1 on "):
             other.run("extract").__enter__()
         with other.run("ingest"):
             pass

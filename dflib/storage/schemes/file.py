@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dflib.errors import StorageError
+from dflib.errors import MissingError, StorageError
 from dflib.storage.scheme import Access, Entry, Scheme
 
 
@@ -104,7 +104,8 @@ def _explained(uri: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{uri}: {error.strerror or error}") from error
+        kind = MissingError if isinstance(error, FileNotFoundError) else StorageError
+        raise kind(f"{uri}: {error.strerror or error}") from error
 
 
 def _etag(info: os.stat_result) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from dflib.errors import StorageError
+from dflib.errors import MissingError, StorageError
 from dflib.storage import s3_client
 from dflib.storage.scheme import Access, Entry, Scheme, Versioned
 
@@ -70,10 +70,8 @@ class S3Scheme(Scheme):
     def read_versioned(self, access: Access, uri: str, length: int | None) -> Versioned | None:
         try:
             content, answer = _get(access, uri, **({} if length is None else {"Range": f"bytes=0-{length - 1}"}))
-        except StorageError as error:
-            if _code(error.__cause__) in ("NoSuchKey", "404"):
-                return None
-            raise
+        except MissingError:
+            return None
         access.counters.add(len(content))
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if date is None:
