@@ -22,7 +22,7 @@ class FrameRequest:
 
     Attributes:
         index: of the frame in presentation order.
-        time: that the sampling asked for, seconds from the first frame; the frame's own time may differ.
+        time: as requested by the sampling, seconds from the first frame; the frame's own time may differ.
     """
 
     index: int
