@@ -81,7 +81,7 @@ def test_assign_given_takes_the_splits_of_the_source(tables: Tables) -> None:
     [
         ([Clip("a", given="holdout")], "made/a: its metadata contain the unknown split 'holdout'.*splits.by"),
         ([Clip("a", given=None)], "made/a: its metadata assign no split to 1 of its videos"),
-        ([Clip("a", given="train"), Clip("b", original="a", given="test")], "made/a: its metadata assign both test and train"),
+        ([Clip("a", given="train"), Clip("b", original="a", given="test")], "made/a: .* assign both test and train"),
     ],
 )  # fmt: skip
 def test_assign_given_refuses_unknown_missing_or_contradictory_splits(

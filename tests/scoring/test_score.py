@@ -222,7 +222,7 @@ def test_score_refuses_changed_model_files_before_scoring(tables: Tables, export
     insert(tables, [face(0)])
     registered = local_path(registry.find(tables, "changed").uri)
     (registered / "saved_model.pb").write_bytes(b"other")
-    with pytest.raises(ModelError, match="not those that were registered"):
+    with pytest.raises(ModelError, match="differ from the registered ones"):
         run(tables)
     assert not tables.exists(PREDICTIONS)
 
