@@ -31,8 +31,8 @@ TASKS_PER_CORE = 3
 
 FEW_FACES_PER_CORE = 4000
 """Up to this number, faces are repartitioned: a small table is one file of few row groups, hence few tasks, and the
-shuffle moves at most 116 MB per core (29 KB per face). Above it, the files hold several row groups of 16 MB per core, so
-Spark splits them by itself. Computed from the sizes of crops, not measured."""
+shuffle moves at most 116 MB per core (29 KB per face). Above it, the files hold several row groups of 16 MB per core,
+so Spark splits them by itself. Computed from the sizes of crops, not measured."""
 
 _CARRIED = ("face_id", "video_id", "extractor", "frame_index", "track")
 
