@@ -1,4 +1,4 @@
-"""Small rows of videos, extractions, faces, predictions and models, for tests of verdicts, reports and exports."""
+"""Small tables of videos, extractions, faces, predictions and models, for tests of verdicts, reports and exports."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ def crop(seed: int) -> bytes:
 
 @dataclass
 class ScoreRows:
-    """Collects rows as dicts; columns left out are null, or dull where they may not be."""
+    """Collects rows as dicts; columns without a value are null, or hold a constant where null is not allowed."""
 
     model_id: str = "m"
     videos: list[dict[str, Any]] = field(default_factory=list)
@@ -62,10 +62,16 @@ class ScoreRows:
         read: str | None = None,
         original: str | None = None,
     ) -> None:
-        """A video with the scores of the faces of each sampled frame; None: a face not scored.
+        """Adds a video with the scores of the faces of each sampled frame; None: a face without a score.
 
-        ``static`` names faces (frame, number) that are marked so; ``failed`` is the ledger's reason.
-        ``fingerprint`` is that of the file as it is now, ``read`` that of the bytes that were extracted.
+        Args:
+            video_id, label, group, chunk, original: columns of ``videos``.
+            frames: for each sampled frame the p_fake of its faces.
+            static: faces (frame, number) that are marked static.
+            failed: reason in the extraction ledger of a failed extraction.
+            extracted: whether the ledger has a row.
+            fingerprint: of the current file.
+            read: fingerprint of the bytes that were extracted.
         """
         self.videos.append(
             {
@@ -111,14 +117,13 @@ class ScoreRows:
                     "frame_index": index * 15,
                     "track": number,
                 }
-                picture = crop(len(self.faces) % 7)
                 self.faces.append(
                     {
                         **face,
                         "face_index": number,
                         "static": (index, number) in static,
                         "format": "jpeg",
-                        "image": picture,
+                        "image": crop(len(self.faces) % 7),
                     }
                 )
                 if score is not None:
@@ -162,7 +167,7 @@ def assign(tables: Tables, splits: dict[str, str]) -> None:
 
 
 def train_on(tables: Tables, set_id: str, splits: dict[str, str], videos: dict[str, str] | None = None) -> None:
-    """Writes a training set with one face a source group, of the video that ``videos`` names or of the original."""
+    """Writes a training set with one face per source group, of its video in ``videos`` or of the original."""
     rows = [
         {
             "face_id": f"{group}/0",
@@ -181,7 +186,7 @@ def train_on(tables: Tables, set_id: str, splits: dict[str, str], videos: dict[s
 
 
 def add(tables: Tables, table: Table, rows: list[dict[str, Any]], folder: str | None = None) -> None:
-    """Appends rows to a table by delta-rs, which takes a tenth of the time that Spark does."""
+    """Appends rows to a table with delta-rs, in a tenth of the time that Spark takes."""
     arrow = pa.Table.from_pylist(rows, schema=table.schema)
     write_deltalake(tables.uri(table, folder).removeprefix("file://"), arrow, mode="append")
 

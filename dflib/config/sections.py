@@ -160,12 +160,22 @@ class LocationConfig(Section):
 
 
 class SplitsConfig(Section):
+    """How source groups (an original with its fakes) are assigned to train, validation and test.
+
+    A group keeps the split that it was assigned first, also after these settings change.
+    """
+
     by: Literal["auto", "original", "chunk", "given"]
-    """auto: by chunk when there are at least ``min_chunks``, else by original."""
+    """original: each group on its own; chunk: all groups of a chunk together; given: as the source's metadata state;
+    auto: chunk when there are at least ``min_chunks`` chunks, otherwise original."""
     min_chunks: Positive
+    """Number of chunks from which ``auto`` splits by chunk."""
     validation: Fraction
+    """Fraction of the groups for validation; must be above 0 for training."""
     test: Fraction
+    """Fraction of the groups for test; the remainder after validation and test is train."""
     seed: int
+    """Seed of the assignment."""
 
 
 class SamplingConfig(Section):
@@ -240,27 +250,28 @@ class ExtractConfig(Section):
 
 
 class View(Section):
-    """What a model sees of a face; the one meaning of it is :func:`dflib.models.view.cut`."""
+    """What a model sees of a face; :func:`dflib.models.view.cut` implements it."""
 
     size: Positive
     """Side of the square input in pixels."""
     margin: Annotated[float, Field(ge=0, le=2)]
-    """Share of the box added on each side; ready-cut crops are taken whole. With ``align``, share by which the
-    aligned square is grown in all."""
+    """Margin on each side of the box, as a fraction of the box's width and height; ready-cut crops are taken whole.
+    With ``align``, fraction by which the aligned square is enlarged in total."""
     square: bool
-    """Whether the box is grown to a square before it is cut (else it is stretched)."""
+    """Whether the region is a square around the box; if not, it is stretched to the input."""
     interpolation: Literal["nearest", "linear", "area", "cubic"]
+    """Interpolation of OpenCV when the region is resized; ``area`` averages."""
     blank_face: bool
-    """A control: the face box is filled with grey, so only what surrounds it is left."""
+    """A control: the face is filled with grey, so that only its surroundings are visible."""
 
-    # What came later has a default here, and is left out of the JSON while it has it: the rows of older models hold
-    # without it, and the names of models that are made from a hash of their settings stay the same.
+    # Later keys have a default and are left out of the JSON while they have it: rows of older models stay valid, and
+    # so do identifiers that are hashes of settings.
     align: Literal["none", "landmarks"] = "none"
-    """landmarks: a square around the nose, turned so that the eyes are level, instead of the box."""
+    """landmarks: the region is a square around the nose, rotated so that the eyes are level, instead of the box."""
     padding: Literal["edge", "reflect"] = "edge"
-    """What a square shows where it leaves the picture: its edge pixels, or the picture mirrored at its edge."""
+    """What fills a square outside the image: its edge pixels, or the image mirrored at its edge."""
     mark_landmarks: bool = False
-    """An ablation: the five landmarks and the box are drawn on what the model sees."""
+    """An ablation: draws the five landmarks and the box on the image that the model sees."""
     transforms: Annotated[
         tuple[Annotated[str, AfterValidator(catalog.TRANSFORMS.check)], ...], BeforeValidator(_split_list)
     ] = ()
@@ -268,7 +279,7 @@ class View(Section):
 
     @property
     def needs_landmarks(self) -> bool:
-        """Whether it can be cut of faces with landmarks only."""
+        """Whether only faces with landmarks can be cut."""
         return self.align == "landmarks" or self.mark_landmarks
 
     @model_validator(mode="after")
@@ -276,13 +287,9 @@ class View(Section):
         if self.align != "none" and not self.square:
             raise ValueError(f"align={self.align} cuts a square; set square=true or align=none")
         if self.align != "none" and self.blank_face:
-            raise ValueError(
-                f"align={self.align} leaves too little around the face for blank_face; set one of them off"
-            )
+            raise ValueError(f"align={self.align} leaves too few surroundings for blank_face; set one of them off")
         if self.padding != "edge" and not self.square:
-            raise ValueError(
-                f"padding={self.padding} has no meaning for a clipped view; set square=true or padding=edge"
-            )
+            raise ValueError(f"padding={self.padding} has no effect on a clipped view; set square=true or padding=edge")
         if self.mark_landmarks and self.blank_face:
             raise ValueError("mark_landmarks draws what blank_face hides; set one of them to false")
         return self
@@ -295,19 +302,21 @@ class View(Section):
 
 
 class Quality(Section):
-    """Which faces are good enough; the one meaning of it is :func:`dflib.tables.quality.usable`.
+    """Which faces are good enough to be used; :func:`dflib.tables.quality.usable` implements it.
 
-    0 (255 for ``max_brightness``) lets every face through.
+    0 turns a limit off (255 for ``max_brightness``). A face whose value is unknown passes.
     """
 
     min_size: Annotated[float, Field(ge=0)]
-    """Shorter side of the box in pixels of the frame."""
+    """Smallest length of the box's shorter side, in pixels of the frame."""
     min_sharpness: Annotated[float, Field(ge=0)]
-    """Variance of the Laplacian, as ``faces.sharpness``: small when blurred."""
+    """Smallest ``faces.sharpness``, the variance of the Laplacian; blurred faces have a low one."""
     min_brightness: Annotated[float, Field(ge=0, le=255)]
+    """Smallest ``faces.brightness``, the mean grey level."""
     max_brightness: Annotated[float, Field(ge=0, le=255)]
+    """Largest ``faces.brightness``; 255: no limit."""
     min_frontal: Fraction
-    """As ``faces.frontal``: 1 looks into the camera, 0 is turned away by some 45 degrees or more."""
+    """Smallest ``faces.frontal``: 1 faces the camera, 0 is turned away by about 45 degrees or more."""
     drop_short: bool
     """Whether faces on tracks marked short are left out."""
 
@@ -315,8 +324,8 @@ class Quality(Section):
     def _agrees(self) -> "Quality":
         if self.min_brightness > self.max_brightness:
             raise ValueError(
-                f"min_brightness={self.min_brightness:g} is above max_brightness={self.max_brightness:g}: "
-                "no face would be left"
+                f"min_brightness={self.min_brightness:g} is above max_brightness={self.max_brightness:g}, "
+                "which leaves no face"
             )
         return self
 
@@ -409,23 +418,29 @@ class TrainConfig(Section):
 
 
 class WeightsConfig(Section):
-    """What import_model reads."""
+    """The weights file that import_model reads, and the model that it becomes."""
 
     path: Uri | None
+    """URI of the weights file; import_model requires it."""
     format: Annotated[str, AfterValidator(catalog.MODEL_FORMATS.check)]
-    """A model format of the catalog."""
+    """Format of the file: a model format of the catalog."""
     network: Annotated[str, AfterValidator(catalog.NETWORKS.check)]
-    """A network of the catalog."""
+    """The network that the weights belong to: a network of the catalog."""
     name: str | None
+    """model_id of the new model; import_model requires it."""
     positive: Literal["real", "fake"] | None
-    """Which class the weights call 1; has to be said, since p_fake would be turned round without it."""
+    """The class whose probability the network returns. There is no default, since a wrong one inverts every score."""
     view: View
+    """What the model sees of a face."""
 
 
 class ScoreConfig(Section):
+    """Which model scores the faces, and how."""
+
     model: str
-    """model_id, or latest."""
+    """model_id, or ``latest`` for the newest model that is not a control."""
     batch_size: Positive
+    """Number of faces that pass through the model at once."""
 
 
 def _distinct_rules(rules: tuple[str, ...]) -> tuple[str, ...]:

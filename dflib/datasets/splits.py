@@ -1,7 +1,7 @@
-"""Train, validation or test: given to each source group once and for ever.
+"""Assignment of source groups to train, validation and test. It is permanent.
 
-A source group is an original with its fakes.  On DFDC keeping groups whole separates clips, not people; splitting
-by chunk keeps more of what belongs together on one side.
+A source group is an original with its fakes. On DFDC, keeping groups whole separates clips, not people; splitting by
+chunk keeps more related clips on one side.
 """
 
 import hashlib
@@ -31,36 +31,36 @@ GIVEN = {
     "test": "test",
     "testing": "test",
 }
-"""How sources write the names of splits, in lower case."""
+"""Split by its name in the metadata of sources, in lower case."""
 
 
 def assign(tables: Tables, videos: DataFrame, splits: config.SplitsConfig, dry_run: bool = False) -> DataFrame:
-    """Gives every source group of labelled videos a split; one that has a split keeps it.
+    """Assigns a split to every source group of labelled videos that has none yet.
 
     Args:
-        tables: where ``splits`` lies.
-        videos: rows of ``videos``; those without a label are passed over.
-        splits: how to split, the shares asked for, the seed.
-        dry_run: nothing is written; the frame is what would be there.
+        tables: holds ``splits``.
+        videos: rows of ``videos``; those without a label are ignored.
+        splits: method, fractions and seed.
+        dry_run: writes nothing; the result is the rows that would exist.
 
     Returns:
-        The rows of ``splits``, old and new.
+        All rows of ``splits``, old and new.
 
     Raises:
-        TrainingError: ``split.by`` is ``given`` and a group has no split of its own, one that is unknown, or two.
+        TrainingError: ``splits.by`` is ``given`` and the metadata assign no split, an unknown one, or two to a group.
     """
     present = tables.read(SPLITS)
     known = {row["source_group"]: row["split"] for row in present.select("source_group", "split").collect()}
     labelled = videos.where(F.col("label").isNotNull())
     groups = labelled.groupBy("source_group").agg(
         F.min_by("chunk", "video_id").alias("chunk"), F.collect_set("given_split").alias("given"),
-        F.count_if(F.col("given_split").isNull()).alias("silent"),
+        F.count_if(F.col("given_split").isNull()).alias("without_split"),
     ).orderBy("source_group").collect()  # fmt: skip
     chunks = {row["source_group"]: row["chunk"] for row in groups}
-    by = _way(splits, len(set(chunks.values())))
+    by = _method(splits, len(set(chunks.values())))
     new = sorted(set(chunks) - set(known))
     if by == "given":
-        given = {row["source_group"]: (row["given"], row["silent"]) for row in groups}
+        given = {row["source_group"]: (row["given"], row["without_split"]) for row in groups}
         added = {group: _given(group, *given[group]) for group in new}
     elif by == "chunk":
         added = _by_chunk(new, chunks, known, splits)
@@ -77,50 +77,54 @@ def assign(tables: Tables, videos: DataFrame, splits: config.SplitsConfig, dry_r
     return tables.read(SPLITS)
 
 
-def of_clips(videos: DataFrame, groups: DataFrame) -> DataFrame:
-    """Videos with the split of their source group, and whether they join groups of different splits.
+def with_splits(videos: DataFrame, groups: DataFrame) -> DataFrame:
+    """Videos with the split of their source group, and whether they belong to groups of different splits.
 
-    A clip belongs to its source group, to the original that it names, and to its own fakes: these are other groups
-    when metadata came in parts or have changed since the splits were given.
+    A clip belongs to its source group, to the original that it names, and to its own fakes. These are different groups
+    when metadata arrived in parts or have changed since the splits were assigned.
 
     Args:
         videos: rows of ``videos``.
-        groups: ``source_group`` and ``split``, one row a group.
+        groups: ``source_group`` and ``split``, one row per group.
 
     Returns:
-        The columns of ``videos``, ``split`` (null where the group has none) and ``joins``.
+        The columns of ``videos``, ``split`` (null where the group has none) and the boolean ``crosses_splits``.
     """
     joined = videos.join(groups.select("source_group", "split"), "source_group", "left")
     for place in ("video_id", "original"):
         other = groups.select(F.col("source_group").alias(place), F.col("split").alias(f"_{place}_split"))
         joined = joined.join(other, place, "left")
-    joins = [F.coalesce(F.col(f"_{place}_split") != F.col("split"), F.lit(False)) for place in ("video_id", "original")]
-    return joined.withColumn("joins", joins[0] | joins[1]).drop("_video_id_split", "_original_split")
+    by_id, by_original = (
+        F.coalesce(F.col(f"_{place}_split") != F.col("split"), F.lit(False)) for place in ("video_id", "original")
+    )
+    return joined.withColumn("crosses_splits", by_id | by_original).drop("_video_id_split", "_original_split")
 
 
-def _way(splits: config.SplitsConfig, chunks: int) -> Literal["original", "chunk", "given"]:
+def _method(splits: config.SplitsConfig, chunks: int) -> Literal["original", "chunk", "given"]:
     if splits.by == "auto":
         return "chunk" if chunks >= splits.min_chunks else "original"
     return splits.by
 
 
-def _given(group: str, names: list[str], silent: int) -> str:
-    mend = "mend the source's metadata, or set splits.by to original or chunk"
-    if silent:
-        raise TrainingError(f"source group {group}: {silent} of its videos name no split of their own; {mend}")
+def _given(group: str, names: list[str], without_split: int) -> str:
+    fix = "correct the metadata of the source, or set splits.by to original or chunk"
+    if without_split:
+        raise TrainingError(
+            f"source group {group}: its metadata assign no split to {without_split} of its videos; {fix}"
+        )
     unknown = sorted(name for name in names if name.strip().lower() not in GIVEN)
     if unknown:
-        raise TrainingError(f"source group {group}: its source names the unknown split {unknown[0]!r}; {mend}")
-    meant = {GIVEN[name.strip().lower()] for name in names}
-    if len(meant) > 1:
-        raise TrainingError(f"source group {group}: its source puts it into {' and '.join(sorted(meant))}; {mend}")
-    return meant.pop()
+        raise TrainingError(f"source group {group}: its metadata contain the unknown split {unknown[0]!r}; {fix}")
+    found = {GIVEN[name.strip().lower()] for name in names}
+    if len(found) > 1:
+        raise TrainingError(f"source group {group}: its metadata assign both {' and '.join(sorted(found))}; {fix}")
+    return found.pop()
 
 
 def _by_chunk(
     new: list[str], chunks: Mapping[str, str], known: Mapping[str, str], splits: config.SplitsConfig
 ) -> dict[str, str]:
-    """All groups of a chunk together; a chunk that has split groups already goes where most of them are."""
+    """One split for all groups of a chunk; a chunk with assigned groups follows the majority of them."""
     settled: dict[str, Counter[str]] = defaultdict(Counter)
     for group, split in known.items():
         if group in chunks:
@@ -133,21 +137,21 @@ def _by_chunk(
 
 
 def _fill(units: Mapping[str, int], have: Mapping[str, int], splits: config.SplitsConfig) -> dict[str, str]:
-    """Gives each unit, in the order of its hash, to the split that is furthest below its share.
+    """Assigns each unit, in the order of its hash, to the split that is furthest below its fraction.
 
-    With few units this comes nearer to the shares than an independent draw for each, and every split that
-    is asked for gets at least one.
+    With few units this is closer to the fractions than independent draws, and each split with a fraction above 0
+    gets at least one.
     """
     total = sum(units.values()) + sum(have.values())
     share = {"validation": splits.validation, "test": splits.test}
     wanted: dict[str, float] = {name: max(share[name] * total, 1.0) if share[name] else 0.0 for name in share}
     wanted["train"] = max(total - sum(wanted.values()), 1.0)
-    left = {name: wanted[name] - have.get(name, 0) for name in NAMES}
+    remaining = {name: wanted[name] - have.get(name, 0) for name in NAMES}
     placed: dict[str, str] = {}
     for unit in sorted(units, key=lambda unit: _hash(splits.seed, unit)):
-        split = max(NAMES, key=lambda name: left[name])
+        split = max(NAMES, key=lambda name: remaining[name])
         placed[unit] = split
-        left[split] -= units[unit]
+        remaining[split] -= units[unit]
     return placed
 
 

@@ -68,6 +68,7 @@ def import_model(
             "set weights.path to a weights file"
         )
     content = storage.read(path)
+    sha256 = hashlib.sha256(content).hexdigest()
     network = model_format.read(content, path, settings.network, settings.view.size)
     new = False
     if not dry_run:
@@ -84,6 +85,7 @@ def import_model(
                 view=settings.view,
                 positive=positive,
                 origin=path,
-                settings={"weights_sha256": hashlib.sha256(content).hexdigest()},
+                imported_sha256=sha256,
+                settings={"weights_sha256": sha256},
             )
     return ImportResult(name, int(network.count_params()), new)

@@ -1,4 +1,4 @@
-"""The ``models`` table and the SavedModels that its rows stand for."""
+"""The table ``models`` and the SavedModels that its rows describe."""
 
 import hashlib
 import json
@@ -34,12 +34,14 @@ _loaded: dict[tuple[str, str], saved_model.Scorer] = {}
 
 @dataclass(frozen=True)
 class Model:
-    """A row of ``models``; the fields are its columns."""
+    """A row of ``models``; the fields are its columns (:data:`dflib.tables.schemas.MODELS`)."""
 
     model_id: str
     network: str
     uri: str
     sha256: str
+    imported_sha256: str | None
+    variables_sha256: str | None
     flavour: str
     view: View
     origin: str
@@ -52,17 +54,23 @@ class Model:
 
 
 def check_name(model_id: str, key: str) -> None:
-    """Refuses what can't be a model's name; ``key`` is the configuration's key that gave it.
+    """Checks that ``model_id`` can be the name of a model.
+
+    Args:
+        model_id: the name.
+        key: configuration key that holds it, for messages.
 
     Raises:
-        ConfigError: with the reason.
+        ConfigError: it is reserved, or contains other characters than a name may have.
     """
     if model_id in _RESERVED:
-        raise ConfigError(f"{key}={model_id}: this name has a meaning of its own in score.model; choose another")
+        raise ConfigError(
+            f"{key}={model_id}: this name is reserved, since score.model gives it a meaning; choose another"
+        )
     if not _NAME.fullmatch(model_id):
         raise ConfigError(
-            f"{key}={model_id!r}: a model's name is 1 to 128 letters, digits, dots, dashes and underscores, "
-            "a letter or digit first"
+            f"{key}={model_id!r}: a model's name has 1 to 128 letters, digits, dots, dashes and underscores, and "
+            "begins with a letter or digit"
         )
 
 
@@ -77,42 +85,46 @@ def register(
     view: View,
     positive: Literal["fake", "real"],
     origin: str,
+    imported_sha256: str | None = None,
     extractor: str | None = None,
     training_set: str | None = None,
     settings: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
 ) -> bool:
-    """Gives a model its name for ever: uploads its SavedModel and adds its row.
+    """Registers a model under a permanent name: uploads its SavedModel and adds its row.
 
-    A name is never given twice.  Registering the same again (same variables, network, view, direction, origin
-    and training) changes nothing; the files of two exports of one network differ, so variables are compared.
+    Registering the same model again changes nothing. It is the same when variables, network, view, positive class,
+    origin and settings are equal. Files are not compared, because TensorFlow writes different ones at each export.
 
     Args:
-        tables: where ``models`` is.
-        storage: where the files go.
-        models_root: the SavedModel is put below it, at ``<models_root>/<model_id>``.
+        tables: holds ``models``.
+        storage: writes the files.
+        models_root: URI; the SavedModel is stored as ``<models_root>/<model_id>-<hash>``.
         folder: local SavedModel of :func:`dflib.models.saved_model.save`.
-        model_id, network, view, positive, origin, extractor, training_set, metrics: the columns of ``models``.
-        settings: all that decided the result, as plain values; kept as JSON.
+        model_id, network, view, positive, origin, imported_sha256, extractor, training_set, metrics: columns of
+            ``models``.
+        settings: everything that determined the result, as plain values; stored as JSON.
 
     Returns:
-        Whether it is new.
+        Whether the model is new.
 
     Raises:
         ConfigError: the name is not allowed.
-        ModelError: it belongs to another model; or the SavedModel can't score its view.
+        ModelError: the name belongs to another model, or the SavedModel can't score its view.
     """
     from dflib.runtime.tensorflow_setup import flavour
 
     check_name(model_id, "model_id")
     sha256 = folder_sha256(folder)
-    # The hash keeps the folder from those of other tables that use the same root.
+    # The hash separates models of one name whose tables share models_root.
     uri = uris.join(models_root, f"{model_id}-{sha256[:12]}")
     row = {
         "model_id": model_id,
         "network": network,
         "uri": uri,
         "sha256": sha256,
+        "imported_sha256": imported_sha256,
+        "variables_sha256": variables_sha256(folder),
         "flavour": flavour(),
         "view": view.model_dump_json(),
         "origin": origin,
@@ -127,16 +139,17 @@ def register(
     if present is not None:
         compared = ("network", "view", "origin", "positive", "extractor", "training_set", "settings")
         different = [name for name in compared if present[name] != row[name]]
-        if _variables(fetch(storage, present["uri"], present["sha256"])) != _variables(folder):
+        # Not from the row, which older versions wrote without it; and so a damaged model is noticed.
+        if variables_sha256(fetch(storage, present["uri"], present["sha256"])) != row["variables_sha256"]:
             different.append("weights")
         if different:
             raise ModelError(
-                f"{model_id}: a model of this name is there already and differs in {', '.join(different)}; "
-                "names are never given twice: choose another"
+                f"{model_id}: a model of this name exists already and differs in {', '.join(different)}; "
+                "names are permanent: choose another"
             )
         return False
-    _try(folder, view)
-    # A killed run may have left a part of an upload.
+    _check_score(folder, view)
+    # Leftovers of a killed upload.
     storage.delete_folder(uri)
     storage.upload_folder(folder, uri)
     tables.insert_new(MODELS, tables.spark.createDataFrame([row], MODELS.spark_schema()))
@@ -144,28 +157,30 @@ def register(
 
 
 def find(tables: Tables, model: str) -> Model:
-    """The row of a model by name, or for ``latest`` the newest that is no control.
+    """The row of a model by name; for ``latest`` that of the newest model that is not a control.
 
     Raises:
-        ModelError: there is none; the message names those that there are.
+        ModelError: there is none; the message lists the names of the models.
     """
     rows = _newest_first(tables)
     if not rows:
-        raise ModelError(f"{tables.uri(MODELS)}: no model is there yet; run train or import_model first")
+        raise ModelError(f"{tables.uri(MODELS)}: there is no model yet; run train or import_model first")
     row = next((row for row in rows if model == row["model_id"] or (model == LATEST and not _is_control(row))), None)
     if row is None:
         known = ", ".join(row["model_id"] for row in rows[:20])
-        raise ModelError(f"{tables.uri(MODELS)}: no model {model!r}; there are {known} (newest first)")
+        raise ModelError(f"{tables.uri(MODELS)}: there is no model {model!r}; the models are {known} (newest first)")
     values = row.asDict()
     try:
         view = View.model_validate_json(values.pop("view"))
     except ValidationError as error:
-        raise ModelError(f"{tables.uri(MODELS)}: {row['model_id']}: view is not one: {error}; import it anew") from None
+        raise ModelError(
+            f"{tables.uri(MODELS)}: {row['model_id']}: invalid view: {error}; import or train it again"
+        ) from None
     return Model(view=view, **values)
 
 
 def latest_id(tables: Tables) -> str | None:
-    """The model that ``latest`` stands for; None when there is none but controls."""
+    """Name of the newest model that is not a control; None when there is none."""
     return next((row["model_id"] for row in _newest_first(tables) if not _is_control(row)), None)
 
 
@@ -174,19 +189,19 @@ def _newest_first(tables: Tables) -> list[Row]:
 
 
 def _is_control(row: Row) -> bool:
-    """Whether a model was made to learn nothing: its labels were shuffled, or it does not see the face."""
+    """Whether the model is a control: trained on shuffled labels, or on images without the face."""
     settings = json.loads(row["settings"] or "{}").get("decided_by", {}).get("train", {})
     return bool(settings.get("shuffle_labels") or json.loads(row["view"]).get("blank_face"))
 
 
 def fetch(storage: Storage, uri: str, sha256: str) -> Path:
-    """A local folder with the files of a SavedModel, checked once a process against its hash.
+    """A local folder with the files of a SavedModel, checked against their hash once per process.
 
-    Local ones are used where they lie; others are copied once a machine and user, to a folder named by the hash.
+    Local files are used in place. Others are copied once per machine and user, to a folder named by the hash.
 
     Raises:
-        ModelError: the files are not those of the hash.
-        StorageError: they are not there or can't be read.
+        ModelError: the files do not have this hash.
+        StorageError: they are missing or can't be read.
     """
     folder = local_path(uri) or _copy(storage, uri, sha256)
     if (uri, sha256) not in _verified:
@@ -196,18 +211,18 @@ def fetch(storage: Storage, uri: str, sha256: str) -> Path:
 
 
 def open_model(storage: Storage, uri: str, sha256: str, threads: int | None = None) -> tuple[saved_model.Scorer, bool]:
-    """The scorer of a model, kept by the process for later tasks, and whether it had to be loaded now."""
+    """The scorer of a model, and whether this call loaded it. The process keeps it for later tasks."""
     key = (uri, sha256)
     if key in _loaded:
         return _loaded[key], False
-    # One model at a time: reused workers would collect them.
+    # One model at a time, or reused workers would accumulate them.
     _loaded.clear()
     _loaded[key] = saved_model.load(fetch(storage, uri, sha256), threads)
     return _loaded[key], True
 
 
 def folder_sha256(folder: Path) -> str:
-    """SHA-256 over the files of a folder, in order of their paths, paths and lengths included, in hex."""
+    """SHA-256 in hex over the files of a folder in order of their paths, including paths and lengths."""
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -216,30 +231,49 @@ def folder_sha256(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _try(folder: Path, view: View) -> None:
-    """Scores one grey picture, so that no model gets a name that can't."""
+def variables_sha256(folder: Path) -> str:
+    """SHA-256 in hex over the variables of a SavedModel: their paths in the network, shapes and values.
+
+    It identifies a model: unlike the files, it is the same each time the same weights are exported.
+    """
+    from dflib.runtime.tensorflow_setup import tensorflow
+
+    checkpoint = tensorflow().train.load_checkpoint(str(folder / "variables" / "variables"))
+    total = hashlib.sha256()
+    for name, shape in sorted(checkpoint.get_variable_to_shape_map().items()):
+        # Everything else is TensorFlow's object graph, whose names depend on what the process built before.
+        if name.endswith("/.ATTRIBUTES/VARIABLE_VALUE"):
+            total.update(f"{name}\0{shape}\0".encode())
+            total.update(checkpoint.get_tensor(name).tobytes())
+    return total.hexdigest()
+
+
+def _check_score(folder: Path, view: View) -> None:
+    """Raises :class:`ModelError` unless the SavedModel returns a probability for a grey image of the view's size."""
     import numpy as np
 
     p_fake = saved_model.load(folder)(np.full((1, view.size, view.size, 3), 127, np.uint8))
     if p_fake.shape != (1,) or not 0 <= p_fake[0] <= 1:
-        raise ModelError(f"{folder}: gives {p_fake} for one grey picture, which is no probability; train it anew")
+        raise ModelError(
+            f"{folder}: the score of a grey image is {p_fake}, which is no probability; train or import the model again"
+        )
 
 
 def _check(folder: Path, uri: str, sha256: str) -> None:
     found = folder_sha256(folder)
     if found != sha256:
         raise ModelError(
-            f"{uri}: its files are not those that were registered (SHA-256 {found}, in models {sha256}); "
+            f"{uri}: its files differ from the registered ones (SHA-256 {found}, in models {sha256}); "
             "restore them, or import or train the model under a new name"
         )
 
 
 def _copy(storage: Storage, uri: str, sha256: str) -> Path:
-    # Of this user alone: what lies here is loaded as a program.
+    # Private to the user, because the files are loaded as a program.
     cache = Path(tempfile.gettempdir()) / f"dflib-models-{os.getuid()}"
     cache.mkdir(mode=0o700, exist_ok=True)
     if cache.stat().st_uid != os.getuid() or cache.stat().st_mode & 0o077:
-        raise ModelError(f"{cache}: belongs to another user or is open to others; remove it")
+        raise ModelError(f"{cache}: belongs to another user or is accessible to others; remove it")
     folder = cache / sha256
     if not folder.is_dir():
         arriving = Path(tempfile.mkdtemp(dir=cache))
@@ -249,23 +283,9 @@ def _copy(storage: Storage, uri: str, sha256: str) -> Path:
             try:
                 arriving.rename(folder)
             except OSError:
-                # Another worker of this machine was first.
+                # Another worker of this machine was faster.
                 if not folder.is_dir():
                     raise
         finally:
             shutil.rmtree(arriving, ignore_errors=True)
     return folder
-
-
-def _variables(folder: Path) -> str:
-    """Hash of a SavedModel's variables alone, by their place in the network and value."""
-    from dflib.runtime.tensorflow_setup import tensorflow
-
-    checkpoint = tensorflow().train.load_checkpoint(str(folder / "variables" / "variables"))
-    total = hashlib.sha256()
-    for name, shape in sorted(checkpoint.get_variable_to_shape_map().items()):
-        # The rest is TensorFlow's own table of objects, which holds names made by counting.
-        if name.endswith("/.ATTRIBUTES/VARIABLE_VALUE"):
-            total.update(f"{name}\0{shape}\0".encode())
-            total.update(checkpoint.get_tensor(name).tobytes())
-    return total.hexdigest()

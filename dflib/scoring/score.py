@@ -1,4 +1,4 @@
-"""Faces to p_fake: each face that has no prediction by the model yet is scored once."""
+"""Scores faces with a model: every current face without a prediction gets one."""
 
 import contextlib
 import time
@@ -13,6 +13,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from dflib import config
 from dflib.config import View
+from dflib.datasets import crop_coordinates
 from dflib.errors import CountError, ImageError, ModelError
 from dflib.models import registry
 from dflib.runtime import gpus
@@ -26,18 +27,16 @@ from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, TASKS, VIDEOS
 from dflib.tables.store import Tables
 
 TASKS_PER_CORE = 3
-"""So that one slow task does not leave the other cores idle for long."""
+"""Several tasks per core, so that one slow task does not leave the other cores idle for long."""
 
 FEW_FACES_PER_CORE = 4000
-"""Below this, faces are dealt out anew: a small table is one file of few row groups, hence few tasks, and what
-has to be moved is at most 116 MB a core (29 KB a face).  Above it, the files hold several row groups of 16 MB a core,
-so Spark splits them by itself.  Reckoned from the sizes of crops, not measured."""
+"""Up to this number, faces are repartitioned: a small table is one file of few row groups, hence few tasks, and the
+shuffle moves at most 116 MB per core (29 KB per face). Above it, the files hold several row groups of 16 MB per core,
+so Spark splits them by itself. Computed from the sizes of crops, not measured."""
 
-_BOX = ("box_x", "box_y", "box_w", "box_h")
 _CARRIED = ("face_id", "video_id", "extractor", "frame_index", "track")
-_READ = (*_CARRIED, *_BOX, "landmarks", "crop_x", "crop_y", "crop_scale", "image")
 
-# What a task hands back: rows of predictions, or the problem that left a face without one; last the row of the task.
+# Output of a task: a row for each face, with its score or the problem that prevented one, and finally its row of TASKS.
 _SCORED = pa.schema(
     [
         *(field.with_nullable(True) for field in PREDICTIONS.schema),
@@ -49,22 +48,22 @@ _SCORED = pa.schema(
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """What a run of score did.
+    """Result of a run of score.
 
     Attributes:
         model_id: the model.
-        present: faces that count (:mod:`dflib.tables.current`) and that the model can see.
-        not_current: faces left out because their video's file has changed or its extraction was cut short.
-        without_landmarks: faces left out because the model's view needs landmarks.
-        pending: faces without a prediction by it when the run began.
-        videos: videos of those.
-        written: rows added to predictions.
-        tasks: tasks that scored them.
-        workers: Python workers that those ran in.
-        loads: times that a worker loaded the model.
-        retries: of storage, by the tasks.
-        mean: mean p_fake of the rows added; None when there are none.
-        seconds: wall clock of the scoring.
+        present: number of current faces (:mod:`dflib.tables.current`) that the model's view can be cut from.
+        pending: number of those without a prediction by the model when the run began.
+        videos: number of videos of the pending faces.
+        not_current: number of faces left out because their video's file has changed or its extraction is incomplete.
+        without_landmarks: number of faces left out because the model's view needs landmarks.
+        written: number of rows added to ``predictions``.
+        tasks: number of Spark tasks that scored faces.
+        workers: number of Python workers that ran them.
+        loads: number of times a worker loaded the model.
+        retries: number of retries of storage requests in the tasks.
+        mean: mean p_fake of the added rows; None when there are none.
+        seconds: wall-clock time of the scoring.
     """
 
     model_id: str
@@ -91,22 +90,22 @@ def score(
     progress: Progress,
     dry_run: bool = False,
 ) -> ScoreResult:
-    """Scores the faces that count, of all extractors, and have no prediction by the model yet.
+    """Scores the current faces of all extractors that have no prediction by the model yet.
 
-    Faces that were scored are written even when others can't be; those are then named by the error.
+    Scored faces are written even when others fail; the error then names the others.
 
     Args:
-        tables: where ``faces``, ``extractions``, ``videos``, ``models`` and ``predictions`` are.
-        storage: how executors reach the model.
-        settings: which model, and how many faces go through it at once.
-        cluster: what its tasks run on.
-        run_id: of this run.
-        progress: told what is done.
-        dry_run: pending faces are counted, nothing is scored.
+        tables: holds ``faces``, ``extractions``, ``videos``, ``models`` and ``predictions``.
+        storage: reads the model on executors.
+        settings: the model and the batch size.
+        cluster: GPU settings of the tasks.
+        run_id: identifier of this run.
+        progress: reports the number of scored faces.
+        dry_run: counts pending faces, scores nothing.
 
     Raises:
-        ModelError: there is no such model, its files are not those registered, or it gave no probability.
-        CountError: a face could not be scored, or rows were lost between faces and predictions.
+        ModelError: there is no such model, its files differ from the registered ones, or a score is no probability.
+        CountError: a face could not be scored, or the numbers of faces and predictions disagree.
     """
     model = registry.find(tables, settings.model)
     ledger_version = tables.version(EXTRACTIONS)
@@ -129,7 +128,7 @@ def score(
     )
     if before.pending == 0 or dry_run:
         return before
-    # Here too, so that files that are not the model's fail in clear words before any task starts.
+    # Also on the driver, so that damaged files of the model fail with a clear error before any task starts.
     registry.fetch(storage, model.uri, model.sha256)
     started = time.monotonic()
     rows = _spread(_only_pending(faces, done, pending, before), before.pending, settings.batch_size)
@@ -151,36 +150,44 @@ def score(
     if problems:
         named = "; ".join(problems[:5])
         raise CountError(
-            f"{tables.uri(FACES)}: {before.pending} faces were to be scored by {model.model_id}, {written} were, "
-            f"{before.pending - written} can't be: {named}{'; …' if len(problems) > 5 else ''}. "
-            "Mend that (pictures that are damaged: extract or ingest their videos again), then score again"
+            f"{tables.uri(FACES)}: of {before.pending} faces to be scored by {model.model_id}, {written} were scored, "
+            f"{before.pending - written} cannot be: {named}{'; …' if len(problems) > 5 else ''}. "
+            "Fix these (extract or ingest the videos of damaged crops again), then score again"
         )
     if written != before.pending:
         raise CountError(
-            f"{tables.uri(PREDICTIONS)}: {before.pending} faces were to be scored by {model.model_id}, {written} rows "
-            "were added; another run wrote at the same time, or faces changed: score again"
+            f"{tables.uri(PREDICTIONS)}: {before.pending} faces were to be scored by {model.model_id}, but {written} "
+            "rows were added; another run wrote at the same time, or faces changed: score again"
         )
     return result
 
 
 def _of_same_bytes(tables: Tables, scored: DataFrame, version: int | None) -> DataFrame:
-    """Without faces of videos that were extracted anew since: other faces have their ids by now.
+    """Drops scores of videos that were extracted again meanwhile: their face ids now belong to other faces.
 
     Args:
-        version: of the ledger, before faces were read.
+        tables: holds ``extractions``.
+        scored: rows of ``predictions``.
+        version: version of ``extractions`` before faces were read.
     """
     if version is None or tables.version(EXTRACTIONS) == version:
         return scored
     names = ["video_id", "extractor", "fingerprint"]
     before, now = tables.read(EXTRACTIONS, version).select(*names), tables.read(EXTRACTIONS).select(*names)
-    # EXCEPT takes two missing fingerprints for the same.
+    # EXCEPT treats two missing fingerprints as equal.
     gone = before.exceptAll(now).select("video_id", "extractor")
     return scored.join(F.broadcast(gone), ["video_id", "extractor"], "left_anti").select(*scored.columns)
 
 
 def _only_pending(faces: DataFrame, done: DataFrame, pending: DataFrame, before: ScoreResult) -> DataFrame:
-    """The pending faces with their pictures; the shorter list of ids goes to the pictures, never they to it."""
-    rows = faces.select(*_READ)
+    """The pending faces with their crops. The shorter list of ids is broadcast, so that crops are not shuffled."""
+    rows = faces.select(
+        *_CARRIED,
+        crop_coordinates.box().alias("box"),
+        crop_coordinates.landmarks().alias("landmarks"),
+        crop_coordinates.problem().alias("problem"),
+        "image",
+    )
     if before.pending == before.present:
         return rows
     if before.pending <= before.present / 2:
@@ -189,18 +196,18 @@ def _only_pending(faces: DataFrame, done: DataFrame, pending: DataFrame, before:
 
 
 def _spread(rows: DataFrame, count: int, batch: int) -> DataFrame:
-    """Deals a small number of faces out over all cores."""
+    """Distributes a small number of faces over all cores."""
     cores = rows.sparkSession.sparkContext.defaultParallelism
     if count > FEW_FACES_PER_CORE * cores:
         return rows
-    # A task with less than a batch would compute padding.
+    # A task with less than one batch would compute padding.
     return rows.repartition(min(TASKS_PER_CORE * cores, -(-count // batch)), "face_id")
 
 
 def _scorer(
     storage: Storage, model: registry.Model, batch: int, threads: int, origin: Origin, ask: gpus.Ask
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """What a task does; goes over the wire, so it holds only plain values."""
+    """The function of a task. It is serialised to executors, so it holds plain values only."""
     model_id, uri, sha256, view = model.model_id, model.uri, model.sha256, model.view
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -221,10 +228,19 @@ def score_batches(
     threads: int,
     task: TaskLog,
 ) -> Iterator[pa.RecordBatch]:
-    """Scores the faces of one task, in batches of one size, and says at the end what it took.
+    """Scores the faces of one task in batches of equal size; the last row is that of the task.
 
-    The model gets ``batch`` pictures each time, the last ones padded: a score depends on the size of its batch
-    in the last bits.  A face that can't be decoded or cut gives a row with a problem instead of a score.
+    The model gets ``batch`` images each time, padded at the end, because the last bits of a score depend on the batch
+    size. A face that can't be located, decoded or cut gives a row with a problem instead of a score.
+
+    Args:
+        batches: the columns ``face_id``, ``video_id``, ``extractor``, ``frame_index``, ``track``, ``image`` (encoded
+            crop), and ``box``, ``landmarks`` and ``problem`` of :mod:`dflib.datasets.crop_coordinates`.
+        storage: reads the model.
+        model_id, uri, sha256, view: columns of the model's row.
+        batch: number of images per batch.
+        threads: CPU threads of TensorFlow.
+        task: log of the task.
     """
     import numpy as np
 
@@ -255,14 +271,14 @@ def score_batches(
     for faces in batches:
         for face in faces.to_pylist():
             row = {name: face[name] for name in _CARRIED}
-            row |= {"model_id": model_id, "p_fake": None, "problem": None}
+            row |= {"model_id": model_id, "p_fake": None, "problem": face["problem"]}
             videos.add(face["video_id"])
-            try:
-                box, landmarks = in_crop(face)
-                images[filled] = cut_row(face["image"], box, landmarks, view)
-                filled += 1
-            except (ImageError, ModelError) as error:
-                row["problem"] = str(error)
+            if row["problem"] is None:
+                try:
+                    images[filled] = cut_row(face["image"], face["box"], face["landmarks"], view)
+                    filled += 1
+                except (ImageError, ModelError) as error:
+                    row["problem"] = str(error)
             rows.append(row)
             if filled == batch:
                 yield flush()
@@ -273,29 +289,8 @@ def score_batches(
     yield pa.RecordBatch.from_pylist([{"task": row}], schema=_SCORED)
 
 
-def in_crop(face: dict[str, Any]) -> tuple[list[float] | None, list[float] | None]:
-    """Box x, y, w, h and ten landmark numbers of a row of ``faces``, from frame into crop pixels.
-
-    A ready-cut crop has no box; landmarks may be missing.
-
-    Raises:
-        ImageError: there is a box, but not where it lies in the crop.
-    """
-    if face["box_x"] is None:
-        return None, None
-    numbers = [face[name] for name in (*_BOX, "crop_x", "crop_y", "crop_scale")]
-    if None in numbers:
-        raise ImageError("the box, crop_x, crop_y or crop_scale is missing, so its place in the crop is not known")
-    x, y, w, h, left, top, scale = numbers
-    box = [(x - left) * scale, (y - top) * scale, w * scale, h * scale]
-    if face["landmarks"] is None:
-        return box, None
-    origin = (left, top)
-    return box, [(value - origin[number % 2]) * scale for number, value in enumerate(face["landmarks"])]
-
-
 def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[ScoreResult, list[str]]:
-    """Counts what came out, and gives the problems as ``face_id: reason``."""
+    """Checks and counts the output of the tasks; returns the result and the problems as ``face_id: reason``."""
     ran = staged.where("task IS NOT NULL").select("task.*")
     staged = staged.where("task IS NULL")
     p_fake, fine = F.col("p_fake"), F.col("problem").isNull()
@@ -318,17 +313,17 @@ def _check(staged: DataFrame, before: ScoreResult, seconds: float) -> tuple[Scor
     assert found is not None and tasks is not None
     if found["rows"] != before.pending:
         raise CountError(
-            f"{before.pending} faces went into {before.model_id} and {found['rows']} came out; nothing was written: "
-            "score again, and report this if it stays"
+            f"{before.pending} faces were passed to {before.model_id}, but {found['rows']} rows were returned; nothing "
+            "was written: score again, and report this if it persists"
         )
     if found["foreign"]:
         raise CountError(
-            f"{found['foreign']} of {found['rows']} rows that came out are not of {before.model_id}; nothing was "
-            "written: another process wrote into this one's staging folder; score again, and report this if it stays"
+            f"{found['foreign']} of {found['rows']} returned rows are not of {before.model_id}; nothing was written: "
+            "another process wrote into the staging folder of this one; score again, and report this if it persists"
         )
     if found["bad"]:
         raise ModelError(
-            f"{before.model_id}: {found['bad']} of {found['rows']} scores are no probability (the first of face "
+            f"{before.model_id}: {found['bad']} of {found['rows']} scores are no probability (the first: face "
             f"{found['bad_face']}); nothing was written: the model is unusable, train or import another"
         )
     rows = staged.where(~fine).orderBy("face_id").select("face_id", "problem").limit(20).collect()

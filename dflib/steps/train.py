@@ -13,15 +13,15 @@ def run(context: Context) -> Summary:
         "model_id": training.model_id,
         "training_set": training.selection.set_id,
         "faces": faces,
-        "joiners": training.selection.joiners,
+        "joiners": training.selection.crossing_videos,
         "not_current": training.selection.not_current,
     }
     line = (
         f"{training.model_id}: {faces['train']:,} train faces ({training.selection.groups['train']:,} groups), "
         f"{faces['validation']:,} validation"
     )
-    if training.selection.joiners:
-        line += f", {training.selection.joiners:,} videos left out that would join two splits"
+    if training.selection.crossing_videos:
+        line += f", {training.selection.crossing_videos:,} videos left out that would join two splits"
     if training.selection.not_current:
         not_current = training.selection.not_current
         line += f", {not_current:,} faces left out (file changed or extraction cut short: run extract)"

@@ -272,6 +272,17 @@ MODELS = Table(
                 null=False,
             ),
             _column("sha256", pa.string(), "SHA-256 of the SavedModel's files with their paths", null=False),
+            _column(
+                "imported_sha256",
+                pa.string(),
+                "SHA-256 of the imported weights file; null for trained models and in rows of earlier versions",
+            ),
+            _column(
+                "variables_sha256",
+                pa.string(),
+                "SHA-256 of the weights by their place in the network, equal for equal models; null in rows of earlier "
+                "versions",
+            ),
             _column("flavour", pa.string(), "framework and version that wrote it", null=False),
             _column("view", pa.string(), "how its input is cut from a face, JSON", null=False),
             _column("origin", pa.string(), "trained, or the URI of the imported weights", null=False),

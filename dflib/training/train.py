@@ -108,11 +108,11 @@ def prepare(tables: Tables, storage: Storage, config: Config, dry_run: bool = Fa
         ModelError: ``train.backbone`` is not an HDF5 file.
     """
     train = config.train
-    extractor = training_set.whose(tables, train.extractor, extractor_id(config))
+    extractor = training_set.resolve_extractor(tables, train.extractor, extractor_id(config))
     backbone = None if train.backbone is None else _sha256(_read_backbone(storage, train))
     videos = tables.read(VIDEOS)
     of_groups = splits.assign(tables, videos, config.splits, dry_run)
-    selection = training_set.choose(tables, videos, of_groups, extractor, train)
+    selection = training_set.select(tables, videos, of_groups, extractor, train)
     identity = {
         "training_set": selection.set_id,
         "backbone_sha256": backbone,

@@ -64,7 +64,7 @@ def test_a_bad_override_is_refused_with_its_name(override: str, message: str) ->
     ("values", "message"),
     [
         (["align=landmarks", "square=false"], "set square=true or align=none"),
-        (["align=landmarks", "blank_face=true"], "too little around the face"),
+        (["align=landmarks", "blank_face=true"], "too few surroundings"),
         (["padding=reflect", "square=false"], "set square=true or padding=edge"),
         (["mark_landmarks=true", "blank_face=true"], "draws what blank_face hides"),
         (["align=eyes"], "align: .*'none' or 'landmarks'"),
@@ -80,7 +80,7 @@ def test_views_that_contradict_themselves_are_refused(section: str, values: list
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["min_brightness=200", "max_brightness=100"], "no face would be left"),
+        (["min_brightness=200", "max_brightness=100"], "leaves no face"),
         (["min_frontal=1.1"], "min_frontal: .*less than or equal to 1"),
         (["min_size=-1"], "min_size: .*greater than or equal to 0"),
         (["max_brightness=256"], "max_brightness: .*less than or equal to 255"),

@@ -1,6 +1,5 @@
-"""Training sets against pandas: balance, splits, labels, pixels, what is left out, and what is refused."""
+"""Training sets against pandas: balance, splits, labels, coordinates, what is left out, and what is refused."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ SPLIT |= {"lost": "train", "late": "test"}
 
 @pytest.fixture(scope="module")
 def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tables:
-    """Five groups of an original and two fakes, a portrait, an unlabelled clip, and one that joins two splits."""
+    """Five groups of an original and two fakes, a portrait, an unlabelled clip, and one that belongs to two splits."""
     tables = Tables(spark, f"file://{tmp_path_factory.mktemp('sets')}/a space/tables", Storage())
     odd = [
         Clip("portrait", original="real00", faces=3, static=2),
@@ -56,20 +55,20 @@ def train(**values: object) -> TrainConfig:
     return TrainConfig.model_validate(whole | values)
 
 
-def choose(tables: Tables, **values: object) -> Selection:
-    return training_set.choose(tables, tables.read(VIDEOS), tables.read(SPLITS), EXTRACTOR, train(**values))
+def select(tables: Tables, **values: object) -> Selection:
+    return training_set.select(tables, tables.read(VIDEOS), tables.read(SPLITS), EXTRACTOR, train(**values))
 
 
-def rows(chosen: Selection) -> pd.DataFrame:
-    return chosen.rows.toPandas().sort_values("face_id", ignore_index=True)
+def rows(selection: Selection) -> pd.DataFrame:
+    return selection.rows.toPandas().sort_values("face_id", ignore_index=True)
 
 
 @pytest.fixture(scope="module")
 def everything(made: Tables) -> pd.DataFrame:
-    return rows(choose(made, balance="none"))
+    return rows(select(made, balance="none"))
 
 
-def test_all_labelled_moving_faces_are_there_with_label_and_split(everything: pd.DataFrame) -> None:
+def test_select_takes_all_labelled_moving_faces_with_label_and_split(everything: pd.DataFrame) -> None:
     names = everything["video_id"].str.removeprefix("made/")
     expected = {clip.name: 3 for clip in source_groups(5)} | {"portrait": 1, "lost": 2}
     assert names.value_counts().to_dict() == expected
@@ -78,36 +77,36 @@ def test_all_labelled_moving_faces_are_there_with_label_and_split(everything: pd
     assert (everything["weight"] == 1).all()
 
 
-def test_counts_are_those_of_the_rows(made: Tables, everything: pd.DataFrame) -> None:
-    chosen = choose(made, balance="none")
+def test_select_counts_its_rows(made: Tables, everything: pd.DataFrame) -> None:
+    selection = select(made, balance="none")
     counted = everything.groupby(["split", "label"]).agg(faces=("face_id", "size"), videos=("video_id", "nunique"))
-    assert chosen.counts == tuple(Count(*key, row.faces, row.videos) for key, row in counted.iterrows())
-    assert chosen.groups == everything.groupby("split")["source_group"].nunique().to_dict()
-    assert chosen.joiners == 1
+    assert selection.counts == tuple(Count(*key, row.faces, row.videos) for key, row in counted.iterrows())
+    assert selection.groups == everything.groupby("split")["source_group"].nunique().to_dict()
+    assert selection.crossing_videos == 1
 
 
-def test_consecutive_keeps_the_first_fakes_in_name_order(made: Tables, everything: pd.DataFrame) -> None:
+def test_select_consecutive_keeps_the_first_fakes_in_name_order(made: Tables, everything: pd.DataFrame) -> None:
     of_train = everything[everything["split"] == "train"]
     real = of_train[of_train["label"] == 0]
     first = of_train[of_train["label"] == 1].sort_values(["video_id", "face_id"]).head(len(real))
-    found = rows(choose(made, balance="consecutive"))
+    found = rows(select(made, balance="consecutive"))
     assert set(found[found["split"] == "train"]["face_id"]) == set(real["face_id"]) | set(first["face_id"])
     rest = everything[everything["split"] != "train"]
     assert set(found[found["split"] != "train"]["face_id"]) == set(rest["face_id"]), "only train is balanced"
 
 
-def test_random_keeps_as_many_fakes_and_the_seed_chooses_them(made: Tables) -> None:
+def test_select_random_keeps_as_many_fakes_as_real_faces_by_seed(made: Tables) -> None:
     kept = {}
     for seed in (1, 2):
-        found = rows(choose(made, balance="random", seed=seed))
+        found = rows(select(made, balance="random", seed=seed))
         of_train = found[found["split"] == "train"]
         assert of_train["label"].value_counts().to_dict() == {0: 11, 1: 11}
         kept[seed] = set(of_train["face_id"])
-    assert kept[1] == set(rows(choose(made, balance="random")).query("split == 'train'")["face_id"]) != kept[2]
+    assert kept[1] == set(rows(select(made, balance="random")).query("split == 'train'")["face_id"]) != kept[2]
 
 
-def test_weights_weigh_the_classes_alike(made: Tables) -> None:
-    found = rows(choose(made, balance="weights"))
+def test_select_weights_gives_both_classes_equal_weight(made: Tables) -> None:
+    found = rows(select(made, balance="weights"))
     of_train = found[found["split"] == "train"]
     sums = of_train.groupby("label")["weight"].sum()
     assert sums[0] == pytest.approx(sums[1], rel=1e-6) and of_train["weight"].mean() == pytest.approx(1, rel=1e-6)
@@ -116,13 +115,13 @@ def test_weights_weigh_the_classes_alike(made: Tables) -> None:
     assert (found[found["split"] != "train"]["weight"] == 1).all()
 
 
-def test_faces_per_video_are_capped(made: Tables) -> None:
-    found = rows(choose(made, balance="none", max_faces_per_video=2))
+def test_select_limits_the_faces_of_a_video(made: Tables) -> None:
+    found = rows(select(made, balance="none", max_faces_per_video=2))
     assert found["video_id"].value_counts().max() == 2 and len(found) == 15 * 2 + 2 + 1
 
 
-def test_shuffled_labels_are_a_permutation_over_videos(made: Tables, everything: pd.DataFrame) -> None:
-    found = rows(choose(made, balance="none", shuffle_labels=True))
+def test_select_shuffle_labels_permutes_labels_over_videos(made: Tables, everything: pd.DataFrame) -> None:
+    found = rows(select(made, balance="none", shuffle_labels=True))
     assert (found.groupby("video_id")["label"].nunique() == 1).all()
 
     def of_videos(frame: pd.DataFrame) -> dict[tuple[str, int], int]:
@@ -132,109 +131,109 @@ def test_shuffled_labels_are_a_permutation_over_videos(made: Tables, everything:
     assert (found["label"] != everything["label"]).mean() > 0.2
 
 
-def test_only_faces_that_count_are_chosen(tables: Tables) -> None:
+def test_select_takes_only_current_faces(tables: Tables) -> None:
     insert_clips(tables, source_groups(5, fakes=2, faces=3))
     insert_splits(tables, SPLIT)
-    whole = choose(tables, balance="none")
+    whole = select(tables, balance="none")
     before = set(rows(whole)["video_id"])
     killed = [row | {"face_id": "left", "video_id": "made/killed"} for row in face_rows([Clip("killed", faces=1)])]
     insert_rows(tables, FACES, killed)
     insert_rows(tables, VIDEOS, [Clip("killed", original="real00").row])
-    assert (rows(choose(tables, balance="none"))["video_id"] != "made/killed").all()
+    assert (rows(select(tables, balance="none"))["video_id"] != "made/killed").all()
     tables.upsert(VIDEOS, tables.read(VIDEOS).where("video_id = 'made/fake000'").withColumn("fingerprint", F.lit("2")))
-    chosen = choose(tables, balance="none")
-    assert before - set(rows(chosen)["video_id"]) == {"made/fake000"}
-    assert (whole.not_current, chosen.not_current) == (0, 3 + 1)
-    assert sum(map(chosen.faces, ("train", "validation", "test"))) == 45 - 3
+    selection = select(tables, balance="none")
+    assert before - set(rows(selection)["video_id"]) == {"made/fake000"}
+    assert (whole.not_current, selection.not_current) == (0, 3 + 1)
+    assert sum(map(selection.faces, ("train", "validation", "test"))) == 45 - 3
 
 
-def test_the_name_of_a_set_follows_its_rows(made: Tables) -> None:
+def test_select_derives_the_set_id_from_the_rows(made: Tables) -> None:
     names = [
-        choose(made, **values).set_id for values in ({}, {}, {"seed": 2}, {"balance": "none"}, {"shuffle_labels": True})
+        select(made, **values).set_id for values in ({}, {}, {"seed": 2}, {"balance": "none"}, {"shuffle_labels": True})
     ]
     assert names[0] == names[1] and len(set(names)) == 4
 
 
-def test_a_written_set_is_pinned_shuffled_and_written_once(made: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_pins_and_shuffles_a_set_and_writes_it_once(made: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_set, "FACES_PER_FILE", 10)
-    chosen = choose(made, balance="weights")
-    written = training_set.write(made, chosen, seed=1)
-    assert training_set.write(made, choose(made, balance="weights"), seed=1) == written
+    selection = select(made, balance="weights")
+    written = training_set.write(made, selection, seed=1)
+    assert training_set.write(made, select(made, balance="weights"), seed=1) == written
     rows_of = {split: sum(files.values()) for split, files in written.files.items()}
     assert rows_of == {"test": 9, "train": 36 - 6, "validation": 9}
     assert {split: len(files) for split, files in written.files.items()} == {"test": 1, "train": 3, "validation": 1}
     table = DeltaTable(str(local_path(written.uri)))
     assert table.version() == written.version == 1
     frame = table.to_pandas().sort_values("face_id", ignore_index=True)
-    expected = rows(chosen)
+    expected = rows(selection)
     pd.testing.assert_frame_equal(frame[list(expected.columns)], expected, check_dtype=False)
     for split, files in written.files.items():
         for file, count in files.items():
             content = pd.read_parquet(local_path(file))
             assert set(content["split"]) == {split} and len(content) == count
-    # Neighbours in a file are no neighbours of a video.
+    # Adjacent rows of a file are rarely of one video.
     big = pd.concat([pd.read_parquet(local_path(file)) for file in written.files["train"]])
     assert (big["video_id"].values[1:] == big["video_id"].values[:-1]).mean() < 0.4
-    # The frame's 10, 20 with the crop at 4, 14 and twice the size.
+    # The box at 10, 20 of the frame, in a crop at 4, 14 of twice the size.
     assert np.allclose(np.stack(frame["box"]), [12, 12, 24, 24])
     assert np.allclose(frame["landmarks"][0], [(11 + n - (14 if n % 2 else 4)) * 2 for n in range(10)])
 
 
-def test_a_ready_cut_crop_has_no_box(made: Tables) -> None:
-    nothing = ("box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_scale")
-    faces = made.spark.createDataFrame([("f", b"x")], "face_id string, image binary").selectExpr(
-        "*", "cast(null as array<double>) landmarks", *[f"cast(null as double) {name}" for name in nothing]
-    )
-    row = training_set._pictures(faces).first()
-    assert row is not None and [len(row["box"]), len(row["landmarks"])] == [4, 10]
-    assert all(map(math.isnan, [*row["box"], *row["landmarks"]]))
+def test_select_refuses_a_face_without_position_in_its_crop(tables: Tables) -> None:
+    """Its box would be four NaN, and the whole wide crop would be trained on as if it were ready-cut."""
+    insert_clips(tables, source_groups(5, fakes=1, faces=1))
+    insert_splits(tables, SPLIT)
+    damaged = tables.read(FACES).where("video_id = 'made/fake010'").withColumn("crop_scale", F.lit(None).cast("double"))
+    tables.upsert(FACES, damaged)
+    with pytest.raises(TrainingError, match=r"^made/fake010\|.*: the face has a box, but crop_scale is missing"):
+        select(tables, balance="none")
 
 
-def test_a_group_that_crosses_splits_is_refused(made: Tables) -> None:
+def test_select_refuses_a_group_in_two_splits(made: Tables) -> None:
     twice = made.read(SPLITS).unionByName(
         made.spark.createDataFrame([("made/real01", "test", "original", NOW)], SPLITS.spark_schema())
     )
-    with pytest.raises(TrainingError, match="made/real01 lies in test and train"):
-        training_set.choose(made, made.read(VIDEOS), twice, EXTRACTOR, train())
+    with pytest.raises(TrainingError, match="made/real01 is in test and train"):
+        training_set.select(made, made.read(VIDEOS), twice, EXTRACTOR, train())
 
 
 @pytest.mark.parametrize(
     ("left", "text"),
     [
-        ("split != 'validation'", "validation split holds no faces.*splits.by to original"),
-        ("split != 'train'", "train split holds no faces at all"),
-        ("split != 'train' OR source_group = 'made/lost'", "train split holds no FAKE face"),
+        ("split != 'validation'", "validation split has no faces.*splits.by to original"),
+        ("split != 'train'", "train split has no faces:"),
+        ("split != 'train' OR source_group = 'made/lost'", "train split has no FAKE faces"),
     ],
 )
-def test_a_set_without_what_training_needs_is_refused(made: Tables, left: str, text: str) -> None:
+def test_select_refuses_a_set_without_validation_or_a_class(made: Tables, left: str, text: str) -> None:
     with pytest.raises(TrainingError, match=text):
-        training_set.choose(made, made.read(VIDEOS), made.read(SPLITS).where(left), EXTRACTOR, train())
+        training_set.select(made, made.read(VIDEOS), made.read(SPLITS).where(left), EXTRACTOR, train())
 
 
-def test_a_set_that_was_touched_is_refused(made: Tables) -> None:
-    chosen = choose(made, balance="none", max_faces_per_video=1)
-    folder = f"training_sets/{chosen.set_id}"
-    written = training_set.write(made, chosen, seed=1)
-    rows_there = made.read(TRAINING_SET, written.version, folder)
+def test_write_refuses_a_set_that_was_modified(made: Tables) -> None:
+    selection = select(made, balance="none", max_faces_per_video=1)
+    folder = f"training_sets/{selection.set_id}"
+    written = training_set.write(made, selection, seed=1)
+    present = made.read(TRAINING_SET, written.version, folder)
     target = for_jvm(made.uri(TRAINING_SET, folder))
-    # A fake of the train split comes into test by a stranger's hand.
-    stray = rows_there.where("split = 'train'").limit(1).selectExpr("* EXCEPT (split)", "'test' split")
-    stray.select(rows_there.columns).write.format("delta").mode("append").save(target)
-    with pytest.raises(CountError, match=r"where .* was chosen"):
-        training_set.write(made, chosen, seed=1)
+    # Somebody copies a row of the train split to test.
+    stray = present.where("split = 'train'").limit(1).selectExpr("* EXCEPT (split)", "'test' split")
+    stray.select(present.columns).write.format("delta").mode("append").save(target)
+    with pytest.raises(CountError, match=r"holds .* were selected; .* delete the folder"):
+        training_set.write(made, selection, seed=1)
 
 
-def test_whose_faces(made: Tables, tables: Tables) -> None:
-    assert training_set.whose(made, None, "another") == EXTRACTOR
+def test_resolve_extractor_takes_the_requested_the_only_or_the_configured_one(made: Tables, tables: Tables) -> None:
+    assert training_set.resolve_extractor(made, None, "another") == EXTRACTOR
     with pytest.raises(TrainingError, match=f"train.extractor=x: .* {EXTRACTOR}"):
-        training_set.whose(made, "x", EXTRACTOR)
+        training_set.resolve_extractor(made, "x", EXTRACTOR)
     with pytest.raises(TrainingError, match="no faces to train on; run extract first"):
-        training_set.whose(tables, None, EXTRACTOR)
+        training_set.resolve_extractor(tables, None, EXTRACTOR)
     insert_rows(tables, EXTRACTIONS, [
         {"video_id": "v", "extractor": name, "outcome": "DONE", "attempts": 1, "frames": 1, "faces": 1, "bytes_read": 0,
          "requests": 0, "run_id": "r", "extracted_at": NOW} for name in (EXTRACTOR, OTHER)
     ])  # fmt: skip
-    assert training_set.whose(tables, None, OTHER) == OTHER
-    assert training_set.whose(tables, EXTRACTOR, OTHER) == EXTRACTOR
+    assert training_set.resolve_extractor(tables, None, OTHER) == OTHER
+    assert training_set.resolve_extractor(tables, EXTRACTOR, OTHER) == EXTRACTOR
     with pytest.raises(TrainingError, match=f"set train.extractor to one of {OTHER}, {EXTRACTOR}"):
-        training_set.whose(tables, None, "neither")
+        training_set.resolve_extractor(tables, None, "neither")

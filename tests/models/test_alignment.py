@@ -91,15 +91,15 @@ def test_cut_with_align_maps_a_spot_on_the_nose_to_the_centre(interpolation: str
 
 @pytest.mark.parametrize("degrees", [-60, -15, 8, 90])
 def test_cut_with_align_is_invariant_to_rotation(scene: np.ndarray, degrees: float) -> None:
-    picture = scene[:360, :360]
+    square = scene[:360, :360]
     landmarks = placed(0.8, 0, (180, 180))
     # skimage rotates counter-clockwise around the centre of the image.
-    turned = rotate(picture, degrees, order=3, mode="reflect", preserve_range=True).round().astype(np.uint8)
-    upright = cut(picture, None, landmarks, view(256))
+    turned = rotate(square, degrees, order=3, mode="reflect", preserve_range=True).round().astype(np.uint8)
+    upright = cut(square, None, landmarks, view(256))
     again = cut(turned, None, placed(0.8, -degrees, (180, 180)), view(256))
     assert np.abs(upright.astype(int) - again).mean() < 1
     unaligned = view(256, align="none")
-    assert np.abs(cut(picture, None, None, unaligned).astype(int) - cut(turned, None, None, unaligned)).mean() > 20
+    assert np.abs(cut(square, None, None, unaligned).astype(int) - cut(turned, None, None, unaligned)).mean() > 20
 
 
 def test_cut_with_align_and_area_averages_a_shrunk_image() -> None:

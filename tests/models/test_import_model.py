@@ -1,5 +1,6 @@
 """Weights files become models of the registry."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,26 @@ def test_import_model_repeated_changes_nothing(tables: Tables, settings: Weights
     assert first == ImportResult("imported", 28_073 - (1024 - 16) * 16, True)
     model = registry.find(tables, "imported")
     assert (model.view, model.positive, model.origin) == (VIEW, "real", settings.path)
+    assert model.imported_sha256 == hashlib.sha256((tmp_path / "weights.h5").read_bytes()).hexdigest()
     assert not import_model(tables, tables.storage, root, settings, dry_run=False).new
     assert tables.version(MODELS) == 1
+
+
+@pytest.mark.spark
+def test_import_model_on_three_roots_gives_one_hash_of_variables(
+    tables: Tables, settings: WeightsConfig, tmp_path: Path
+) -> None:
+    """TensorFlow writes other files each time; what identifies the model is the hash of its variables."""
+    models = []
+    for number in range(3):
+        own = Tables(tables.spark, f"file://{tmp_path}/{number}/tables", tables.storage)
+        import_model(own, own.storage, f"file://{tmp_path}/{number}/models", settings, dry_run=False)
+        models.append(registry.find(own, "imported"))
+    assert len({model.variables_sha256 for model in models}) == 1
+    assert len({model.imported_sha256 for model in models}) == 1
+    assert len({model.sha256 for model in models}) == 3
+    folder = registry.fetch(tables.storage, models[0].uri, models[0].sha256)
+    assert models[0].variables_sha256 == registry.variables_sha256(folder)
 
 
 @pytest.mark.spark

@@ -1,4 +1,4 @@
-"""The models table: names are given once, files are those of their hash."""
+"""The table models: names are permanent, files are checked against their hash."""
 
 import shutil
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> str:
 
 
 @pytest.mark.spark
-def test_a_model_is_found_by_name_and_as_latest(tables: Tables, root: str, folder: Path) -> None:
+def test_find_returns_a_model_by_name_and_as_latest(tables: Tables, root: str, folder: Path) -> None:
     assert register(tables, root, folder)
     assert register(tables, root, folder, model_id="m2")
     first = registry.find(tables, "m1")
@@ -57,22 +57,23 @@ def test_a_model_is_found_by_name_and_as_latest(tables: Tables, root: str, folde
     assert first.uri == f"{root}/m1-{first.sha256[:12]}"
     assert first.metrics == {"val_loss": 0.5}
     assert first.sha256 == registry.folder_sha256(folder)
+    assert (first.imported_sha256, first.variables_sha256) == (None, registry.variables_sha256(folder))
     assert registry.find(tables, "latest").model_id == "m2"
-    with pytest.raises(ModelError, match="no model 'm3'; there are m2, m1"):
+    with pytest.raises(ModelError, match="there is no model 'm3'; the models are m2, m1"):
         registry.find(tables, "m3")
 
 
 @pytest.mark.spark
-def test_without_models_the_mend_is_named(tables: Tables) -> None:
+def test_find_without_models_names_the_fix(tables: Tables) -> None:
     with pytest.raises(ModelError, match="run train or import_model first"):
         registry.find(tables, "latest")
 
 
 @pytest.mark.spark
-def test_the_same_again_changes_nothing(tables: Tables, root: str, folder: Path, network: Any, tmp_path: Path) -> None:
+def test_register_again_changes_nothing(tables: Tables, root: str, folder: Path, network: Any, tmp_path: Path) -> None:
     register(tables, root, folder)
     before = registry.find(tables, "m1")
-    # Another export of the same network: its files differ, its variables do not.
+    # Another export of the same network: its files differ, its variables are equal.
     saved_model.save(network, tmp_path / "again", 32, "fake")
     assert registry.folder_sha256(tmp_path / "again") != before.sha256
     assert not register(tables, root, tmp_path / "again")
@@ -82,7 +83,48 @@ def test_the_same_again_changes_nothing(tables: Tables, root: str, folder: Path,
 
 
 @pytest.mark.spark
-def test_a_name_is_never_given_twice(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
+def test_models_of_an_older_version_keep_working(
+    tables: Tables, root: str, folder: Path, network: Any, tmp_path: Path
+) -> None:
+    """Their table lacks the columns that were added since; their rows hold null there."""
+    register(tables, root, folder, model_id="m0")
+    later = ["imported_sha256", "variables_sha256"]
+    tables.read(MODELS).drop(*later).write.format("delta").save(f"{tmp_path}/older")
+    shutil.rmtree(local_path(tables.uri(MODELS)))
+    (tmp_path / "older").rename(local_path(tables.uri(MODELS)))
+    assert "variables_sha256" not in tables.spark.read.format("delta").load(tables.uri(MODELS)).columns
+
+    model = registry.find(tables, "latest")
+    assert (model.model_id, model.imported_sha256, model.variables_sha256) == ("m0", None, None)
+    assert registry.fetch(tables.storage, model.uri, model.sha256) == local_path(model.uri)
+    saved_model.save(network, tmp_path / "again", 32, "fake")
+    assert not register(tables, root, tmp_path / "again", model_id="m0")
+    saved_model.save(networks.build("meso4", 32), tmp_path / "other", 32, "fake")
+    with pytest.raises(ModelError, match=r"m0: .* differs in weights;"):
+        register(tables, root, tmp_path / "other", model_id="m0")
+    assert register(tables, root, folder, model_id="m1", imported_sha256="ab")
+    assert registry.find(tables, "m0") == model
+    added = registry.find(tables, "m1")
+    assert (added.imported_sha256, added.variables_sha256) == ("ab", registry.variables_sha256(folder))
+
+
+def test_variables_sha256_depends_on_weights_only(network: Any, folder: Path, tmp_path: Path) -> None:
+    networks.build("meso4", 32)  # Keras numbers layer names per process
+    same = networks.build("meso4", 32)
+    same.set_weights(network.get_weights())
+    saved_model.save(same, tmp_path / "same", 32, "fake")
+    values = network.get_weights()
+    values[-1] = np.nextafter(values[-1], np.float32(1))
+    same.set_weights(values)
+    saved_model.save(same, tmp_path / "other", 32, "fake")
+    of_folder, of_same, of_other = map(registry.variables_sha256, (folder, tmp_path / "same", tmp_path / "other"))
+    assert of_folder == of_same != of_other
+
+
+@pytest.mark.spark
+def test_register_refuses_another_model_of_the_same_name(
+    tables: Tables, root: str, folder: Path, tmp_path: Path
+) -> None:
     register(tables, root, folder)
     saved_model.save(networks.build("meso4", 32), tmp_path / "other", 32, "fake")
     with pytest.raises(ModelError, match=r"m1: .* differs in weights;"):
@@ -96,7 +138,7 @@ def test_a_name_is_never_given_twice(tables: Tables, root: str, folder: Path, tm
 
 
 @pytest.mark.spark
-def test_latest_is_no_control(tables: Tables, root: str, folder: Path) -> None:
+def test_find_latest_skips_controls(tables: Tables, root: str, folder: Path) -> None:
     register(tables, root, folder)
     register(tables, root, folder, model_id="m2", settings={"decided_by": {"train": {"shuffle_labels": True}}})
     assert registry.find(tables, "latest").model_id == "m1"
@@ -104,7 +146,7 @@ def test_latest_is_no_control(tables: Tables, root: str, folder: Path) -> None:
 
 
 @pytest.mark.spark
-def test_what_a_killed_run_left_is_cleared(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
+def test_register_removes_leftovers_of_a_killed_upload(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
     name = f"m1-{registry.folder_sha256(folder)[:12]}"
     left = tmp_path / "models" / name / "variables" / "left.over"
     left.parent.mkdir(parents=True)
@@ -116,20 +158,20 @@ def test_what_a_killed_run_left_is_cleared(tables: Tables, root: str, folder: Pa
 
 
 @pytest.mark.spark
-def test_a_model_that_cannot_score_its_view_gets_no_name(tables: Tables, root: str, folder: Path) -> None:
+def test_register_refuses_a_model_that_cannot_score_its_view(tables: Tables, root: str, folder: Path) -> None:
     with pytest.raises(ModelError, match=r"takes images of shape \(32, 32, 3\), got \(64, 64, 3\)"):
         register(tables, root, folder, view=VIEW.model_copy(update={"size": 64}))
     assert not tables.exists(MODELS)
 
 
 @pytest.mark.parametrize("name", ["latest", "all", "", "../up", "a/b", ".hidden", "a b", "x" * 129])
-def test_names_that_mean_something_else_are_refused(name: str) -> None:
+def test_check_name_refuses_reserved_and_invalid_names(name: str) -> None:
     with pytest.raises(ConfigError, match=r"weights\.name="):
         registry.check_name(name, "weights.name")
 
 
 @pytest.mark.parametrize("change", ["content", "more", "less", "renamed"])
-def test_changed_files_are_refused(folder: Path, tmp_path: Path, change: str) -> None:
+def test_fetch_refuses_changed_files(folder: Path, tmp_path: Path, change: str) -> None:
     storage, sha256 = Storage(), registry.folder_sha256(folder)
     assert registry.fetch(storage, f"file://{folder}", sha256) == folder
     copy = tmp_path / "copy"
@@ -143,11 +185,11 @@ def test_changed_files_are_refused(folder: Path, tmp_path: Path, change: str) ->
         (copy / "fingerprint.pb").unlink()
     else:
         graph.rename(copy / "saved_model.pbtxt")
-    with pytest.raises(ModelError, match="not those that were registered"):
+    with pytest.raises(ModelError, match="differ from the registered ones"):
         registry.fetch(storage, f"file://{copy}", sha256)
 
 
-def test_a_process_loads_a_model_once(folder: Path) -> None:
+def test_open_model_loads_once_per_process(folder: Path) -> None:
     sha256 = registry.folder_sha256(folder)
     score, loaded = registry.open_model(Storage(), f"file://{folder}", sha256)
     again, reloaded = registry.open_model(Storage(), f"file://{folder}", sha256)
@@ -161,7 +203,7 @@ def s3() -> Iterator[Storage]:
         yield Storage(endpoint, "us-east-1", path_style=True)
 
 
-def test_a_model_on_s3_is_copied_once_and_checked(
+def test_fetch_copies_a_model_from_s3_once_and_checks_it(
     s3: Storage, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -175,6 +217,6 @@ def test_a_model_on_s3_is_copied_once_and_checked(
     grey = np.full((1, 32, 32, 3), 127, np.uint8)
     assert saved_model.load(local)(grey) == saved_model.load(folder)(grey)
     s3.write("s3://models/m2/saved_model.pb", b"other")
-    with pytest.raises(ModelError, match="not those that were registered"):
+    with pytest.raises(ModelError, match="differ from the registered ones"):
         registry.fetch(s3, "s3://models/m2", sha256[::-1])
     assert sorted(path.name for path in local.parent.iterdir()) == [sha256]

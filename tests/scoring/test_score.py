@@ -1,4 +1,4 @@
-"""Scoring on Spark: every face once, with the numbers that the model itself gives."""
+"""Scoring on Spark: every face once, with the score that the model itself returns."""
 
 import shutil
 from pathlib import Path
@@ -37,7 +37,7 @@ def encoded(seed: int, size: int = 90) -> bytes:
 
 
 def face(number: int, **changes: Any) -> dict[str, Any]:
-    """A face whose crop is the frame's part from (100, 50) on, at half the size."""
+    """A face whose crop is the part of the frame from (100, 50) on, at half the size."""
     row = dict.fromkeys(FACES.schema.names)
     row |= {
         "face_id": f"d/v{number % 7}-x-{number}-0",
@@ -62,8 +62,8 @@ def face(number: int, **changes: Any) -> dict[str, Any]:
 
 def crop(number: int) -> dict[str, Any]:
     """A ready-cut crop."""
-    nothing = ("box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_scale", "landmarks")
-    return face(number, **dict.fromkeys(nothing))
+    unknown = ("box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_scale", "landmarks")
+    return face(number, **dict.fromkeys(unknown))
 
 
 def video(number: int, fingerprint: str = "1") -> dict[str, Any]:
@@ -78,7 +78,7 @@ def extraction(number: int, extractor: str, outcome: str = "DONE", fingerprint: 
 
 
 def insert(tables: Tables, rows: list[dict[str, Any]]) -> None:
-    """Adds faces of the videos d/v0 to d/v6, all of which have been extracted."""
+    """Adds faces of the videos d/v0 to d/v6, which are all extracted."""
     if not tables.exists(EXTRACTIONS):
         add(tables, VIDEOS, [video(number) for number in range(7)])
         add(tables, EXTRACTIONS, [extraction(number, name) for number in range(7) for name in "xy"])
@@ -94,7 +94,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def registered(spark: SparkSession, export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``tables`` that hold one model, m."""
+    """A folder with ``tables`` that hold one model, named m."""
     root = tmp_path_factory.mktemp("registered")
     register(Tables(spark, f"file://{root}/tables", Storage()), export, "m")
     return root
@@ -102,7 +102,7 @@ def registered(spark: SparkSession, export: Path, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def model(tables: Tables, registered: Path) -> None:
-    """The model m in this test's own tables: a copy of the table, which is quicker than registering anew."""
+    """The model m in the tables of this test: a copy of the table, which is faster than registering it again."""
     shutil.copytree(registered / "tables", local_path(tables.root))
 
 
@@ -117,7 +117,7 @@ def run(tables: Tables, dry_run: bool = False, model: str = "latest") -> scoring
     return scoring.score(tables, tables.storage, settings, cluster, "run", Progress(), dry_run)
 
 
-def test_every_face_is_scored_once_as_the_model_does(tables: Tables, model: None, export: Path) -> None:
+def test_score_scores_every_face_once_as_the_model_does(tables: Tables, model: None, export: Path) -> None:
     rows = [face(number) for number in range(COUNT - 5)] + [crop(number) for number in range(COUNT - 5, COUNT)]
     insert(tables, rows)
     assert run(tables, dry_run=True).pending == COUNT
@@ -130,7 +130,7 @@ def test_every_face_is_scored_once_as_the_model_does(tables: Tables, model: None
 
     predictions = tables.read(PREDICTIONS).toPandas().set_index("face_id")
     assert len(predictions) == COUNT
-    # The box in crop pixels by hand: (140 - 100) / 2, (90 - 50) / 2, 80 / 2, 100 / 2.
+    # The box in crop pixels, computed by hand: (140 - 100) / 2, (90 - 50) / 2, 80 / 2, 100 / 2.
     boxes = [None if row["box_x"] is None else (20.0, 20.0, 40.0, 50.0) for row in rows]
     seen = np.stack([cut_row(row["image"], box, None, VIEW) for row, box in zip(rows, boxes, strict=True)])
     expected = saved_model.load(export)(seen)
@@ -149,8 +149,8 @@ def test_every_face_is_scored_once_as_the_model_does(tables: Tables, model: None
     assert tables.version(PREDICTIONS) == version
 
 
-def test_only_new_faces_are_scored(tables: Tables, model: None) -> None:
-    """Few are done, then most are: the pictures are picked by what is done, then by what is not."""
+def test_score_scores_only_new_faces(tables: Tables, model: None) -> None:
+    """First few faces are scored, then most: pending ids are broadcast, then scored ones."""
     scores: dict[str, float] = {}
     for count, pending in ((3, 3), (23, 20), (25, 2)):
         insert(tables, [face(number) for number in range(count)])
@@ -162,8 +162,8 @@ def test_only_new_faces_are_scored(tables: Tables, model: None) -> None:
         scores = predictions
 
 
-def test_only_faces_that_count_are_scored(tables: Tables, model: None) -> None:
-    """Faces of a finished extraction, of the bytes that the video has now; crops may stand beside a video."""
+def test_score_scores_only_current_faces(tables: Tables, model: None) -> None:
+    """Faces of a finished extraction of the video's current bytes; ready-cut crops may exist beside a video."""
     add(tables, VIDEOS, [*(video(number) for number in (0, 1, 3)), video(2, "new"), video(4) | {"packing": "crops"}])
     ledger = [extraction(0, "x"), extraction(1, "x", "FAILED"), extraction(2, "x"), extraction(2, "y", "DONE", "new")]
     crops = [extraction(3, "crops-1", "DONE", "of crops"), extraction(4, "crops-1", "DONE", "of other crops")]
@@ -177,28 +177,28 @@ def test_only_faces_that_count_are_scored(tables: Tables, model: None) -> None:
     assert run(tables).pending == 0 and tables.version(PREDICTIONS) == version
 
 
-def test_scores_of_bytes_that_were_replaced_meanwhile_are_not_kept(
+def test_score_drops_scores_of_videos_that_were_extracted_again_meanwhile(
     tables: Tables, model: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Video 1 is extracted anew while its old faces are being scored; the new ones have the same ids."""
+    """Video 1 is extracted again while its old faces are being scored; the new ones have the same ids."""
     add(tables, VIDEOS, [video(0), video(1)])
     add(tables, EXTRACTIONS, [extraction(0, "x"), extraction(1, "x")])
     faces = [face(0, face_id=f"{of}x", video_id=f"d/v{of}", extractor="x") for of in (0, 1)]
     insert(tables, faces)
     check = scoring._check
 
-    def replaced(*given: Any) -> Any:
-        anew = pa.Table.from_pylist([extraction(1, "x", "DONE", "new")], EXTRACTIONS.schema)
-        tables.upsert(EXTRACTIONS, tables.spark.createDataFrame(anew))
-        return check(*given)
+    def replaced(*arguments: Any) -> Any:
+        again = pa.Table.from_pylist([extraction(1, "x", "DONE", "new")], EXTRACTIONS.schema)
+        tables.upsert(EXTRACTIONS, tables.spark.createDataFrame(again))
+        return check(*arguments)
 
     monkeypatch.setattr(scoring, "_check", replaced)
-    with pytest.raises(CountError, match=r"2 faces were to be scored by m, 1 rows were added; .* score again"):
+    with pytest.raises(CountError, match=r"2 faces were to be scored by m, but 1 rows were added; .* score again"):
         run(tables)
     assert [row["face_id"] for row in tables.read(PREDICTIONS).collect()] == ["0x"]
 
 
-def test_a_damaged_picture_is_named_and_the_others_are_kept(tables: Tables, model: None) -> None:
+def test_score_names_faces_that_it_cannot_score_and_writes_the_others(tables: Tables, model: None) -> None:
     insert(
         tables,
         [
@@ -208,43 +208,45 @@ def test_a_damaged_picture_is_named_and_the_others_are_kept(tables: Tables, mode
             face(12, face_id="outside", box_x=5000.0),
         ],
     )
-    with pytest.raises(CountError, match="13 faces were to be scored by m, 10 were, 3 can't be") as caught:
+    with pytest.raises(CountError, match="of 13 faces to be scored by m, 10 were scored, 3 cannot be") as caught:
         run(tables)
-    for name in ("torn: the picture", "no-place: the box", "outside: the box"):
+    for name in ("torn: the image", "no-place: the face has a box, but crop_scale is missing", "outside: the box"):
         assert name in str(caught.value)
     assert tables.read(PREDICTIONS).count() == 10
 
 
-def test_files_that_are_not_the_models_are_refused_before_scoring(tables: Tables, export: Path, tmp_path: Path) -> None:
+def test_score_refuses_changed_model_files_before_scoring(tables: Tables, export: Path, tmp_path: Path) -> None:
     own = tmp_path / "own" / "export"
     shutil.copytree(export, own)
     register(tables, own, "changed")
     insert(tables, [face(0)])
     registered = local_path(registry.find(tables, "changed").uri)
     (registered / "saved_model.pb").write_bytes(b"other")
-    with pytest.raises(ModelError, match="not those that were registered"):
+    with pytest.raises(ModelError, match="differ from the registered ones"):
         run(tables)
     assert not tables.exists(PREDICTIONS)
 
 
-def test_scores_that_are_no_probability_fail_the_run(tables: Tables, model: None, tmp_path: Path) -> None:
-    """A real SavedModel that gives NaN for dark pictures, beside one that does not; names keep them apart."""
+def test_score_refuses_scores_that_are_no_probability(tables: Tables, model: None, tmp_path: Path) -> None:
+    """A SavedModel that returns NaN for dark images, beside another model."""
     import tensorflow as tf
 
     module = tf.Module()
 
     @tf.function(input_signature=[tf.TensorSpec([None, VIEW.size, VIEW.size, 3], tf.uint8, "images")])
-    def give(images: Any) -> dict[str, Any]:
+    def dark_is_nan(images: Any) -> dict[str, Any]:
         dark = tf.reduce_mean(tf.cast(images, tf.float32), [1, 2, 3]) < 20
         return {"p_fake": tf.where(dark, float("nan"), 0.5)}
 
-    module.give = give
-    tf.saved_model.save(module, str(tmp_path / "nan"), signatures={saved_model.SIGNATURE: give.get_concrete_function()})
+    module.dark_is_nan = dark_is_nan
+    tf.saved_model.save(
+        module, str(tmp_path / "nan"), signatures={saved_model.SIGNATURE: dark_is_nan.get_concrete_function()}
+    )
     register(tables, tmp_path / "nan", "wrong")
     dark = bytes(cv2.imencode(".png", np.zeros((90, 90, 3), np.uint8))[1])
     insert(tables, [face(0), face(1), face(2, image=dark, face_id="dark")])
     assert run(tables, model="m").written == 3
-    with pytest.raises(ModelError, match=r"wrong: 1 of 3 scores are no probability .* face dark"):
+    with pytest.raises(ModelError, match=r"wrong: 1 of 3 scores are no probability .* face dark\)"):
         run(tables, model="wrong")
     assert tables.read(PREDICTIONS).count() == 3
 
@@ -254,12 +256,12 @@ def test_scores_that_are_no_probability_fail_the_run(tables: Tables, model: None
     [
         ("m", [0.2, 1.5], ModelError, "1 of 2 scores are no probability"),
         ("m", [-0.1, -0.2], ModelError, "2 of 2 scores are no probability"),
-        ("m", [0.2], CountError, "2 faces went into m and 1 came out"),
-        ("m", [0.2, 0.3, 0.3], CountError, "2 faces went into m and 3 came out"),
-        ("another", [0.2, 0.3], CountError, "2 of 2 rows that came out are not of m"),
+        ("m", [0.2], CountError, "2 faces were passed to m, but 1 rows were returned"),
+        ("m", [0.2, 0.3, 0.3], CountError, "2 faces were passed to m, but 3 rows were returned"),
+        ("another", [0.2, 0.3], CountError, "2 of 2 returned rows are not of m"),
     ],
 )
-def test_what_comes_out_is_checked(
+def test_check_refuses_wrong_numbers_of_rows_and_scores(
     spark: SparkSession, model_id: str, scores: list[float], error: type[Exception], message: str
 ) -> None:
     rows = [(f"f{number}", model_id, p_fake, None, None) for number, p_fake in enumerate(scores)]
@@ -269,27 +271,33 @@ def test_what_comes_out_is_checked(
         scoring._check(spark.createDataFrame(rows, names), scoring.ScoreResult("m", 2, 2, 1), 0.0)
 
 
-def test_the_model_is_given_batches_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = []
+def test_score_batches_passes_batches_of_one_size_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches_passed = []
 
     def model(images: np.ndarray) -> np.ndarray:
-        given.append(images.copy())
+        batches_passed.append(images.copy())
         return images.mean(axis=(1, 2, 3)) / 255
 
     monkeypatch.setattr(registry, "open_model", lambda *arguments: (model, True))
     rows = [face(number) for number in range(11)]
+    rows = [row | {"box": [20.0, 20.0, 40.0, 50.0], "landmarks": [float("nan")] * 10, "problem": None} for row in rows]
+    rows[5]["problem"] = "no position"
+    coordinates = [pa.field("box", pa.list_(pa.float64())), pa.field("problem", pa.string())]
+    schema = pa.schema([*FACES.schema, *coordinates])
     # Arrow batches of other sizes than the model's, one of them empty.
-    batches = [pa.RecordBatch.from_pylist(part, FACES.schema) for part in (rows[:1], [], rows[1:10], rows[10:])]
+    batches = [pa.RecordBatch.from_pylist(part, schema) for part in (rows[:1], [], rows[1:10], rows[10:])]
     task = TaskLog(Origin("run", "score"), Device(None, "CPU:0", None))
     out = list(scoring.score_batches(batches, Storage(), "m", "file:///m", "0", VIEW, 4, 1, task))
-    assert [images.shape for images in given] == [(4, 32, 32, 3)] * 3
-    assert not given[2][3].any()
+    assert [images.shape for images in batches_passed] == [(4, 32, 32, 3)] * 3
+    assert not batches_passed[2][2:].any()
     *scored, last = pa.Table.from_batches(out).to_pylist()
     assert [row["face_id"] for row in scored] == [row["face_id"] for row in rows]
+    assert (scored[5]["p_fake"], scored[5]["problem"]) == (None, "no position")
     expected = [cut_row(row["image"], (20.0, 20.0, 40.0, 50.0), None, VIEW).mean() / 255 for row in rows]
+    del scored[5], expected[5]
     np.testing.assert_allclose([row["p_fake"] for row in scored], expected)
     videos = {row["video_id"] for row in rows}
-    assert (last["task"]["faces"], last["task"]["videos"], last["task"]["loaded"]) == (11, len(videos), True)
+    assert (last["task"]["faces"], last["task"]["videos"], last["task"]["loaded"]) == (10, len(videos), True)
 
 
 @pytest.mark.shared
@@ -300,7 +308,7 @@ def test_the_model_is_given_batches_of_one_size(monkeypatch: pytest.MonkeyPatch)
         ("Meso4_F2F", [0.8222, 0.7676, 0.8810, 0.9585]),
     ],
 )
-def test_published_weights_on_their_test_images(
+def test_score_gives_the_published_scores_of_published_weights(
     tables: Tables, sample_data: Path, tmp_path: Path, weights: str, p_real: list[float]
 ) -> None:
     base = conf_files.load(Path(__file__).parent.parent.parent / "conf", "local").weights

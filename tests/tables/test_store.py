@@ -77,11 +77,12 @@ def test_upsert_replaces_true_differences_only(tables: Tables) -> None:
 
 def test_upsert_sees_a_null_become_a_value(tables: Tables) -> None:
     table = TABLES["models"]
-    row = ("m", "meso4", "file:///m", "0", "tf", "{}", "trained", "fake", None, None, None, {"a": 1.0}, EARLY)
+    hashes = ("0", None, None)
+    row = ("m", "meso4", "file:///m", *hashes, "tf", "{}", "trained", "fake", None, None, None, {"a": 1.0}, EARLY)
     first = tables.spark.createDataFrame([row], table.spark_schema())
     tables.upsert(table, first)
     assert tables.upsert(table, first) == 0
-    second = tables.spark.createDataFrame([(*row[:8], "even20", *row[9:])], table.spark_schema())
+    second = tables.spark.createDataFrame([(*row[:10], "even20", *row[11:])], table.spark_schema())
     assert tables.upsert(table, second) == 1
     found = tables.read(table).first()
     assert found is not None and found["extractor"] == "even20"

@@ -20,8 +20,8 @@ COUNTS = (
 )
 
 
-def select(*counts: Count, extractor: str = "e", joiners: int = 0) -> Selection:
-    return Selection("abc", extractor, None, counts, {"train": 30, "validation": 3}, joiners)  # type: ignore[arg-type]
+def select(*counts: Count, extractor: str = "e", crossing_videos: int = 0) -> Selection:
+    return Selection("abc", extractor, None, counts, {"train": 30, "validation": 3}, crossing_videos)  # type: ignore[arg-type]
 
 
 def render(tmp_path: Path, selection: Selection, *overrides: str, val_accuracy: float = 0.625) -> str:
@@ -39,7 +39,7 @@ def warnings(html: str) -> list[str]:
 
 
 def test_render_shows_figures_counts_and_images(tmp_path: Path) -> None:
-    html = re.sub(r"\s+", " ", render(tmp_path, select(*COUNTS, joiners=4), val_accuracy=0.75))
+    html = re.sub(r"\s+", " ", render(tmp_path, select(*COUNTS, crossing_videos=4), val_accuracy=0.75))
     for text in (
         "0.6500",
         "0.750",

@@ -142,7 +142,7 @@ def test_configuration_rejects_a_backbone_that_is_no_uri(backbone: str, text: st
         (["train.batch_size=32", "train.workers=3"], "make it a multiple of 3$"),
         (["train.backbone=/x.h5"], "meso4 has no backbone"),
         (["train.view.size=15"], "too small for meso4; set it to 16"),
-        (["train.name=all"], "train.name=all: this name has a meaning of its own"),
+        (["train.name=all"], "train.name=all: this name is reserved"),
     ],
 )
 def test_check_rejects_settings_that_training_cannot_use(overrides: list[str], text: str) -> None:
