@@ -26,7 +26,6 @@ from dflib.storage import Storage
 from dflib.tables.schemas import (
     EXTRACTIONS,
     FACES,
-    METRICS,
     MODELS,
     PREDICTIONS,
     SPLITS,
@@ -47,7 +46,7 @@ class ReportResult:
         pages: URIs of the pages, whether or not they had to be written again.
         pages_written: how many of them were new or different.
         verdicts: rows of ``verdicts`` that were added or changed.
-        metrics: rows of ``metrics`` that were added.
+        metrics: rows of ``metrics`` that were added or changed.
         videos: videos judged, summed over models and extractors.
         undetermined: those of them that could not be decided.
         not_extracted: videos that no extraction has reached yet.
@@ -178,10 +177,8 @@ def _report_one(
         result.verdicts += judged.written
         face_bins = _face_bins(judged.pooled)
     metric_rows = slices.metric_rows(frame, settings)
-    if metric_rows:
-        values = slices.table_rows(metric_rows, model.model_id, extractor, snapshot.versions[PREDICTIONS.name])
-        new = tables.spark.createDataFrame(values, METRICS.spark_schema())
-        result.metrics += tables.insert_new(METRICS, new)
+    version = snapshot.versions[PREDICTIONS.name]
+    result.metrics += slices.write(tables, metric_rows, model.model_id, extractor, version)
     findings = Findings(
         *(model, extractor, settings, frame, metric_rows, face_bins, snapshot.versions),
         not_extracted=total - len(frame),

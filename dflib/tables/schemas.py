@@ -273,8 +273,8 @@ VERDICTS = Table(
 
 METRICS = Table(
     "metrics",
-    "Metrics of verdicts with intervals",
-    ("model_id", "extractor", "rule", "level", "slice", "name", "input_digest"),
+    "Metrics of the newest verdicts with intervals; earlier ones are in earlier versions of the table",
+    ("model_id", "extractor", "rule", "level", "slice", "name"),
     pa.schema(
         [
             _column("model_id", pa.string(), "as in models", null=False),
@@ -284,14 +284,18 @@ METRICS = Table(
             _column("slice", pa.string(), "all, or column=value", null=False),
             _column("name", pa.string(), "metric", null=False),
             _column("value", pa.float64(), "null when it is not defined on this slice"),
-            _column("low", pa.float64(), "lower end of the interval"),
-            _column("high", pa.float64(), "upper end of the interval"),
+            _column("low", pa.float64(), "lower end of the interval; null: see interval_reason"),
+            _column("high", pa.float64(), "upper end of the interval; null: see interval_reason"),
             _column("count", pa.int64(), "rows that it was computed on", null=False),
             _column("undetermined", pa.int64(), "UNDETERMINED labelled videos of the slice", null=False),
             _column("includes_undetermined", pa.bool_(), "whether those are in the value (as wrong)", null=False),
             _column("input_digest", pa.string(), "hash of the rows that it was computed from", null=False),
             _column("predictions_version", pa.int64(), "version of predictions that was read", null=False),
             _column("computed_at", _TIME, "when (UTC)", null=False),
+            _column(
+                "interval_reason", pa.string(), "why there is no interval: UNDEFINED, FEW_GROUPS, SPARSE, NO_SPREAD"
+            ),
+            _column("metric_version", pa.int32(), "version of the metric's meaning; null: computed before it was kept"),
         ]
     ),
     volatile=("computed_at", "predictions_version"),
