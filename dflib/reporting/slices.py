@@ -1,6 +1,6 @@
-"""Metrics by slice: all, by label, by split and by chunk, as rows of METRICS.
+"""Metrics by slice: all videos, and by label, split and chunk; written as rows of METRICS.
 
-Works on one small row a video, brought to the driver: 119,154 of them for the whole challenge.
+Works on one small row per video on the driver: 119,154 of them for the whole challenge.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from dflib.tables.schemas import METRICS
 from dflib.tables.store import Tables
 
 NO_SPLIT = "none"
-"""Slice of the videos that are in no split: the model's training set does not know them, or they join two."""
+"""Slice of the videos in no split: not in the model's training set, or joining source groups of two splits."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dflib.tables.schemas import TABLES, TRAINING_SET
 from dflib.tables.store import Tables
 
 _TRAINING_SET = re.compile(r"training_sets/[A-Za-z0-9][A-Za-z0-9._-]*")
-# RFC 4180: quotes are doubled, values are not trimmed; null is empty, an empty text is "".
+# RFC 4180: quotes are doubled and values are not trimmed; null is an empty field, an empty string is "".
 _CSV = {
     "header": "true",
     "quote": '"',
@@ -30,7 +30,14 @@ _CSV = {
 
 @dataclass(frozen=True)
 class Rows:
-    """What is to be written: a name for the file, the rows, the columns that order them, and notes for the reader."""
+    """Rows to export.
+
+    Attributes:
+        name: file name without its ending.
+        frame: the rows.
+        key: columns by which a CSV is sorted.
+        notes: what a reader of the export must know.
+    """
 
     name: str
     frame: DataFrame
@@ -40,13 +47,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote, or would write.
+    """Result of an export, or of a dry run.
 
     Attributes:
         uri: the CSV file, or the folder of Parquet files.
-        rows: rows in it.
-        bytes: of what was written; of the table's own files when nothing was.
-        notes: what a reader of the export has to know.
+        rows: number of rows.
+        bytes: size of what was written; in a dry run, size of the table's files.
+        notes: what a reader of the export must know.
     """
 
     uri: str
@@ -56,10 +63,10 @@ class Exported:
 
 
 def check(settings: config.ExportConfig) -> None:
-    """Refuses a name that no table can have.
+    """Checks the name of the table.
 
     Raises:
-        ConfigError: it names the nearest known one.
+        ConfigError: no table can have this name; the message names the nearest known one.
     """
     if settings.table not in TABLES and not _TRAINING_SET.fullmatch(settings.table):
         nearest = difflib.get_close_matches(settings.table, [*TABLES, "submission"], n=1, cutoff=0.0)[0]
@@ -70,16 +77,17 @@ def check(settings: config.ExportConfig) -> None:
 
 
 def read(tables: Tables, settings: config.ExportConfig) -> Rows:
-    """The table that ``export`` names, at its version.
+    """The rows of the table at the version that the settings name.
 
     Raises:
-        TableError: no such table or version.
+        ConfigError: no table can have this name.
+        TableError: the table or the version does not exist.
     """
     check(settings)
     table, folder = (TABLES[settings.table], None) if settings.table in TABLES else (TRAINING_SET, settings.table)
     newest = tables.version(table, folder)
     if newest is None:
-        raise TableError(f"{tables.uri(table, folder)}: there is no such table yet")
+        raise TableError(f"{tables.uri(table, folder)}: the table does not exist yet; run the job that writes it")
     version = newest if settings.version is None else settings.version
     if version > newest:
         raise TableError(f"{tables.uri(table, folder)}: there is no version {version}; the newest is {newest}")
@@ -90,21 +98,21 @@ def read(tables: Tables, settings: config.ExportConfig) -> Rows:
 def write(
     tables: Tables, storage: Storage, rows: Rows, kind: Literal["parquet", "csv"], to: str, dry_run: bool = False
 ) -> Exported:
-    """Writes rows as Parquet or CSV; what was there under the same name is replaced.
+    """Writes rows as Parquet or CSV; an earlier export of the same name is replaced.
 
-    Parquet is a folder and holds all columns.  CSV is one file, written whole and in the order of the key, without
+    Parquet is a folder and holds all columns.  CSV is one file, written in one piece and sorted by the key, without
     binary columns, with lists and maps as JSON; it passes through the memory of the driver.
 
     Args:
-        tables: gives the place to write a CSV aside.
+        tables: where the staging folder of a CSV is.
         storage: where ``to`` is.
-        rows: of :func:`read`, or a submission.
+        rows: from :func:`read`, or a submission.
         kind: parquet or csv.
-        to: folder, or name ending in .csv or .parquet.
-        dry_run: counts and writes nothing.
+        to: URI of a folder, or a name that ends in .csv or .parquet.
+        dry_run: counts, and writes nothing.
 
     Raises:
-        CountError: what was written has not the rows that were read.
+        CountError: the number of rows written differs from the number of rows read.
     """
     target = to if to.endswith(f".{kind}") else uris.join(to, f"{rows.name}.{kind}")
     frame, notes = rows.frame, rows.notes
@@ -122,12 +130,12 @@ def write(
         size = sum(entry.size for entry in storage.list_files(target))
         written = tables.spark.read.schema(frame.schema).parquet(for_jvm(target)).count()
     if written != count:
-        raise CountError(f"{target}: {written} rows were written where {count} were read; export again")
+        raise CountError(f"{target}: {count} rows were read, but {written} were written; export again")
     return Exported(target, count, size, notes)
 
 
 def _flat(rows: DataFrame) -> tuple[DataFrame, list[str]]:
-    """The columns that fit a CSV, lists and maps as JSON, and the names of those that do not."""
+    """The rows with lists and maps as JSON and without binary columns, and the names of the binary columns."""
     binary = [field.name for field in rows.schema if isinstance(field.dataType, BinaryType)]
     columns = [
         F.to_json(field.name).alias(field.name)
@@ -142,19 +150,19 @@ def _flat(rows: DataFrame) -> tuple[DataFrame, list[str]]:
 def _write_csv(
     tables: Tables, storage: Storage, rows: DataFrame, order: tuple[str, ...], target: str
 ) -> tuple[int, int]:
-    """Spark writes one part file aside, which is then put in place whole; returns bytes and rows of it."""
+    """Writes one part file to a staging folder and copies it to ``target`` whole; returns its bytes and rows."""
     with tables.aside("export") as aside:
         ordered = rows.repartition(1).sortWithinPartitions(*order)
         ordered.write.options(**_CSV).csv(for_jvm(aside))
         parts = [entry.uri for entry in storage.list_files(aside) if entry.uri.endswith(".csv")]
-        # Spark writes no part, hence no header, where there are no rows.
+        # Without rows, Spark writes no part file and hence no header.
         content = b"".join(storage.read(uri) for uri in parts) or (",".join(rows.columns) + "\n").encode()
     storage.write(target, content)
     return len(content), _csv_rows(content)
 
 
 def _csv_rows(content: bytes) -> int:
-    """Rows without the header: lines after which all quotes are closed."""
+    """Number of rows without the header: lines at whose end no quote is open."""
     quotes = rows = 0
     for line in io.BytesIO(content):
         quotes += line.count(b'"')
@@ -163,5 +171,5 @@ def _csv_rows(content: bytes) -> int:
 
 
 def _stored_bytes(storage: Storage, rows: DataFrame) -> int:
-    """Size of the files that a DataFrame of Delta tables reads."""
+    """Bytes of the files that a DataFrame of Delta tables reads."""
     return sum(storage.stat(from_jvm(uri)).size for uri in rows.inputFiles())
