@@ -26,7 +26,6 @@ from dflib.storage import Storage
 from dflib.tables.schemas import (
     EXTRACTIONS,
     FACES,
-    METRICS,
     MODELS,
     PREDICTIONS,
     SPLITS,
@@ -45,7 +44,7 @@ class ReportResult:
         pages: URIs of the newest pages, one per model and extractor.
         pages_written: number of those that this run changed.
         verdicts: rows of ``verdicts`` that were added or changed.
-        metrics: rows of ``metrics`` that were added.
+        metrics: rows of ``metrics`` that were added or changed.
         videos: videos judged, summed over models and extractors.
         undetermined: number of those without a verdict.
         not_extracted: videos that have no row in the extraction ledger yet.
@@ -179,10 +178,8 @@ def _report_one(
         result.verdicts += judged.written
         face_bins = _face_bins(judged.pooled)
     metric_rows = slices.metric_rows(frame, settings)
-    if metric_rows:
-        values = slices.table_rows(metric_rows, model.model_id, extractor, snapshot.versions[PREDICTIONS.name])
-        new = tables.spark.createDataFrame(values, METRICS.spark_schema())
-        result.metrics += tables.insert_new(METRICS, new)
+    version = snapshot.versions[PREDICTIONS.name]
+    result.metrics += slices.write(tables, metric_rows, model.model_id, extractor, version)
     findings = Findings(
         *(model, extractor, settings, frame, metric_rows, face_bins, snapshot.versions),
         not_extracted=total - len(frame),

@@ -1,4 +1,4 @@
-"""The challenge's submission.csv, made of verdicts."""
+"""The challenge's submission.csv, made from verdicts."""
 
 from collections.abc import Callable
 
@@ -12,19 +12,19 @@ from dflib.tables.schemas import VERDICTS, VIDEOS
 from dflib.tables.store import Tables
 
 SUBMISSION = "submission"
-"""Value of ``export.table`` that means this file and no table."""
+"""Value of ``export.table`` that selects this file instead of a table."""
 UNDETERMINED_LABEL = 0.5
-"""The challenge's file wants a number for every video; dflib's own tables never hold this one for "unknown"."""
+"""The challenge's format requires a number for every video; dflib's own tables never hold .5 for "unknown"."""
 
 
 def check(settings: config.ExportConfig) -> None:
-    """Refuses another form than the challenge's.
+    """Checks that the settings fit the challenge's format.
 
     Raises:
-        ConfigError: Parquet or a version is asked for.
+        ConfigError: Parquet or a version of the table is requested.
     """
     if settings.format != "csv" or settings.version is not None:
-        raise ConfigError("export.table=submission: it is a CSV of the newest verdicts; leave format and version out")
+        raise ConfigError("export.table=submission: it is a CSV of the newest verdicts; leave out format and version")
 
 
 def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str) -> Rows:
@@ -33,11 +33,12 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
     Args:
         tables: verdicts, videos and models are read.
         settings: model, extractor and rule.
-        headline_rule: full name of the rule when ``export.rule`` names none.
+        headline_rule: full name of the pooling rule that is used when ``export.rule`` is null.
 
     Raises:
         ModelError: no such model.
-        TableError: no verdicts of it; several extractors or rules where one is meant; a file name twice.
+        TableError: the model has no verdicts; several extractors or rules match; two videos share a file name.
+        CountError: a video with a verdict is not in ``videos``.
     """
     model = registry.find(tables, settings.model).model_id
     verdicts = tables.read(VERDICTS).where(F.col("model_id") == model)
@@ -54,7 +55,7 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
     )
     chosen = verdicts.where((F.col("extractor") == extractor) & (F.col("rule") == rule))
     videos = tables.read(VIDEOS)
-    # A video known only by its label has no member; the challenge's names are those of its mp4 files.
+    # A video that is known by its label only has no member; the challenge names its mp4 files.
     last = F.element_at(F.split(F.coalesce("member", F.concat("video_id", F.lit(".mp4"))), "/"), -1)
     rows = chosen.join(videos.select("video_id", last.alias("filename")), "video_id").select(
         "filename", F.coalesce("p_fake", F.lit(UNDETERMINED_LABEL)).alias("label"), "verdict"
@@ -70,14 +71,14 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
         raise CountError(f"{judged - counted['rows']} videos with a verdict are not in videos; run ingest again")
     if counted["rows"] != counted["names"]:
         raise TableError(
-            f"{counted['rows'] - counted['names']} of {counted['rows']} videos share a file name with another, which "
-            "a submission can't tell apart; export verdicts instead"
+            f"{counted['rows'] - counted['names']} of {counted['rows']} videos share a file name with another video, "
+            "and a submission identifies videos by file name; export verdicts instead"
         )
     notes = [f"model {model}, extractor {extractor}, rule {rule}"]
     if counted["undetermined"]:
         notes.append(
-            f"{counted['undetermined']:,} videos are UNDETERMINED and stand as {UNDETERMINED_LABEL}, because the "
-            "challenge's format has no other way; no score was made for them"
+            f"{counted['undetermined']:,} videos are UNDETERMINED and have the label {UNDETERMINED_LABEL}, because the "
+            "challenge's format requires a number; it is not a score"
         )
     if known > judged:
         notes.append(f"{known - judged:,} videos have no verdict yet and are missing; run extract, score and report")
@@ -85,8 +86,9 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
 
 
 def _only(found: set[str], wanted: str | None, key: str, same: Callable[[str, str], bool]) -> str:
-    fitting = sorted(name for name in found if wanted is None or same(name, wanted))
-    if len(fitting) != 1:
-        problem = "there are several" if fitting else f"there are no verdicts of {wanted!r}"
+    """The one name in ``found`` that matches ``wanted``, or the only name when that is None."""
+    matching = sorted(name for name in found if wanted is None or same(name, wanted))
+    if len(matching) != 1:
+        problem = "several match" if matching else f"there are no verdicts of {wanted!r}"
         raise TableError(f"{key}: {problem}; set {key} to one of: {', '.join(sorted(found))}")
-    return fitting[0]
+    return matching[0]

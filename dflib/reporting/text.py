@@ -2,25 +2,12 @@
 
 import math
 
+from dflib.reporting import metrics
 from dflib.reporting.findings import Findings
 from dflib.reporting.notices import notices
 from dflib.reporting.slices import MetricRow
 
-SHOWN = (
-    ("auc", "AUC"),
-    ("average_precision", "average precision"),
-    ("accuracy", "accuracy"),
-    ("majority_baseline", "majority baseline"),
-    ("accuracy_real", "accuracy on REAL"),
-    ("accuracy_fake", "accuracy on FAKE"),
-    ("balanced_accuracy", "balanced accuracy"),
-    ("accuracy_all", "accuracy, UNDETERMINED as wrong"),
-    ("mean_score_real", "mean score of REAL"),
-    ("mean_score_fake", "mean score of FAKE"),
-    ("log_loss", "log loss"),
-    ("brier", "Brier score"),
-    ("eer", "equal error rate"),
-)
+SHOWN = tuple((name, metric.title) for name, metric in metrics.all_metrics().items() if metric.title is not None)
 """Metrics in the order in which they are shown, with their titles."""
 
 

@@ -17,7 +17,7 @@ from dflib.tables.schemas import TABLES, TRAINING_SET
 from dflib.tables.store import Tables
 
 _TRAINING_SET = re.compile(r"training_sets/[A-Za-z0-9][A-Za-z0-9._-]*")
-# RFC 4180: quotes are doubled, values are not trimmed; null is empty, an empty text is "".
+# RFC 4180: quotes are doubled and values are not trimmed; null is an empty field, an empty string is "".
 _CSV = {
     "header": "true",
     "quote": '"',
@@ -70,7 +70,7 @@ def check(settings: config.ExportConfig) -> None:
 
 
 def read(tables: Tables, settings: config.ExportConfig) -> Rows:
-    """The table that ``export`` names, at its version.
+    """The rows of the table at the version that the settings name.
 
     Raises:
         TableError: there is no such table or version.
@@ -79,7 +79,7 @@ def read(tables: Tables, settings: config.ExportConfig) -> Rows:
     table, folder = (TABLES[settings.table], None) if settings.table in TABLES else (TRAINING_SET, settings.table)
     newest = tables.version(table, folder)
     if newest is None:
-        raise TableError(f"{tables.uri(table, folder)}: there is no such table yet")
+        raise TableError(f"{tables.uri(table, folder)}: the table does not exist yet; run the job that writes it")
     version = newest if settings.version is None else settings.version
     if version > newest:
         raise TableError(f"{tables.uri(table, folder)}: there is no version {version}; the newest is {newest}")
@@ -122,7 +122,7 @@ def write(
         size = sum(entry.size for entry in storage.list_files(target))
         written = tables.spark.read.schema(frame.schema).parquet(for_jvm(target)).count()
     if written != count:
-        raise CountError(f"{target}: {written} rows were written where {count} were read; export again")
+        raise CountError(f"{target}: {count} rows were read, but {written} were written; export again")
     return Exported(target, count, size, notes)
 
 

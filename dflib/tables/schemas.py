@@ -339,8 +339,8 @@ VERDICTS = Table(
 
 METRICS = Table(
     "metrics",
-    "Metrics of verdicts, with confidence intervals",
-    ("model_id", "extractor", "rule", "level", "slice", "name", "input_digest"),
+    "Metrics of the newest verdicts with intervals; earlier ones are in earlier versions of the table",
+    ("model_id", "extractor", "rule", "level", "slice", "name"),
     pa.schema(
         [
             _column("model_id", pa.string(), "as in models", null=False),
@@ -350,8 +350,8 @@ METRICS = Table(
             _column("slice", pa.string(), "the videos that are counted: all, or column=value", null=False),
             _column("name", pa.string(), "name of the metric", null=False),
             _column("value", pa.float64(), "value; null: not defined on this slice"),
-            _column("low", pa.float64(), "lower end of the confidence interval"),
-            _column("high", pa.float64(), "upper end of the confidence interval"),
+            _column("low", pa.float64(), "lower end of the confidence interval; null: see interval_reason"),
+            _column("high", pa.float64(), "upper end of the confidence interval; null: see interval_reason"),
             _column("count", pa.int64(), "number of videos or faces that it was computed from", null=False),
             _column(
                 "undetermined", pa.int64(), "number of labelled videos of the slice that are UNDETERMINED", null=False
@@ -362,6 +362,16 @@ METRICS = Table(
             _column("input_digest", pa.string(), "hash of the rows that it was computed from", null=False),
             _column("predictions_version", pa.int64(), "version of predictions that was read", null=False),
             _column("computed_at", _TIME, "when it was computed (UTC)", null=False),
+            _column(
+                "interval_reason",
+                pa.string(),
+                "why there is no interval: UNDEFINED, FEW_GROUPS, SPARSE or NO_SPREAD; null: there is one",
+            ),
+            _column(
+                "metric_version",
+                pa.int32(),
+                "version of the metric's definition; null in rows of earlier versions",
+            ),
         ]
     ),
     volatile=("computed_at", "predictions_version"),

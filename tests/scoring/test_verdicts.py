@@ -82,7 +82,7 @@ def test_rule_names_hold_threshold_arguments_and_filters() -> None:
 @pytest.mark.parametrize(
     ("texts", "reason"),
     [
-        ((), "no pooling rule; list one or more of mean, share, run"),
+        ((), "no pooling rule; list one or more of mean"),
         (("mena",), "unknown pooling rule 'mena'; did you mean mean"),
         (("mean:3",), "takes no argument"),
         (("run:0",), "not a valid argument"),
@@ -107,8 +107,14 @@ def test_rule_names_rejects_rules_with_one_name(texts: tuple[str, ...]) -> None:
 def test_every_rule_of_the_catalog_loads(name: str) -> None:
     rule = rules.load(name, 0.25)
     assert rule.limit is not None or rule.fake is not None
-    assert rule.is_probability == (name == "mean")
-    assert rules.load(name, 0.25).limit == {"mean": 0.25, "share": 0.5, "run": None}[name]
+
+
+def test_rules_state_their_limit_and_whether_they_give_probabilities() -> None:
+    found = {text: rules.load(text, 0.25) for text in ("mean", "share:0.75", "share", "run:4")}
+    assert {text: rule.limit for text, rule in found.items()} == {
+        "mean": 0.25, "share:0.75": 0.75, "share": 0.5, "run:4": None,
+    }  # fmt: skip
+    assert [text for text, rule in found.items() if rule.is_probability] == ["mean"]
 
 
 @pytest.mark.spark

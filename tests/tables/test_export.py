@@ -1,4 +1,4 @@
-"""Exports read back by pandas, pyarrow and delta-rs."""
+"""Exports, read back by pandas, pyarrow and delta-rs."""
 
 import json
 from pathlib import Path
@@ -67,7 +67,7 @@ def csv(path: Path) -> pd.DataFrame:
 
 
 @pytest.mark.spark
-def test_csv_survives_hostile_text_and_numbers(tables: Tables, tmp_path: Path) -> None:
+def test_csv_keeps_hostile_text_and_exact_numbers(tables: Tables, tmp_path: Path) -> None:
     scores = {f"t/{HOSTILE}{number}": value for number, value in enumerate([1 / 3, 0.1 + 0.2, 1e-17, None])}
     scores |= {"  ": 0.5, "=1+1": 1.0, "ümläut 例": 0.0}
     add_verdicts(tables, scores)
@@ -89,7 +89,7 @@ def test_csv_survives_hostile_text_and_numbers(tables: Tables, tmp_path: Path) -
 
 
 @pytest.mark.spark
-def test_csv_leaves_pictures_out_and_writes_lists_as_json(tables: Tables, tmp_path: Path) -> None:
+def test_csv_leaves_out_binary_columns_and_writes_lists_as_json(tables: Tables, tmp_path: Path) -> None:
     train_on(tables, "set-1", {"g": "train"})
     done = exported(tables, f"file://{tmp_path}", table="training_sets/set-1")
     assert done.notes == ("binary columns left out: image (Parquet holds them)",)
@@ -98,7 +98,7 @@ def test_csv_leaves_pictures_out_and_writes_lists_as_json(tables: Tables, tmp_pa
 
 
 @pytest.mark.spark
-def test_parquet_of_a_version_holds_all(tables: Tables, tmp_path: Path) -> None:
+def test_parquet_holds_all_rows_of_a_version(tables: Tables, tmp_path: Path) -> None:
     row = {"model_id": "m", "video_id": "v", "extractor": "e", "frame_index": 3, "track": None}
     for number in range(3):
         add(tables, PREDICTIONS, [{**row, "face_id": f"f{number}", "p_fake": number / 3}])
@@ -113,37 +113,37 @@ def test_parquet_of_a_version_holds_all(tables: Tables, tmp_path: Path) -> None:
     assert dry.rows == 3 and dry.bytes > 0 and not (tmp_path / "dry").exists()
     with pytest.raises(TableError, match="no version 9; the newest is 2"):
         exported(tables, f"file://{tmp_path}", table="predictions", version=9)
-    with pytest.raises(TableError, match="no such table yet"):
+    with pytest.raises(TableError, match="does not exist yet"):
         exported(tables, f"file://{tmp_path}", table="splits")
 
 
 @pytest.mark.parametrize("name", ["verdict", "training_sets/../../etc", "training_sets/", "training_sets/.."])
-def test_names_of_no_table_are_refused(name: str) -> None:
+def test_check_rejects_names_of_no_table(name: str) -> None:
     with pytest.raises(ConfigError, match=r"export\.table"):
         export.check(settings(table=name))
 
 
 @pytest.mark.spark
-def test_submission(tables: Tables, tmp_path: Path) -> None:
+def test_submission_has_one_row_per_video(tables: Tables, tmp_path: Path) -> None:
     make_videos(tables, "a", "b", "c", "late")
     add_verdicts(tables, {"t/a": 0.25, "t/b": 0.875, "t/c": None})
     add_verdicts(tables, {"t/a": 0.0, "t/b": 1.0, "t/c": None}, rule="share(t=0.5,share=0.5,static=out,min_faces=1)")
     rows = submission.submission(tables, settings(table="submission"), MEAN)
     done = export.write(tables, tables.storage, rows, "csv", f"file://{tmp_path}")
     assert (tmp_path / "submission.csv").read_text() == "filename,label\na.mp4,0.25\nb.mp4,0.875\nc.mp4,0.5\n"
-    said = "; ".join(done.notes)
-    assert "1 videos are UNDETERMINED and stand as 0.5" in said and "1 videos have no verdict yet" in said
+    notes = "; ".join(done.notes)
+    assert "1 videos are UNDETERMINED and have the label 0.5" in notes and "1 videos have no verdict yet" in notes
     of_share = submission.submission(tables, settings(table="submission", rule="share"), MEAN)
     assert {row["filename"]: row["label"] for row in of_share.frame.collect()}["b.mp4"] == 1.0
     with pytest.raises(TableError, match=r"export\.rule: there are no verdicts of 'run'; set .* to one of: mean"):
         submission.submission(tables, settings(table="submission", rule="run"), MEAN)
     add_verdicts(tables, {"t/a": 0.5}, extractor="other")
-    with pytest.raises(TableError, match=r"export\.extractor: there are several"):
+    with pytest.raises(TableError, match=r"export\.extractor: several match"):
         submission.submission(tables, settings(table="submission"), MEAN)
 
 
 @pytest.mark.spark
-def test_submission_refuses_a_file_name_twice(tables: Tables) -> None:
+def test_submission_rejects_a_repeated_file_name(tables: Tables) -> None:
     make_videos(tables, "x/a", "y/a")
     with pytest.raises(TableError, match="no verdicts of model m"):
         submission.submission(tables, settings(table="submission"), MEAN)
@@ -152,6 +152,6 @@ def test_submission_refuses_a_file_name_twice(tables: Tables) -> None:
         submission.submission(tables, settings(table="submission"), MEAN)
 
 
-def test_submission_has_one_form() -> None:
-    with pytest.raises(ConfigError, match="leave format and version out"):
+def test_submission_rejects_parquet_and_versions() -> None:
+    with pytest.raises(ConfigError, match="leave out format and version"):
         submission.check(settings(table="submission", format="parquet"))
