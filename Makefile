@@ -76,11 +76,10 @@ $(VENV)/.installed: setup.py constraints.txt
 	@$(PY) -m pip check
 	@touch $@
 
-$(JARS)/.installed: $(VENV)/.installed conf/fetch-jars.sh
+$(JARS)/.installed: $(VENV)/.installed dflib/cli/jars.py
 	@echo "fetching the jars of Delta, S3 and PostgreSQL into $(JARS)"
 	@mkdir -p $(JARS)
-	@conf/fetch-jars.sh $(JARS) $(VENV)/bin/spark-submit $(abspath $(PY))
-	@conf/archive-classes.sh $(JARS)
+	@./spark-submit.sh setup $(JARS)
 	@touch $@
 
 environment.tar.gz: setup ## Python and all that jobs need of it, as an archive for machines that have none (spark.archives)

@@ -12,13 +12,17 @@ setup(
     description="Find the faces of a video data set on Spark, score them, and say which videos are deepfakes",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=find_packages(include=["dflib", "dflib.*"]),
+    # conf/ and jobs/ are at the top of a checkout and inside an installed package (dflib/cli/installation.py).
+    packages=[*find_packages(include=["dflib", "dflib.*"]), "dflib._conf", "dflib._jobs"],
+    package_dir={"dflib._conf": "conf", "dflib._jobs": "jobs"},
     package_data={
         "dflib": ["py.typed"],
+        "dflib._conf": ["*.yml", "*.properties", "env/*.yml", "spark/*.conf", "spark/gpus.sh"],
         "dflib.pages": ["*.html.j2", "*.css"],
         "dflib.reporting": ["*.html.j2", "*.js"],
         "dflib.training": ["*.html.j2"],
     },
+    entry_points={"console_scripts": ["dflib=dflib.cli.main:main"]},
     install_requires=[
         "pyspark",
         "delta-spark",

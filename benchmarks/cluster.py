@@ -136,7 +136,9 @@ def table(found: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--videos", type=int, default=70, help="members of the small chunk; the large one has four times as many")
+    parser.add_argument(
+        "--videos", type=int, default=70, help="members of the small chunk; the large one has four times these"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dflib-benchmark-") as name:

@@ -188,8 +188,9 @@ def scaling(measured: dict[str, Any]) -> list[str]:
     lines += [
         f"| decoding only, without Spark | | | {found['bare_decoders']:.2f} |",
         "",
-        f"`estimate` learned from {estimate['learned_from']['videos']} clips and estimated {estimate['estimated']:.0f} s "
-        f"for the run on one executor, which took {estimate['measured']:.0f} s ({estimate['error']:+.0%}).",
+        f"`estimate` learned from {estimate['learned_from']['videos']} clips and estimated "
+        f"{estimate['estimated']:.0f} s for the run on one executor, which took {estimate['measured']:.0f} s "
+        f"({estimate['error']:+.0%}).",
     ]
     return lines
 

@@ -60,11 +60,6 @@ class MetricRow:
     interval_reason: str | None
 
     @property
-    def reason(self) -> str | None:
-        """Why there is no interval; None where there is one."""
-        return "too few source groups bear on it" if math.isnan(self.low) else None
-
-    @property
     def includes_undetermined(self) -> bool:
         """Whether UNDETERMINED videos are in the value."""
         return metrics.all_metrics()[self.name].counts_undetermined

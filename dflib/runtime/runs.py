@@ -105,8 +105,11 @@ def new_run_id(job: str) -> str:
 
 
 def code_version() -> str:
-    """Version of dflib, with the commit where it runs from a checkout."""
-    folder = Path(os.environ.get("DFLIB_HOME", Path(dflib.__file__).parent.parent))
+    """The version of dflib, with the commit when it runs from a checkout."""
+    folder = Path(dflib.__file__).parent.parent
+    # Not of a repository that happens to be around an installed package.
+    if not (folder / ".git").exists():
+        return dflib.__version__
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, check=True

@@ -29,11 +29,12 @@ class Application(Section):
     config: Config
     code_version: str
     dry_run: bool
+    verbose: bool = False
 
 
 def run(name: str, steps: Sequence[Step], application: Application) -> int:
     """Runs a job from its driver and returns the exit code: 0 done, 1 failed."""
-    spark = session.build(f"dflib {name}")
+    spark = session.build(f"dflib {name}", application.verbose)
     try:
         return run_steps(name, steps, application, spark)
     finally:

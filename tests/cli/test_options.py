@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dflib.cli.job import _parser
+from dflib.cli.options import parse
 from dflib.config import load as conf_files
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -20,19 +20,19 @@ CONF = Path(__file__).parents[2] / "conf"
     ],
 )
 def test_set_takes_several_values_and_may_be_repeated(arguments: list[str]) -> None:
-    parsed = _parser("score").parse_args(arguments)
-    score = conf_files.load(CONF, parsed.env, parsed.set).score
+    parsed = parse("score", "", arguments)
+    score = conf_files.load(CONF, parsed.env, parsed.overrides).score
     assert (score.model, score.batch_size) == ("m", 3)
 
 
 def test_set_of_one_call_does_not_leak_into_the_next() -> None:
-    assert _parser("score").parse_args([]).set == []
-    assert _parser("score").parse_args(["--set", "a.b=c"]).set == ["a.b=c"]
-    assert _parser("score").parse_args([]).set == []
+    assert parse("score", "", []).overrides == ()
+    assert parse("score", "", ["--set", "a.b=c"]).overrides == ("a.b=c",)
+    assert parse("score", "", []).overrides == ()
 
 
 @pytest.mark.parametrize("arguments", [["--set"], ["stray"], ["--set", "a.b=c", "--unknown"]])
 def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        _parser("score").parse_args(arguments)
+        parse("score", "", arguments)
     assert ended.value.code == 2

@@ -58,7 +58,7 @@ class Yarn:
 
 
 def fetch_jars() -> None:
-    """Into :data:`JARS`, by Spark's Ivy as in conf/fetch-jars.sh, without what these packages bring along of others."""
+    """Into :data:`JARS`, by Spark's Ivy as in dflib/cli/jars.py, without what these packages bring along of others."""
     if (JARS / "fetched").exists():
         return
     JARS.mkdir(exist_ok=True)

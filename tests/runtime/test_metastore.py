@@ -62,5 +62,7 @@ def test_check_names_leaves_other_metastores_alone(tmp_path: Path) -> None:
 
 
 def test_embedded_metastore_needs_a_root_on_this_machine(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"tables\.metastore=embedded needs tables.root on a local disk, not s3://b/t"):
+    with pytest.raises(
+        ConfigError, match=r"tables\.metastore=embedded needs tables.root on a local disk, not s3://b/t"
+    ):
         metastore.settings(conf_files.load(CONF, "local", ["tables.root=s3://b/t", "tables.metastore=embedded"]))

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dflib.cli.options import parse
+from dflib.cli.submit import prepare
 from dflib.config import S3Config
 from dflib.config import load as conf_files
 from dflib.errors import ConfigError
-from dflib.runtime import session
 from dflib.storage import s3_client as s3
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -19,13 +20,15 @@ def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_MAX_ATTEMPTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("DFLIB_BUILD", str(tmp_path / "build"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "some-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "some-secret")
 
 
 def submitted(*settings: str) -> list[str]:
-    return session.submit_arguments(conf_files.load(CONF, "local", settings), CONF, "local")
+    options = parse("job", "", ["--set", *settings])
+    return list(prepare(conf_files.load(CONF, "local", settings), CONF, options).arguments)
 
 
 def test_spark_is_told_of_s3_where_a_place_is_there() -> None:

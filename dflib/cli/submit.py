@@ -1,0 +1,215 @@
+"""From a configuration to the command line and the environment of spark-submit."""
+
+import base64
+import hashlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from dflib.cli import installation, launch
+from dflib.cli.options import Options, parse
+from dflib.cli.package import pack, write_once
+from dflib.config import Config
+from dflib.config.load import env_chain, load
+from dflib.errors import ConfigError
+from dflib.runtime import metastore, properties, session
+from dflib.runtime.runs import code_version
+from dflib.steps.runner import Application
+from dflib.steps.step import Step
+from dflib.storage import for_jvm, local_path, scheme
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What spark-submit is called with, except for what it runs.
+
+    Attributes:
+        arguments: of spark-submit.
+        on_cluster: whether the driver runs on the cluster.
+        on_kubernetes: whether the master is Kubernetes.
+    """
+
+    arguments: tuple[str, ...]
+    on_cluster: bool
+    on_kubernetes: bool
+
+
+def job(script: Path, name: str, description: str, steps: Sequence[Step], arguments: Sequence[str]) -> NoReturn:
+    """Checks the configuration of a job and starts it; exits with its exit code, or with 2 before Spark starts.
+
+    Args:
+        script: the job's file, which becomes the driver.
+        name, description: for messages and ``--help``.
+        steps: whose checks are called.
+        arguments: of the command line, without the job's name.
+    """
+    options = parse(name, description, arguments)
+    try:
+        installation.check()
+        conf_dir = installation.conf_dir(options.conf_dir)
+        config = load(conf_dir, options.env, options.overrides)
+        for step in steps:
+            step.check(config)
+        creates_metastore = any(step.creates_metastore for step in steps)
+        submission = prepare(config, conf_dir, options, creates_metastore)
+        make_event_folder(config)
+    except ConfigError as error:
+        refuse(name, error)
+    application = Application(
+        config=config, code_version=code_version(), dry_run=options.dry_run, verbose=options.verbose
+    )
+    command = [
+        str(installation.spark_home() / "bin" / "spark-submit"),
+        *submission.arguments,
+        *("--py-files", str(pack(installation.build_dir()))),
+        *options.spark,
+        str(script.resolve()),
+        f"{APPLICATION}{encoded(application)}",
+    ]
+    variables = environment(submission, os.environ)
+    if submission.on_cluster:
+        sys.exit(launch.follow(command, variables, options.verbose, submission.on_kubernetes))
+    launch.become(command, variables, options.verbose)
+
+
+APPLICATION = "--application="
+"""Prefix of the driver's one argument."""
+
+
+def encoded(application: Application) -> str:
+    """An application as the driver's argument. In base64, because YARN replaces two closing braces in an argument."""
+    return base64.b64encode(application.model_dump_json().encode()).decode()
+
+
+def decoded(text: str) -> Application:
+    """The inverse of :func:`encoded`."""
+    return Application.model_validate_json(base64.b64decode(text))
+
+
+def refuse(name: str, error: ConfigError) -> NoReturn:
+    """Prints why a job can't be started, and exits with 2."""
+    print(f"{name}: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore: bool = False) -> Submission:
+    """The arguments for spark-submit and spark-sql that follow from a configuration.
+
+    Spark takes one properties file, so one is written to the build folder: ``conf/spark/common.conf`` with the
+    environment's own file over it.
+
+    Args:
+        creates_metastore: as in :func:`dflib.runtime.metastore.settings`.
+
+    Raises:
+        ConfigError: the environment, or those that it extends, has no properties file; the metastore asked for is not
+            possible; or S3 is used and no region is known.
+    """
+    chain = env_chain(conf_dir, options.env)
+    files = [conf_dir / "spark" / f"{name}.conf" for name in chain]
+    path = next((path for path in files if path.is_file()), None)
+    if path is None:
+        raise ConfigError(f"--env {options.env}: none of {', '.join(map(str, files))} exists; write one of them")
+    found = properties.merged(path)
+    mode = options.deploy_mode or found.get("spark.submit.deployMode", "client")
+    here = mode != "cluster"
+    content = properties.write(found).encode()
+    name = f"spark-{hashlib.sha256(content).hexdigest()[:12]}.conf"
+    merged = write_once(installation.build_dir() / name, content)
+    arguments = ["--properties-file", str(merged), "--deploy-mode", mode]
+    jars = installation.jars_dir()
+    if not found.get("spark.master", "local").startswith("local") and "spark.executor.extraClassPath" not in found:
+        # Executors that have no folder of jars of their own get them from the driver.
+        arguments += ["--jars", ",".join(sorted(map(str, jars.glob("*.jar"))))]
+    if here:
+        arguments += ["--driver-class-path", f"{jars}/*"]
+    if found.get("spark.executor.resource.gpu.discoveryScript") == "./gpus.sh":
+        # YARN puts it into the working folder of each container.
+        arguments += ["--conf", f"spark.yarn.dist.files=file://{conf_dir.resolve()}/spark/gpus.sh"]
+    settings: dict[str, str] = {
+        **metastore.settings(config, creates_metastore),
+        **scheme.spark_conf(config),
+        **monitoring_conf(config),
+        **thrift_conf(config),
+        **session.java_options(path, conf_dir, here, options.verbose, class_archive_options(jars)),
+    }
+    for key, value in settings.items():
+        arguments += ["--conf", f"{key}={value}"]
+    kubernetes = found.get("spark.master", "").startswith("k8s://") or any("k8s://" in each for each in options.spark)
+    return Submission(tuple(arguments), not here, kubernetes)
+
+
+def class_archive_options(jars: Path) -> str:
+    """Java options of the archive of parsed classes beside the jars, which saves seconds at each start; else empty.
+
+    Java would print what it thinks of an archive that does not fit; without one all works the same.
+    """
+    archive = jars.parent / "classes.jsa"
+    return f"-XX:SharedArchiveFile={archive} -Xlog:disable -Xlog:all=error:stderr" if archive.is_file() else ""
+
+
+def environment(submission: Submission, current: Mapping[str, str]) -> dict[str, str]:
+    """The environment of spark-submit: the current one, with what driver and executors need.
+
+    Executors elsewhere get the same through ``spark.executorEnv`` of the properties file.
+    """
+    variables = dict(current)
+    variables["SPARK_HOME"] = str(installation.spark_home())
+    variables["PYSPARK_PYTHON"] = current.get("DFLIB_EXECUTOR_PYTHON") or sys.executable
+    if not submission.on_cluster:
+        variables["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    elif submission.on_kubernetes:
+        # This machine's JVM puts what the job brings onto S3 (spark.kubernetes.file.upload.path); not run.
+        variables["SPARK_DIST_CLASSPATH"] = f"{installation.jars_dir()}/*"
+    variables["TF_USE_LEGACY_KERAS"] = "1"
+    variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if sys.stderr.isatty():
+        # Spark puts pipes between the driver and the terminal; progress goes past them.
+        variables["DFLIB_TERMINAL"] = "/dev/tty"
+    return variables
+
+
+def monitoring_conf(config: Config) -> dict[str, str]:
+    """Spark settings of the event log, and of Spark's page with its Prometheus endpoints, where they are set."""
+    settings: dict[str, str] = {}
+    if config.monitoring.event_log is not None:
+        folder = for_jvm(config.monitoring.event_log)
+        settings |= {
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.dir": folder,
+            "spark.history.fs.logDirectory": folder,
+        }
+    if config.monitoring.ui_port is not None:
+        settings |= {
+            "spark.ui.enabled": "true",
+            "spark.ui.port": str(config.monitoring.ui_port),
+            "spark.ui.prometheus.enabled": "true",
+            "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
+            "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/prometheus",
+            "spark.metrics.namespace": "dflib",
+        }
+    return settings
+
+
+def make_event_folder(config: Config) -> None:
+    """Creates the folder of the event logs, which Spark expects to exist; S3 has no folders.
+
+    Raises:
+        ConfigError: it can't be created.
+    """
+    events = config.monitoring.event_log
+    folder = None if events is None else local_path(events)
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"monitoring.event_log={events}: can't create the folder: {error.strerror}") from None
+
+
+def thrift_conf(config: Config) -> dict[str, str]:
+    """Spark settings of the Thrift server's address; without effect in jobs."""
+    server = "spark.hadoop.hive.server2.thrift"
+    return {f"{server}.bind.host": config.sql.host, f"{server}.port": str(config.sql.port)}

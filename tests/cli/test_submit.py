@@ -1,0 +1,255 @@
+"""What spark-submit is called with."""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dflib.cli import submit
+from dflib.cli.options import parse
+from dflib.cli.submit import Submission, prepare
+from dflib.config import load as conf_files
+from dflib.errors import ConfigError
+from dflib.runtime import metastore, properties
+from dflib.steps.runner import Application
+
+HOME = Path(__file__).parents[2]
+CONF = HOME / "conf"
+POSTGRES = ("tables.metastore=postgres", "tables.metastore_at=team@db.example:5433/meta?sslmode=require")
+
+
+@pytest.fixture(autouse=True)
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The build folder, and no variables of the machine that the results depend on."""
+    for name in ("DFLIB_JARS", "DFLIB_CONF", "DFLIB_JAVA_OPTIONS", "DFLIB_EXECUTOR_PYTHON"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DFLIB_BUILD", str(tmp_path / "build"))
+    return tmp_path / "build"
+
+
+def submission(*arguments: str, creates_metastore: bool = False, conf: Path = CONF) -> Submission:
+    options = parse("job", "", arguments)
+    config = conf_files.load(conf, options.env, options.overrides)
+    return prepare(config, conf, options, creates_metastore)
+
+
+def settings(*overrides: str, creates_metastore: bool = False) -> dict[str, str]:
+    """The settings by key."""
+    sets = ("--set", *overrides) if overrides else ()
+    found = submission(*sets, creates_metastore=creates_metastore).arguments
+    return dict(pair.split("=", 1) for flag, pair in itertools.pairwise(found) if flag == "--conf")
+
+
+def option(found: Submission, name: str) -> str:
+    return found.arguments[found.arguments.index(name) + 1]
+
+
+def test_prepare_passes_the_name_of_the_password_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(metastore.PASSWORD, raising=False)
+    with pytest.raises(ConfigError, match=f"team@db.example:5433.* variable {metastore.PASSWORD}"):
+        settings(*POSTGRES)
+    monkeypatch.setenv(metastore.PASSWORD, "opensesame")
+    found = settings(*POSTGRES)
+    jdo = "spark.hadoop.javax.jdo.option.Connection"
+    assert found[f"{jdo}URL"] == "jdbc:postgresql://db.example:5433/meta?sslmode=require"
+    assert found[f"{jdo}UserName"] == "team"
+    assert found[f"{jdo}Password"] == "${env.DFLIB_METASTORE_PASSWORD}"
+    assert "opensesame" not in str(found)
+    assert not any("autoCreateAll" in key for key in found)
+
+
+def test_prepare_creates_all_classes_of_the_metastore_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(metastore.PASSWORD, "")
+    nucleus = "spark.hadoop.datanucleus"
+    found = settings(*POSTGRES, creates_metastore=True)
+    classes = found[f"{nucleus}.autoStartClassNames"].split(",")
+    assert found[f"{nucleus}.schema.autoCreateAll"] == "true"
+    assert len(classes) == len(set(classes)) == 30
+    expected = {f"org.apache.hadoop.hive.metastore.model.{name}" for name in ("MTable", "MDatabase", "MVersionTable")}
+    assert expected <= {*classes}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("tables.metastore=postgres",), "needs metastore_at"),
+        ((POSTGRES[0], "tables.metastore_at=u:secret@h/db"), "metastore_at"),
+        ((POSTGRES[0], "tables.metastore_at=u@h/db?sslpassword=secret"), "no password in metastore_at"),
+        ((POSTGRES[0], "tables.metastore_at=u@h/db;create=true"), "metastore_at"),
+        (("tables.root=s3://b/t",), "needs tables.root on a local disk"),
+        (("sql.port=0",), "sql.port"),
+    ],
+)
+def test_prepare_rejects_impossible_settings(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        settings(*overrides)
+
+
+def test_monitoring_is_off_by_default(tmp_path: Path) -> None:
+    assert not any(key.startswith(("spark.eventLog", "spark.ui", "spark.metrics")) for key in settings())
+    monitored = (f"monitoring.event_log={tmp_path}/a b/events", "monitoring.ui_port=4041")
+    found = settings(*monitored)
+    assert found["spark.eventLog.dir"] == found["spark.history.fs.logDirectory"] == f"file:{tmp_path}/a b/events"
+    assert found["spark.ui.enabled"] == "true" and found["spark.ui.port"] == "4041"
+
+
+def test_make_event_folder_creates_it_or_states_why_not(tmp_path: Path) -> None:
+    submit.make_event_folder(conf_files.load(CONF, "local", [f"monitoring.event_log={tmp_path}/a b/events"]))
+    assert (tmp_path / "a b" / "events").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="can't create the folder"):
+        submit.make_event_folder(conf_files.load(CONF, "local", [f"monitoring.event_log={tmp_path}/file/events"]))
+
+
+def test_prepare_gives_a_driver_on_the_cluster_no_file_of_this_machine() -> None:
+    here, there = (submission("--env", "yarn", "--deploy-mode", mode) for mode in ("client", "cluster"))
+    assert here == submission("--env", "yarn") and not here.on_cluster
+    assert "--driver-class-path" in here.arguments and "log4j2.configurationFile" in str(here.arguments)
+    assert there.on_cluster and option(there, "--deploy-mode") == "cluster"
+    assert "--driver-class-path" not in there.arguments and "log4j2.configurationFile" not in str(there.arguments)
+    # Uploaded: executors and the driver find them in their working folder.
+    assert f"spark.yarn.dist.files=file://{CONF}/spark/gpus.sh" in there.arguments and "--jars" in there.arguments
+
+
+def test_prepare_recognises_kubernetes_by_either_side() -> None:
+    assert submission("--env", "k8s").on_kubernetes and submission("--env", "k8s").on_cluster
+    assert submission("--", "--master", "k8s://https://host").on_kubernetes
+    assert not submission("--env", "yarn").on_kubernetes
+
+
+@pytest.mark.parametrize("env", ["local", "standalone", "yarn", "k8s"])
+def test_prepare_writes_common_conf_below_the_file_of_the_environment(env: str) -> None:
+    merged = properties.read(Path(option(submission("--env", env), "--properties-file")))
+    common, own = (properties.read(CONF / "spark" / f"{name}.conf") for name in ("common", env))
+    assert merged == {**common, **own}
+    assert len(common) == 15 and {"spark.master"} <= own.keys()
+    repeated = {key for key in own if common.get(key) == own[key]}
+    assert not repeated, "set in common.conf already"
+
+
+def test_prepare_writes_one_file_for_equal_settings(build: Path) -> None:
+    for _ in range(2):
+        submission("--env", "yarn")
+    assert len(list(build.iterdir())) == 1
+    submission("--env", "local")
+    assert len(list(build.iterdir())) == 2
+
+
+def test_prepare_takes_the_properties_file_of_the_nearest_environment(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    (conf / "env" / "mine.yml").write_text("extends: yarn\n")
+    assert "yarn" in Path(option(submission("--env", "mine", conf=conf), "--properties-file")).read_text()
+    (conf / "spark" / "mine.conf").write_text("spark.master=spark://own:7077\nspark.sql.shuffle.partitions:9\n")
+    found = properties.read(Path(option(submission("--env", "mine", conf=conf), "--properties-file")))
+    assert (found["spark.master"], found["spark.sql.shuffle.partitions"]) == ("spark://own:7077", "9")
+    assert found["spark.sql.session.timeZone"] == "UTC"
+    for name in ("mine", "yarn", "local"):
+        (conf / "spark" / f"{name}.conf").unlink()
+    with pytest.raises(ConfigError, match=r"--env mine: none of .*mine\.conf, .*yarn\.conf, .*local\.conf exists"):
+        submission("--env", "mine", conf=conf)
+
+
+def test_class_archive_is_used_unless_the_variable_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFLIB_JARS", str(tmp_path / "jars"))
+    assert "SharedArchiveFile" not in settings()["spark.driver.extraJavaOptions"]
+    (tmp_path / "classes.jsa").write_text("")
+    assert f"-XX:SharedArchiveFile={tmp_path}/classes.jsa " in settings()["spark.driver.extraJavaOptions"]
+    monkeypatch.setenv("DFLIB_JAVA_OPTIONS", "-Dmine=1")
+    found = settings()["spark.driver.extraJavaOptions"]
+    assert "SharedArchiveFile" not in found and "-Dmine=1" in found
+
+
+def test_verbose_raises_the_level_of_the_jvm_logs() -> None:
+    assert "dflib.log.level" not in str(submission().arguments)
+    assert "-Ddflib.log.level=warn" in str(submission("--verbose").arguments)
+
+
+def test_environment_of_a_driver_here_and_on_the_cluster() -> None:
+    current = {"PATH": "/bin", "PYTHONPATH": "/own", "TF_CPP_MIN_LOG_LEVEL": "0"}
+    here = submit.environment(Submission((), False, False), current)
+    assert here["PYSPARK_PYTHON"] == here["PYSPARK_DRIVER_PYTHON"] == sys.executable
+    assert (here["TF_USE_LEGACY_KERAS"], here["TF_CPP_MIN_LOG_LEVEL"], here["PYTHONPATH"]) == ("1", "0", "/own")
+    there = submit.environment(Submission((), True, False), {**current, "DFLIB_EXECUTOR_PYTHON": "./env/bin/python"})
+    assert there["PYSPARK_PYTHON"] == "./env/bin/python" and "PYSPARK_DRIVER_PYTHON" not in there
+    assert "SPARK_DIST_CLASSPATH" not in there
+    kubernetes = submit.environment(Submission((), True, True), current)
+    assert kubernetes["SPARK_DIST_CLASSPATH"].endswith("/jars/*")
+
+
+def test_application_survives_the_command_line() -> None:
+    config = conf_files.load(CONF, "local", ["train.view.size=64", "sources.dataset=a-b"])
+    application = Application(config=config, code_version="1+x", dry_run=True, verbose=True)
+    text = submit.encoded(application)
+    assert submit.decoded(text) == application
+    assert "}}" not in text and "{" not in text
+
+
+JOB = '''"""Does nothing, twice."""
+
+from dflib.cli.job import main
+from dflib.steps.step import Step, Summary
+
+if __name__ == "__main__":
+    main(Step("a", lambda context: Summary("a")), Step("b", lambda context: Summary("b")), name="both")
+'''
+
+FAKE = """#!{python}
+import json, os, sys
+kept = ("PYTHONPATH", "PYSPARK_PYTHON", "SPARK_HOME", "TF_USE_LEGACY_KERAS")
+print(json.dumps([sys.argv[1:], {{name: os.environ.get(name) for name in kept}}]))
+print("WARNING: Using incubator modules: x", file=sys.stderr)
+print("own line", file=sys.stderr, flush=True)
+sys.exit(7)
+"""
+
+
+@pytest.fixture
+def fake_spark(tmp_path: Path) -> dict[str, str]:
+    """Variables with which a job finds jars and a spark-submit that only prints what it is called with."""
+    spark = tmp_path / "spark"
+    (spark / "bin").mkdir(parents=True)
+    script = spark / "bin" / "spark-submit"
+    script.write_text(FAKE.format(python=sys.executable))
+    script.chmod(0o755)
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "jars" / "delta-spark_2.13.jar").write_text("")
+    start = "import sys; from pathlib import Path; from dflib.cli import installation; " + (
+        f"installation.spark_home = lambda: Path({str(spark)!r}); "
+        "from dflib.cli.main import main; installation.jobs_dir = lambda: Path(sys.argv.pop(1)); main()"
+    )
+    return {"START": start, "DFLIB_JARS": str(tmp_path / "jars"), "PYTHONPATH": str(HOME)}
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_job_becomes_spark_submit(tmp_path: Path, fake_spark: dict[str, str], verbose: bool) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "both.py").write_text(JOB)
+    variables = {**os.environ, **fake_spark}
+    command = [sys.executable, "-c", variables.pop("START"), str(tmp_path / "jobs"), "both", "--dry-run"]
+    command += ["--set", "tables.metastore=none"] + (["--verbose"] if verbose else []) + ["--", "--conf", "x=y"]
+    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 7, done.stderr
+    assert ("incubator" in done.stderr) == verbose and "own line\n" in done.stderr
+    arguments, environment = json.loads(done.stdout)
+    script, application = arguments[-2:]
+    assert script == str(tmp_path / "jobs" / "both.py")
+    found = submit.decoded(application.removeprefix(submit.APPLICATION))
+    assert (found.dry_run, found.verbose, found.config.tables.metastore) == (True, verbose, "none")
+    assert arguments[-4:-2] == ["--conf", "x=y"]
+    package = Path(arguments[arguments.index("--py-files") + 1])
+    assert package.parent == tmp_path / "build" and package.suffix == ".zip"
+    assert environment["PYTHONPATH"] == str(HOME) and environment["PYSPARK_PYTHON"] == sys.executable
+
+
+def test_options_after_the_dashes_choose_the_deploy_mode() -> None:
+    options = parse("x", "", ["--set", "a.b=c", "--", "--conf", "spark.submit.deployMode=cluster", "--x"])
+    assert (options.deploy_mode, options.overrides) == ("cluster", ("a.b=c",))
+    assert options.spark == ("--conf", "spark.submit.deployMode=cluster", "--x")
+    assert parse("x", "", ["--", "--deploy-mode", "cluster"]).deploy_mode == "cluster"
+    assert parse("x", "", ["--", "--deploy-mode=client"]).deploy_mode == "client"
