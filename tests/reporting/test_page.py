@@ -42,7 +42,7 @@ def test_table_holds_every_verdict_in_the_order_of_review() -> None:
     )
     assert page.tables["verdict-table"] == [
         HEAD,
-        ["t/near", "REAL", "0.480", "−0.020", "FAKE (wrong)", "2 of 2", "", ""],
+        ["t/near", "REAL wrong", "0.480", "−0.020", "FAKE", "2 of 2", "", ""],
         ["t/unlabelled", "FAKE", "0.700", "+0.200", "", "2 of 2", "", ""],
         ["t/far", "FAKE", "0.900", "+0.400", "FAKE", "2 of 2", "", ""],
         ["t/none", "UNDETERMINED", "–", "–", "REAL", "0 of 0", "", "NO_FACE"],
@@ -231,7 +231,7 @@ def test_report_writes_a_whole_page(reported: Reported) -> None:
     rows = page.tables["verdict-table"][1:]
     verdicts = reported.table("verdicts")
     of_rule = verdicts[verdicts["rule"].str.startswith("mean")].set_index("video_id")
-    assert {row[0]: row[1] for row in rows} == of_rule["verdict"].to_dict()
+    assert {row[0]: row[1].removesuffix(" wrong") for row in rows} == of_rule["verdict"].to_dict()
     assert {row[0] for row in rows if row[-1] == "UNREADABLE"} == set(of_rule.index[of_rule["reason"] == "UNREADABLE"])
     # Every video with a face shows up to three of them.
     faces = {face["video_id"] for face in reported.rows.faces}
