@@ -1,5 +1,6 @@
 """Findings made from a few numbers, for tests that need neither Spark nor tables."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,21 +56,17 @@ def findings(
     view = config.View.model_validate(
         {"size": 64, "margin": 0.3, "square": True, "interpolation": "area", "blank_face": False}
     )
-    model = Model(
-        model_id=model_id,
-        network="meso4",
-        uri="file:///nowhere",
-        sha256="ab" * 32,
-        flavour="tf-keras",
-        view=view,
-        origin="file:///weights.h5",
-        positive="fake",
-        extractor=None,
-        training_set=training_set,
-        settings=None,
-        metrics=None,
-        created_at=WHEN,
-    )
+    known = {
+        "model_id": model_id,
+        "network": "meso4",
+        "sha256": "ab" * 32,
+        "variables_sha256": "cd" * 32,
+        "view": view,
+        "origin": "file:///weights.h5",
+        "training_set": training_set,
+    }
+    # Columns that no page shows are null.
+    model = Model(**(dict.fromkeys(field.name for field in fields(Model)) | known))  # type: ignore[arg-type]
     bins = {label: np.zeros(SCORE_BINS, np.int64) for label in ("REAL", "FAKE", "unlabelled")}
     rows = slices.metric_rows(frame, settings)
     return Findings(model, "even20", settings, frame, rows, bins, {"faces": 3}, not_extracted)

@@ -72,7 +72,7 @@ def test_table_shows_thumbnails_with_their_score() -> None:
 
 def test_page_states_run_date_and_code_version() -> None:
     text = ParsedPage(render(findings([video("a", 0.9)]))).text
-    for expected in (MADE.run_id, "2026-01-02 03:04 UTC", MADE.code_version, "faces version 3"):
+    for expected in (MADE.run_id, "2026-01-02 03:04 UTC", MADE.code_version, "faces version 3", "weights " + "cd" * 6):
         assert expected in text
 
 
