@@ -331,15 +331,17 @@ class Tables:
 
 
 def _present_names(table: Table, rows: DataFrame) -> DataFrame:
-    """Stored rows under the present names of their columns; columns that they lack are null."""
+    """Stored rows in the table's columns under their present names; columns that they lack are null."""
     changed = {}
     for column in table.spark_schema():
         names = [name for name in (column.name, table.former.get(column.name)) if name in rows.columns]
         if names != [column.name]:
             value = F.coalesce(*names) if names else F.lit(None)
-            changed[column.name] = value.cast(column.dataType)
-    renamed = rows.withColumns(changed) if changed else rows
-    return renamed.drop(*table.former.values()) if table.former else renamed
+            changed[column.name] = value.cast(column.dataType).alias(column.name)
+    if not changed:
+        return rows
+    unknown = [name for name in rows.columns if name not in {*table.schema.names, *table.former.values()}]
+    return rows.select([changed.get(name, F.col(name)) for name in [*table.schema.names, *unknown]])
 
 
 def _comment(table: Table, name: str, present: set[str]) -> str:
