@@ -25,6 +25,8 @@ DEMO_RUN = ("tests/jobs/test_demo_run.py", "tests/notebooks/test_notebooks.py")
 """Files whose end-to-end tests look at one run of the demo."""
 
 HOME = Path(__file__).parent.parent
+SAMPLE_DATA = Path(os.environ.get("DFLIB_SAMPLE_DATA", HOME.parent / "shared" / "data"))
+NO_SAMPLE_DATA = "no sample data at"
 JARS = Path(os.environ.get("DFLIB_JARS", HOME / ".jars" / "jars"))
 
 
@@ -42,6 +44,28 @@ class ByFile(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
     """Used by ``--dist loadgroup``."""
     return ByFile(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """States at the end how many tests were skipped without sample data; the list of skips is easily overlooked."""
+    line = sample_data_line(terminalreporter.stats.get("skipped", []))
+    if line:
+        terminalreporter.write_line(line, yellow=True)
+
+
+def sample_data_line(skipped: list[Any]) -> str:
+    """The line about tests that were skipped without sample data; empty when there are none.
+
+    Args:
+        skipped: reports of all skipped tests.
+    """
+    number = sum(NO_SAMPLE_DATA in str(report.longrepr) for report in skipped)
+    if not number:
+        return ""
+    return (
+        f"{number} tests skipped: {NO_SAMPLE_DATA} {SAMPLE_DATA}; set DFLIB_SAMPLE_DATA to the folder of real clips, "
+        "crops and weights"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +114,9 @@ def tables(spark: SparkSession, storage: Storage, tmp_path: Path) -> Tables:
 @pytest.fixture(scope="session")
 def sample_data() -> Path:
     """The folder of real clips, crops and weights; the test is skipped where there is none."""
-    folder = Path(os.environ.get("DFLIB_SAMPLE_DATA", HOME.parent / "shared" / "data"))
-    if not (folder / "README.md").is_file():
-        pytest.skip(f"no sample data at {folder} (set DFLIB_SAMPLE_DATA)")
-    return folder
+    if not (SAMPLE_DATA / "README.md").is_file():
+        pytest.skip(f"{NO_SAMPLE_DATA} {SAMPLE_DATA} (set DFLIB_SAMPLE_DATA)")
+    return SAMPLE_DATA
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,10 @@ from dflib.extraction import detect, schedule
 from dflib.extraction.schedule import PendingVideo
 from dflib.extraction.task import OUTPUT, make_task
 from dflib.runtime import gpus
+from dflib.runtime.periodic import watched
 from dflib.runtime.progress import Progress
 from dflib.runtime.session import task_cores
 from dflib.runtime.task_log import Origin
-from dflib.runtime.watch import watched
 from dflib.storage import Storage
 from dflib.tables import current, deletion
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, TASKS, VIDEOS

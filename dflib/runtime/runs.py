@@ -1,4 +1,4 @@
-"""One JSON object a run: who it was, what it was told, how far it is, what it did. No commit contention."""
+"""Run records: one JSON object a run, so that concurrent runs never conflict."""
 
 import contextlib
 import json
@@ -14,23 +14,23 @@ from typing import Any
 
 import dflib
 from dflib import uris
+from dflib.runtime.periodic import every
 from dflib.runtime.progress import Progress
-from dflib.runtime.repeated import every
 from dflib.storage import Storage
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 15.0
-"""Between two signs of life: a small request each, and often enough for who watches."""
+"""Between two heartbeats: each is one small request."""
 
 
 @dataclass
 class Run:
-    """The record of one run of a job; written when it begins, while it runs, and when it ends, whichever way.
+    """The record of one run of a job or step; written at its start, while it runs, and at its end, also after an error.
 
     ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING. ``parent`` is the run_id of the job
     that this run is a step of; None for a job of one step. ``seen_at`` and ``progress`` (a
-    :class:`dflib.runtime.progress.ProgressState`) are those of a run that has not ended.
+    :class:`dflib.runtime.progress.ProgressState`) describe a run that has not ended.
     """
 
     run_id: str
@@ -53,7 +53,7 @@ class Run:
     def write(self, storage: Storage, tables_root: str) -> str:
         """Writes the record to ``<tables_root>/runs/<run_id>.json`` and returns its URI.
 
-        Credentials have no place in the configuration, but a URI can be made to carry some: those are masked.
+        The configuration holds no credentials, but a URI may contain some: those are masked.
         """
         uri = uris.join(tables_root, "runs", f"{self.run_id}.json")
         storage.write(uri, json.dumps(_masked(vars(self)), default=str).encode())
@@ -62,32 +62,32 @@ class Run:
 
 @contextlib.contextmanager
 def heartbeat(
-    record: Run, progress: Progress, storage: Storage, tables_root: str, over: threading.Event | None = None
+    record: Run, progress: Progress, storage: Storage, tables_root: str, ended: threading.Event | None = None
 ) -> Iterator[None]:
-    """Writes the record anew every :data:`EVERY_SECONDS` of the block: that the run was alive then, and how far.
+    """Writes the record again every :data:`EVERY_SECONDS` of the block, with the current time and progress.
 
-    After the block nothing is written any more.  A record that can't be written is warned of, once, and no error.
+    Nothing is written after the block. A record that can't be written is a warning, once, and no error.
 
     Args:
-        record: as it is when the block begins.
-        over: what says that the block has ended.
+        record: as it is at the beginning of the block; it is not changed.
+        ended: set when the block ends.
     """
-    now = replace(record)
+    current = replace(record)
     warned = False
 
-    def tell() -> None:
+    def write_heartbeat() -> None:
         nonlocal warned
         try:
-            now.seen_at = datetime.now(UTC).isoformat()
+            current.seen_at = datetime.now(UTC).isoformat()
             state = progress.state
-            now.progress = asdict(state) if state else None
-            now.write(storage, tables_root)
-        except Exception as error:  # whatever it is, a job does not end of it
+            current.progress = asdict(state) if state else None
+            current.write(storage, tables_root)
+        except Exception as error:  # no error of it may fail the job
             if not warned:
-                log.warning("status can't tell how far this run is: %s", error)
+                log.warning("the progress of this run can't be written, so status does not show it: %s", error)
             warned = True
 
-    with every(EVERY_SECONDS, tell, over):
+    with every(EVERY_SECONDS, write_heartbeat, ended):
         yield
 
 
@@ -100,7 +100,7 @@ def _masked(value: Any) -> Any:
 
 
 def new_run_id(job: str) -> str:
-    """Job, time (UTC) and process: unique enough for objects in one folder, and sortable."""
+    """Time (UTC), job and process: unique enough for objects in one folder, and sortable."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{job}-{os.getpid()}"
 
 

@@ -17,10 +17,10 @@ from dflib.datasets import crop_coordinates
 from dflib.errors import CountError, ImageError, ModelError
 from dflib.models import registry
 from dflib.runtime import gpus
+from dflib.runtime.periodic import watched
 from dflib.runtime.progress import Progress
 from dflib.runtime.session import task_cores
 from dflib.runtime.task_log import Origin, TaskLog
-from dflib.runtime.watch import watched
 from dflib.storage import Storage
 from dflib.tables import current, quality
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, TASKS, VIDEOS

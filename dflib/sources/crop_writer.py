@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dflib.errors import CountError
+from dflib.runtime.periodic import watched
 from dflib.runtime.progress import Progress
-from dflib.runtime.watch import watched
 from dflib.sources.chunk import Chunk
 from dflib.sources.crops import CropFile, read_crops
 from dflib.storage import Storage

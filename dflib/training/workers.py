@@ -23,8 +23,8 @@ from pyspark.errors import PySparkException
 from dflib import config, uris
 from dflib.errors import ConfigError, LostWorkerError, StorageError, TrainingError
 from dflib.runtime import failure, gpus
+from dflib.runtime.periodic import every
 from dflib.runtime.progress import Progress
-from dflib.runtime.repeated import every
 from dflib.runtime.task_log import Origin, TaskLog
 from dflib.storage import Storage, local_path
 from dflib.tables.schemas import TASKS

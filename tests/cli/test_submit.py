@@ -221,7 +221,7 @@ def fake_spark(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "jars" / "delta-spark_2.13.jar").write_text("")
     start = "import sys; from pathlib import Path; from dflib.cli import installation; " + (
         f"installation.spark_home = lambda: Path({str(spark)!r}); "
-        "from dflib.cli.main import main; installation.jobs_dir = lambda: Path(sys.argv.pop(1)); main()"
+        "from dflib.cli.main import main; jobs = Path(sys.argv.pop(1)); installation.jobs_dir = lambda: jobs; main()"
     )
     return {"START": start, "DFLIB_JARS": str(tmp_path / "jars"), "PYTHONPATH": str(HOME)}
 

@@ -11,8 +11,10 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_every_environment_loads() -> None:
-    for path in (CONF / "env").glob("*.yml"):
-        load(CONF, path.stem)
+    names = {path.stem for path in (CONF / "env").glob("*.yml")}
+    assert names >= {"local", "demo", "standalone", "yarn", "k8s"}
+    for name in names:
+        assert load(CONF, name).tables.root.startswith("file:///")
 
 
 def test_an_overlay_wins_over_what_it_extends_and_an_override_over_both() -> None:

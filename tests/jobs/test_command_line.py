@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "which job? one of: "),
+        ([], "usage: dflib JOB"),
         (["nosuch"], "no job named 'nosuch'; one of: "),
         (["extract", "--set", "sampling.frame=even:3"], "did you mean sampling.frames"),
         (["extract", "--env", "nosuch"], "known environments: "),

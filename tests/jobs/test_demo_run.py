@@ -100,7 +100,7 @@ def test_a_second_run_changes_nothing_and_reads_no_video(demo_run: DemoRun) -> N
     assert demo_run.runs("extract")[-1]["counts"]["bytes_read"] == 0
 
 
-def test_status_and_plan_tell_of_it_and_change_nothing(demo_run: DemoRun) -> None:
+def test_status_and_estimate_report_it_and_change_nothing(demo_run: DemoRun) -> None:
     before, ledger = demo_run.versions(), demo_run.table("extractions")
     said = demo_run.submit("status").stdout
     done = ledger.query("outcome == 'DONE'")
@@ -110,11 +110,12 @@ def test_status_and_plan_tell_of_it_and_change_nothing(demo_run: DemoRun) -> Non
     assert f"scored     {faces:,} of {faces:,} faces by {demo_run.table('models')['model_id'].iloc[0]}" in said
     said = demo_run.submit("estimate", "estimate.cores=8").stdout
     assert f"learnt from {ledger['run_id'].iloc[0]}: {len(done)} videos" in said
-    assert "plan: 0.0 minutes for 0 videos" in said
+    assert "estimate: 0.0 minutes for 0 videos" in said
     assert demo_run.versions() == before
 
 
-def test_another_process_asks_by_name(demo_run: DemoRun) -> None:
+def test_sql_of_another_process_finds_the_tables_by_name(demo_run: DemoRun) -> None:
+    counts = ["true_fake", "false_fake", "true_real", "false_real", "undetermined"]
     query = """
         SELECT chunk, count(*), avg(int(verdict = verdicts.label))
         FROM deepfake.verdicts JOIN deepfake.videos USING (video_id)
@@ -127,12 +128,14 @@ def test_another_process_asks_by_name(demo_run: DemoRun) -> None:
     """
     answer = demo_run.submit("sql", options=("--", "-e", query)).stdout.strip().splitlines()
     rows = [line.split("\t") for line in answer]
+    heads = [["video_id", "p_fake"], ["split", *counts]]
+    assert all(head in rows for head in heads) and rows[0][0] == "chunk", "each answer begins with its column names"
+    rows = [row for row in rows if row[0] not in ("chunk", "video_id", "split")]
     chunks = [row for row in rows if len(row) == 3]
     worst = [row for row in rows if len(row) == 2]
     confusion = {row[0]: [int(count) for count in row[1:]] for row in rows if len(row) == 6}
     counted = demo_run.table("metrics").query("level == 'video' and rule.str.startswith('mean')")
     counted = counted.pivot(index="slice", columns="name", values="value")
-    counts = ["true_fake", "false_fake", "true_real", "false_real", "undetermined"]
     assert {"all", "test"} <= set(confusion)
     for split, found in confusion.items():
         assert found == list(counted.loc["all" if split == "all" else f"split={split}", counts]), split

@@ -1,4 +1,4 @@
-"""Run records: the whole configuration, no secret that somebody put into a URI, and signs of life meanwhile."""
+"""Run records: the whole configuration without secrets, and heartbeats."""
 
 import io
 import json
@@ -20,8 +20,8 @@ from dflib.storage import Storage
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def test_the_record_holds_the_configuration_without_secrets(tmp_path: Path) -> None:
-    told = conf_files.load(
+def test_run_write_masks_secrets_in_uris(tmp_path: Path) -> None:
+    config = conf_files.load(
         CONF,
         "local",
         [
@@ -29,19 +29,19 @@ def test_the_record_holds_the_configuration_without_secrets(tmp_path: Path) -> N
             "sources.chunks=s3://bucket/part_?.zip,s3://bucket/a.zip?X-Amz-Signature=hidden&x=y",
         ],
     )
-    run = Run("id", "ingest", told.digest(), "0", "2026-01-01", config=told.model_dump(mode="json"))
+    run = Run("id", "ingest", config.digest(), "0", "2026-01-01", config=config.model_dump(mode="json"))
     run.error = "http://user:pass@minio:9000/x: refused"
     uri = run.write(Storage(), f"file://{tmp_path}")
     record = json.loads(Storage().read(uri))
     assert record["config"]["sources"].pop("labels") == "s3://***@bucket/labels.csv"
     assert record["config"]["sources"].pop("chunks") == ["s3://bucket/part_?.zip", "s3://bucket/a.zip?***"]
-    expected = told.model_dump(mode="json", exclude={"sources": {"chunks", "labels"}})
-    assert record["config"] == expected and record["config_digest"] == told.digest()
+    expected = config.model_dump(mode="json", exclude={"sources": {"chunks", "labels"}})
+    assert record["config"] == expected and record["config_digest"] == config.digest()
     assert record["error"] == "http://***@minio:9000/x: refused"
 
 
 class Clock(threading.Event):
-    """The end of a run, with a time that goes on only when :meth:`pass_by` says so."""
+    """The event that ends a run, with a clock that only the test advances."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Clock(threading.Event):
         self.passed.put(None)
 
     def asleep(self) -> float | None:
-        """Comes back when the thread waits again, with the seconds that it waits."""
+        """Returns when the thread waits again, with the seconds that it waits."""
         return self.asked.get(timeout=30)
 
 
@@ -79,7 +79,7 @@ def running() -> Run:
     return Run("id", "score", "0", "0", "2026-01-01T00:00:00+00:00", outcome="RUNNING")
 
 
-def test_the_record_is_written_anew_at_most_every_few_seconds() -> None:
+def test_heartbeat_writes_the_record_every_few_seconds() -> None:
     storage, clock, progress, record = Written(), Clock(), Progress(io.StringIO()), running()
     begun = datetime.now(UTC)
     with heartbeat(record, progress, storage, "file:///t", clock):
@@ -88,22 +88,22 @@ def test_the_record_is_written_anew_at_most_every_few_seconds() -> None:
         for done in range(5):
             progress.set(done)
         clock.passed.put(EVERY_SECONDS - 0.1)
-        assert storage.records == [], "whatever progress is told, it is not time"
+        assert storage.records == [], "updates of progress write nothing"
         clock.passed.put(0.2)
         assert clock.asleep() == EVERY_SECONDS and len(storage.records) == 1
         progress.start("pages", 7)
         clock.passed.put(EVERY_SECONDS)
         clock.asleep()
-    assert [told["outcome"] for told in storage.records] == ["RUNNING"] * 2
-    first, second = (told["progress"] for told in storage.records)
+    assert [record["outcome"] for record in storage.records] == ["RUNNING"] * 2
+    first, second = (record["progress"] for record in storage.records)
     assert (first["what"], first["done"], first["total"]) == ("faces", 4, 40) and first["rate"] > 0
     assert second == {"what": "pages", "done": 0, "total": 7, "rate": None}
     assert begun <= datetime.fromisoformat(storage.records[0]["seen_at"]) <= datetime.now(UTC)
-    assert (record.seen_at, record.progress) == (None, None), "what is written at the end has neither"
+    assert (record.seen_at, record.progress) == (None, None), "the final record has neither"
 
 
-def test_the_last_record_wins() -> None:
-    """A sign of life that is being written when the run ends is written before the record of the end."""
+def test_heartbeat_never_overwrites_the_final_record() -> None:
+    """A heartbeat that is being written when the run ends is finished before the final record."""
     under_way, go_on = threading.Event(), threading.Event()
 
     class Slow(Written):
@@ -121,11 +121,13 @@ def test_the_last_record_wins() -> None:
         threading.Timer(0.3, go_on.set).start()
     record.outcome = "DONE"
     record.write(storage, "file:///t")
-    assert [told["outcome"] for told in storage.records] == ["RUNNING", "DONE"]
+    assert [record["outcome"] for record in storage.records] == ["RUNNING", "DONE"]
 
 
 @pytest.mark.parametrize("error", [StorageError("gone"), RuntimeError("gone")])
-def test_a_record_that_cant_be_written_breaks_no_job(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_heartbeat_warns_once_when_the_record_cannot_be_written(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing(Storage):
         def write(self, uri: str, content: bytes) -> None:
             raise error
@@ -139,11 +141,17 @@ def test_a_record_that_cant_be_written_breaks_no_job(error: Exception, caplog: p
             clock.asleep()
             clock.passed.put(EVERY_SECONDS)
         clock.asleep()
-    assert [told.getMessage() for told in caplog.records] == ["status can't tell how far this run is: gone"]
+    assert [entry.getMessage() for entry in caplog.records] == [
+        "the progress of this run can't be written, so status does not show it: gone"
+    ]
 
 
-def test_an_error_of_the_job_ends_it_too() -> None:
+def test_heartbeat_ends_when_the_job_fails() -> None:
+    def threads() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "write_heartbeat"]
+
     storage = Written()
     with pytest.raises(ZeroDivisionError), heartbeat(running(), Progress(io.StringIO()), storage, "file:///t"):
+        assert len(threads()) == 1
         raise ZeroDivisionError
-    assert storage.records == [] and "record" not in {thread.name for thread in threading.enumerate()}
+    assert storage.records == [] and threads() == []

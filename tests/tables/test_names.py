@@ -1,4 +1,4 @@
-"""Persistent names, asked for in SQL."""
+"""Names in the metastore, queried in SQL."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def record(tables: Tables, job: str, counts: dict[str, object]) -> None:
     run.write(tables.storage, tables.root)
 
 
-def test_tables_and_runs_of_all_jobs_are_found_by_name(tables: Tables, tmp_path: Path) -> None:
+def test_register_names_tables_views_and_runs(tables: Tables, tmp_path: Path) -> None:
     tables.create(VIDEOS)
     record(tables, "ingest", {"videos": 3})
     names.register(tables, "named", move=False)
@@ -32,7 +32,7 @@ def test_tables_and_runs_of_all_jobs_are_found_by_name(tables: Tables, tmp_path:
     rows = sql("SELECT job, get_json_object(counts, '$.bytes') FROM named.runs ORDER BY job").collect()
     assert [tuple(row) for row in rows] == [("extract", "5"), ("ingest", None)]
 
-    # The table of runs as an earlier version has registered it.
+    # The table of runs as an earlier version registered it.
     runs = f"{tables.root}/runs".replace("file://", "file:")
     sql("DROP TABLE named.runs")
     sql(f"CREATE TABLE named.runs (run_id STRING, job STRING) USING json LOCATION '{runs}'")
@@ -52,7 +52,7 @@ def test_tables_and_runs_of_all_jobs_are_found_by_name(tables: Tables, tmp_path:
     assert {row["tableName"] for row in sql("SHOW TABLES IN named").collect()} == {"videos", "runs"}
 
 
-def test_columns_that_a_table_has_got_since_are_found_by_name(tables: Tables) -> None:
+def test_register_shows_columns_added_since(tables: Tables) -> None:
     older = Table(VIDEOS.name, VIDEOS.comment, VIDEOS.key, VIDEOS.schema.remove(VIDEOS.schema.get_field_index("label")))
     tables.create(older)
     record(tables, "ingest", {})
@@ -64,6 +64,6 @@ def test_columns_that_a_table_has_got_since_are_found_by_name(tables: Tables) ->
     assert tables.spark.sql("SELECT label FROM older.videos").count() == 0
 
 
-def test_a_metastore_that_refuses_is_an_error_with_its_reason(tables: Tables) -> None:
+def test_register_reports_the_reason_of_a_metastore_error(tables: Tables) -> None:
     with pytest.raises(TableError, match=r"database named\.x of the metastore: .*spark-submit\.sh register"):
         names.register(tables, "named.x", move=True)

@@ -74,47 +74,47 @@ def passing(spark: SparkSession, rows: pd.DataFrame):
         ),
     ],
 )
-def test_only_what_is_known_to_be_bad_is_left_out(passing, rows: pd.DataFrame, limits: dict, reason) -> None:
+def test_usable_excludes_only_measured_values(passing, rows: pd.DataFrame, limits: dict, reason) -> None:
     expected = rows[~reason(rows)]["face_id"].tolist()
     assert 0 < len(expected) < len(rows)
     assert passing(quality(**limits)) == sorted(expected)
 
 
-def test_no_limits_let_everything_through(passing, rows: pd.DataFrame) -> None:
+def test_usable_without_limits_passes_all(passing, rows: pd.DataFrame) -> None:
     assert passing(quality()) == sorted(rows["face_id"])
 
 
-def test_a_face_of_which_nothing_is_known_passes_every_limit(passing, rows: pd.DataFrame) -> None:
+def test_usable_passes_a_face_without_measurements(passing, rows: pd.DataFrame) -> None:
     unknown = rows[rows[list(MEASURES)].isna().all(axis=1)]["face_id"].item()
     strict = quality(min_size=10_000, min_sharpness=10_000, min_brightness=254, max_brightness=254, min_frontal=1)
     assert unknown in passing(strict)
 
 
-def test_it_is_never_null(spark: SparkSession) -> None:
+def test_usable_is_never_null(spark: SparkSession) -> None:
     nothing = spark.range(1).select(*[F.lit(None).cast("double").alias(name) for name in MEASURES])
     for these in (quality(), quality(min_size=1, min_sharpness=1, min_brightness=1, max_brightness=2, min_frontal=1)):
         assert nothing.select(usable(these).alias("usable")).first()["usable"] is True
 
 
-def test_limits_that_are_not_set_ask_for_no_column(spark: SparkSession) -> None:
+def test_usable_reads_only_columns_of_set_limits(spark: SparkSession) -> None:
     """A table of faces from before a measure was there can still be read."""
     older = spark.createDataFrame([], FACES.spark_schema()).drop("frontal", "sharpness", "brightness")
     assert older.where(usable(quality())).count() == 0
     assert older.where(usable(quality(min_size=64))).count() == 0
 
 
-def test_short_tracks_are_left_out_when_asked(spark: SparkSession) -> None:
+def test_usable_drops_short_tracks_when_requested(spark: SparkSession) -> None:
     faces = spark.createDataFrame([("a", True), ("b", False), ("c", None)], "face_id string, short boolean")
     left = [row["face_id"] for row in faces.where(usable(quality(drop_short=True))).orderBy("face_id").collect()]
     assert left == ["b", "c"] and faces.where(usable(quality())).count() == 3
 
 
-def test_only_limits_that_are_set_are_named() -> None:
+def test_limits_names_only_set_limits() -> None:
     assert limits(quality()) == []
     assert limits(quality(min_size=64, drop_short=True)) == ["min_size=64", "drop_short=1"]
 
 
-def test_views_that_need_landmarks_see_faces_that_have_some(spark: SparkSession) -> None:
+def test_seen_by_requires_landmarks_only_for_views_that_need_them(spark: SparkSession) -> None:
     rows = [("a", [1.0] * 10), ("b", None)]
     faces = spark.createDataFrame(rows, "face_id string, landmarks array<double>")
     plain = View(size=64, margin=0.3, square=True, interpolation="area", blank_face=False)

@@ -92,7 +92,7 @@ def viewed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Vie
     return Viewed(tables, views, metrics[metrics["level"] == "video"], verdicts)
 
 
-def test_verdicts_are_those_of_a_report_of_today(viewed: Viewed) -> None:
+def test_judged_verdicts_equal_those_of_a_report(viewed: Viewed) -> None:
     columns = [*KEY, "video_id", "p_fake", "verdict", "reason", "label", "split", "faces_used", "frames_used"]
     ordered = [
         frame[frame["extractor"] == EXTRACTOR][columns].sort_values([*KEY, "video_id"], ignore_index=True)
@@ -102,7 +102,7 @@ def test_verdicts_are_those_of_a_report_of_today(viewed: Viewed) -> None:
     pd.testing.assert_frame_equal(*ordered, check_dtype=False)
 
 
-def test_changed_files_are_those_of_the_ledger(viewed: Viewed) -> None:
+def test_judged_marks_changed_files_as_the_ledger_does(viewed: Viewed) -> None:
     tables = viewed.tables
     ledger = current.ledger(tables.read(EXTRACTIONS), tables.read(VIDEOS)).where("changed").collect()
     changed = viewed.views["judged"].query("reason == 'CHANGED'")
@@ -112,7 +112,7 @@ def test_changed_files_are_those_of_the_ledger(viewed: Viewed) -> None:
 
 
 @pytest.mark.parametrize(("view", "column"), [("confusion", "split"), ("accuracy_by_chunk", "chunk")])
-def test_numbers_are_those_of_a_report_of_today(viewed: Viewed, view: str, column: str) -> None:
+def test_counts_equal_those_of_a_report(viewed: Viewed, view: str, column: str) -> None:
     rows = viewed.views[view].query("extractor == @EXTRACTOR").set_index([*KEY, column])
     values = viewed.metrics.set_index([*KEY, "slice", "name"])["value"]
     accuracies = viewed.metrics.query("name == 'accuracy'")["slice"]
@@ -151,7 +151,7 @@ def test_most_wrong_videos_equal_pandas(viewed: Viewed) -> None:
     )
 
 
-def test_newest_verdict_is_one_a_video(viewed: Viewed) -> None:
+def test_newest_verdict_has_one_row_per_video(viewed: Viewed) -> None:
     judged, newest = viewed.views["judged"], viewed.views["newest_verdict"].set_index("video_id")
     assert newest.index.is_unique and set(newest.index) == set(judged["video_id"])
     for video_id, rows in judged.groupby("video_id"):
@@ -163,7 +163,7 @@ def test_newest_verdict_is_one_a_video(viewed: Viewed) -> None:
     assert set(newest.loc[["t/v002", "t/v005"], "verdict"]) == {"UNDETERMINED"}
 
 
-def test_models_are_compared_on_the_videos_that_both_decide(viewed: Viewed) -> None:
+def test_model_against_model_compares_videos_that_both_decide(viewed: Viewed) -> None:
     shown = viewed.views["model_against_model"]
     verdicts = viewed.verdicts[viewed.verdicts["label"].notna() & (viewed.verdicts["extractor"] == EXTRACTOR)].copy()
     right = (verdicts["verdict"] == verdicts["label"]).where(verdicts["verdict"] != "UNDETERMINED")
@@ -189,13 +189,13 @@ def test_models_are_compared_on_the_videos_that_both_decide(viewed: Viewed) -> N
         assert row.mcnemar == pytest.approx(max(abs(counted[1] - counted[2]) - 1, 0) ** 2 / apart)
 
 
-def test_quarantine_is_what_failed(viewed: Viewed) -> None:
+def test_quarantine_lists_failed_videos(viewed: Viewed) -> None:
     ledger = read(viewed.tables, EXTRACTIONS)
     assert set(viewed.views["quarantine"]["video_id"]) == set(ledger.loc[ledger["outcome"] == "FAILED", "video_id"])
     assert list(viewed.views["quarantine"].columns) == EXTRACTIONS.schema.names
 
 
-def test_describe_explains_every_column(viewed: Viewed) -> None:
+def test_describe_has_a_comment_for_every_column(viewed: Viewed) -> None:
     sql = viewed.tables.spark.sql
     for name in sorted(
         {*TABLES, *VIEWS, "runs"} & {row["tableName"] for row in sql("SHOW TABLES IN viewed").collect()}
