@@ -11,6 +11,7 @@ from dflib.cli.submit import Submission, environment, make_event_folder, prepare
 from dflib.config import Config
 from dflib.config.load import load
 from dflib.errors import ConfigError
+from dflib.runtime import metastore
 
 TOOLS = {
     "sql": 'Queries the tables by name, with Spark SQL: -- -e "SELECT …".',
@@ -43,6 +44,8 @@ def check(name: str, config: Config) -> None:
     """Raises :class:`ConfigError` when the tool can't use the configuration."""
     if name == "history" and config.monitoring.event_log is None:
         raise ConfigError("set the folder of the event logs: --set monitoring.event_log=FOLDER")
+    if name in ("sql", "thrift"):
+        metastore.check_names(config)
 
 
 def command(name: str, submission: Submission, options: Options) -> list[str]:

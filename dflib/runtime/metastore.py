@@ -46,8 +46,7 @@ def check_names(config: Config) -> None:
     if config.tables.metastore == "embedded" and not (_folder(config.tables.root) / "derby").is_dir():
         raise ConfigError(
             f"no names are registered for the tables below {config.tables.root}: there are none yet, or they were "
-            "copied or moved, or registered by an earlier version; run 'spark-submit.sh register' with the same "
-            "tables.root first"
+            "copied or moved, or registered by an earlier version; run the job register on this tables.root first"
         )
 
 

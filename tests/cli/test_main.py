@@ -108,6 +108,14 @@ def test_history_needs_the_folder_of_event_logs(tmp_path: Path) -> None:
     check("history", conf_files.load(HOME / "conf", "local", [f"monitoring.event_log={tmp_path}"]))
 
 
+@pytest.mark.parametrize("name", ["sql", "thrift"])
+def test_sql_is_refused_where_no_names_are_registered(name: str, tmp_path: Path) -> None:
+    """As on a copied root, whose names would stand for the original's tables."""
+    with pytest.raises(ConfigError, match=f"no names are registered for the tables below file://{tmp_path}"):
+        check(name, conf_files.load(HOME / "conf", "local", [f"tables.root={tmp_path}"]))
+    check("history", conf_files.load(HOME / "conf", "local", [f"tables.root={tmp_path}", "monitoring.event_log=/e"]))
+
+
 def test_conf_dir_is_the_option_then_the_variable_then_dflibs_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

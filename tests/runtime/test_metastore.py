@@ -44,7 +44,9 @@ def test_check_names_refuses_a_copied_root_until_it_is_registered(tmp_path: Path
     derby(original)
     metastore.check_names(config(original))
     shutil.copytree(original, copy)
-    with pytest.raises(ConfigError, match=rf"no names .* file://{copy}: .*spark-submit\.sh register"):
+    with pytest.raises(
+        ConfigError, match=rf"no names .* file://{copy}: .*run the job register on this tables.root first"
+    ):
         metastore.check_names(config(copy))
     derby(copy)
     metastore.check_names(config(copy))
