@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says in one line what is missing: Python 3.11 or 3.12 and Java 17 or 21. With "python": prints which Python to use.
+# Prints one line if Python 3.11 or 3.12, or Java 17 or 21, is missing. With "python": prints the Python to use.
 set -u
 python=""
 for name in "${PYTHON:-python3.11}" python3.11 python3.12 python3; do

@@ -1,8 +1,8 @@
 """Packs Python and the packages that dflib needs into an archive: ``python -m tools.environment FILE.tar.gz``.
 
-For machines of a cluster that have neither (``spark.archives``).  It depends on no path of the machine that packs it,
-which an archive of a virtual environment does: that only points to its Python.  What only people and tests need is left
-out, and so is dflib itself, which travels with each job.  The machines need the C library of this one, or a newer one.
+For the machines of a cluster without them (``spark.archives``). The archive depends on no path of the packing machine,
+unlike an archive of a virtual environment, which only points to its Python. It leaves out what only development and
+tests need, and dflib itself, which travels with each job. The machines need the same C library or a newer one.
 """
 
 import io
@@ -21,16 +21,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 EXTRAS = ("gpu", "dlib", "blazeface")
-"""Extras of dflib that its jobs use; they go along where they are installed."""
+"""Extras of dflib that its jobs use; packed where they are installed."""
 OMITTED = ("pyspark/jars", "pyspark/examples", "tensorflow/include")
-"""Parts of packages that no job needs: an executor has Spark already, and nothing is compiled there."""
+"""Parts of packages that no job needs: an executor has Spark already and compiles nothing."""
 OMITTED_OF_PYTHON = ("test", "idlelib", "tkinter", "ensurepip", "site-packages", "dist-packages", "__pycache__")
 
 OF_THE_SYSTEM = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "libresolv.so")
-"""Libraries that belong to a machine's loader: those of another can't take their place."""
+"""Libraries of the machine's loader, which those of another machine can't replace."""
 
 LAUNCHER = """#!/bin/sh
-# Python finds its modules from where it lies; the shared libraries of both have to be shown.
+# Python finds its modules from its own path; shared libraries need LD_LIBRARY_PATH.
 here=$(cd "$(dirname "$0")" && pwd)
 LD_LIBRARY_PATH="$here/../lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec "$here/NAME" "$@"
 """
@@ -87,34 +87,34 @@ def files() -> Iterator[tuple[Path, PurePath]]:
 
 
 def libraries(python: Path) -> dict[str, Path]:
-    """The shared libraries that Python and its own modules (ssl, ctypes …) look for outside, but for the C library."""
+    """The shared libraries that Python and its own modules (ssl, ctypes …) load, except for the C library."""
     modules = Path(sysconfig.get_path("platstdlib", vars={"platbase": sys.base_prefix})) / "lib-dynload"
-    # Not that of windows, which wants half a desktop.
+    # Not tkinter, which depends on half a desktop.
     compiled = [str(path) for path in sorted(modules.glob("*.so")) if not path.name.startswith("_tkinter")]
     command = ["ldd", str(python), *compiled]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = dict(re.findall(r"^\s*(lib\S+) => (/\S+)", told, re.MULTILINE))
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = dict(re.findall(r"^\s*(lib\S+) => (/\S+)", output, re.MULTILINE))
     return {name: Path(path) for name, path in found.items() if not name.startswith(OF_THE_SYSTEM)}
 
 
 def base_python() -> Path:
-    """The Python that the virtual environment was made of."""
+    """The Python that the virtual environment was created from."""
     return Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
 
 
 def packages_folder() -> PurePath:
-    """Where the base Python looks for packages, from its prefix; Debian's has a folder of its own for that."""
+    """The package folder of the base Python, relative to its prefix; Debian's Python has its own."""
     command = [str(base_python()), "-I", "-c", "import site; print(site.getsitepackages()[-1])"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    return PurePath(told).relative_to(sys.base_prefix)
+    folder = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return PurePath(folder).relative_to(sys.base_prefix)
 
 
 def pack(target: Path) -> Path:
-    """Writes the archive, a ``.tar.gz``, and returns its path. Nothing in it tells who packed it."""
+    """Writes the archive, a ``.tar.gz``, and returns its path. It contains no user or group names."""
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent)
     try:
-        # Unpacked once on each machine: packing fast is worth more than a smaller file.
+        # Unpacked once on each machine: fast packing is worth more than a smaller file.
         with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
             for path, inside in files():
                 entry = archive.gettarinfo(path.resolve(), str(inside))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tells Spark which GPUs this machine has, as spark.worker.resource.gpu.discoveryScript (standalone) or
-# spark.executor.resource.gpu.discoveryScript (YARN, Kubernetes). DFLIB_GPUS="0 1" answers in nvidia-smi's place.
+# Lists the GPUs of this machine for Spark, as spark.worker.resource.gpu.discoveryScript (standalone) or
+# spark.executor.resource.gpu.discoveryScript (YARN, Kubernetes). DFLIB_GPUS="0 1" replaces the answer of nvidia-smi.
 set -euo pipefail
 addresses=${DFLIB_GPUS-$(nvidia-smi --query-gpu=index --format=csv,noheader)}
 list=$(for address in $addresses; do printf '"%s",' "$address"; done)

@@ -1,7 +1,7 @@
-"""How the configuration is read: ``conf/base.yml`` + ``conf/env/<env>.yml`` + ``--set a.b=c``.
+"""Loads the configuration: ``conf/base.yml``, ``conf/env/<env>.yml`` over it, and ``--set a.b=c`` over both.
 
-Numbers live in ``base.yml``, places in ``env/*.yml``, secrets in neither: credentials come from the default AWS chain.
-An environment file may name another that it extends.  An unknown key is an error that names the nearest known one.
+``base.yml`` holds numbers, ``env/*.yml`` locations, neither holds secrets: credentials come from the default AWS chain.
+An environment file may extend another one. An unknown key is an error that names the nearest known key.
 """
 
 import difflib
@@ -17,10 +17,10 @@ from dflib.errors import ConfigError
 
 
 def load(conf_dir: Path, env: str, overrides: Sequence[str] = ()) -> Config:
-    """Reads the configuration of an environment and lays ``a.b=c`` overrides over it.
+    """Reads the configuration of an environment and applies ``a.b=c`` overrides.
 
     Raises:
-        ConfigError: a file is missing or not YAML, a key is unknown, or a value is of the wrong kind.
+        ConfigError: a file is missing or not YAML, a key is unknown, or a value is invalid.
     """
     merged = _read_yaml(conf_dir / "base.yml")
     for name in reversed(env_chain(conf_dir, env)):
@@ -36,16 +36,16 @@ def load(conf_dir: Path, env: str, overrides: Sequence[str] = ()) -> Config:
 
 
 def env_chain(conf_dir: Path, env: str) -> list[str]:
-    """The environment and those that it extends, nearest first.
+    """The environment and the ones it extends, nearest first.
 
     Raises:
-        ConfigError: an environment file is missing, or they extend each other in a ring.
+        ConfigError: an environment file is missing, or environments extend each other in a cycle.
     """
     chain: list[str] = []
     name: str | None = env
     while name is not None:
         if name in chain:
-            raise ConfigError(f"conf/env/{name}.yml extends itself through {' -> '.join(chain)}; break the ring")
+            raise ConfigError(f"conf/env/{name}.yml extends itself through {' -> '.join(chain)}; break the cycle")
         path = conf_dir / "env" / f"{name}.yml"
         if not path.is_file():
             known = sorted(p.stem for p in (conf_dir / "env").glob("*.yml"))
@@ -83,7 +83,7 @@ def _parse_override(text: str) -> dict[str, Any]:
         parsed = yaml.safe_load(value) if value else None
     except yaml.YAMLError:
         parsed = value
-    # "even:20" and "a: b" are text here: a mapping can't be set from the command line.
+    # "even:20" and "a: b" are text: a mapping can't be set from the command line.
     if isinstance(parsed, dict):
         parsed = value
     for part in reversed(key.split(".")):

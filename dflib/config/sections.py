@@ -82,24 +82,26 @@ class SourcesConfig(Section):
 
 
 class S3Config(Section):
-    """How s3:// is reached. Credentials come from the default AWS chain and never stand here."""
+    """Access to s3://. Credentials come from the default AWS chain, never from here."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?#\s]+/?$")] | None
     """``http(s)://host[:port]``; null: AWS."""
     region: str | None
-    """null: that of the AWS variables or profile."""
+    """null: the region of the AWS variables or profile."""
     path_style: bool
-    """Whether the bucket stands in the path and not in the host's name, as most servers other than AWS want it."""
+    """Whether the bucket is in the path instead of the host name, as most servers other than AWS require."""
 
 
 class TablesConfig(Section):
+    """Where the tables are, and the metastore that holds their names."""
+
     root: Uri
-    """Each table is a Delta folder ``<root>/<table>``."""
+    """Folder of the Delta tables, each in ``<root>/<table>``."""
     database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-    """Database of the metastore under which the tables are registered."""
+    """Database of the metastore in which the tables are registered; a second ``root`` needs another."""
     metastore: Literal["embedded", "postgres", "external", "none"]
-    """embedded: Derby below ``root``, for one session at a time; postgres: ``metastore_at``, for a team; external: as
-    the Spark properties say (conf/spark/metastores.conf); none: no names are registered."""
+    """embedded: Derby below ``root``, for one session at a time; postgres: ``metastore_at``, for a team; external: set
+    in the Spark properties (conf/spark/metastores.conf); none: no names are registered."""
     metastore_at: (
         Annotated[
             str, Field(pattern=r"^[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+(:\d{1,5})?/[A-Za-z0-9_-]+(\?[A-Za-z0-9_=&/.-]+)?$")
@@ -107,7 +109,7 @@ class TablesConfig(Section):
         | None
     )
     """postgres: user@host:port/database, and options of the JDBC driver after a question mark (``?sslmode=require``).
-    The password stands in the variable DFLIB_METASTORE_PASSWORD, never here."""
+    The password is in the variable DFLIB_METASTORE_PASSWORD, never here."""
 
     @model_validator(mode="after")
     def _agrees(self) -> "TablesConfig":
@@ -119,44 +121,48 @@ class TablesConfig(Section):
 
 
 class SqlConfig(Section):
-    """Where ``spark-submit.sh thrift`` answers. It asks for no password: whoever reaches it may do all that its own
-    user may."""
+    """The address of ``dflib thrift``. It asks for no password: whoever reaches it has all rights of its user."""
 
     host: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")]
+    """Address to listen on; 127.0.0.1: this machine only."""
     port: Annotated[int, Field(ge=1, le=65535)]
+    """Port to listen on."""
 
 
 class MonitoringConfig(Section):
-    """What a job tells of itself while it runs, and leaves for ``spark-submit.sh history``."""
+    """What a running job exposes, and leaves for ``dflib history``."""
 
     event_log: Uri | None
     """Folder of Spark's event logs; null: none are written."""
     ui_port: Annotated[int, Field(ge=1, le=65535)] | None
-    """Port of Spark's page, with ``/metrics/prometheus`` and ``/metrics/executors/prometheus``; null: no page."""
+    """Port of Spark's web page, with ``/metrics/prometheus`` and ``/metrics/executors/prometheus``; null: no page."""
 
 
 class ClusterConfig(Section):
-    """What tasks run on."""
+    """Devices of tasks."""
 
     gpu: Literal["auto", "required", "off"]
-    """auto: a GPU where a task has one, else the CPU; required: a task without one fails."""
+    """auto: a GPU where a task has one, otherwise the CPU; required: a task without one fails; off: the CPU."""
     tasks_per_gpu: Positive
     """Tasks of extract and score that share one GPU."""
     gpu_memory_mib: Positive | None
-    """Memory of the GPU that one task may take, MiB; null: as much as it needs, for a task that has it alone."""
+    """GPU memory that one task may use, MiB; null: no limit, for one task a GPU only."""
 
     @model_validator(mode="after")
     def _agrees(self) -> "ClusterConfig":
         if self.tasks_per_gpu > 1 and self.gpu_memory_mib is None:
             raise ValueError(
-                f"tasks_per_gpu={self.tasks_per_gpu} tasks share a GPU's memory; say with gpu_memory_mib how many MiB "
-                "each may take"
+                f"tasks_per_gpu={self.tasks_per_gpu} tasks share a GPU's memory; set gpu_memory_mib to the MiB "
+                "that each may use"
             )
         return self
 
 
 class LocationConfig(Section):
+    """Where the files of a kind are."""
+
     root: Uri
+    """Folder of the files, on storage that all machines reach."""
 
 
 class SplitsConfig(Section):
@@ -502,18 +508,23 @@ class ExportConfig(Section):
 
 
 class EstimateConfig(Section):
-    """The cluster that ``plan`` reckons for."""
+    """The cluster for which ``estimate`` computes time and cost."""
 
     cores: Positive
+    """Cores of all executors."""
     task_cores: Positive
-    """Cores that Spark gives to one task (``spark.task.cpus``)."""
+    """Cores of one task (``spark.task.cpus``)."""
     gpus: Annotated[int, Field(ge=0)]
+    """GPUs of all executors."""
     core_hour: Annotated[float, Field(ge=0)] | None
-    """Price of a core for an hour."""
+    """Price of one core for one hour, in any unit; null: not counted."""
     gpu_hour: Annotated[float, Field(ge=0)] | None
+    """Price of one GPU for one hour, in the same unit; null: not counted."""
 
 
 class Config(Section):
+    """The whole configuration."""
+
     sources: SourcesConfig
     s3: S3Config
     cluster: ClusterConfig

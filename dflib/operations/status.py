@@ -1,4 +1,4 @@
-"""How far everything is: what runs, what is done of what, what failed, and when it will be over."""
+"""Progress of the tables and of running jobs, for a terminal."""
 
 import json
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, MODELS, PREDICTIONS
 from dflib.tables.store import Tables
 
 LAST = 5
-"""Runs that ended, as many as are told."""
+"""Ended runs that are listed."""
 SILENT = timedelta(minutes=5)
-"""Since the last sign of life: twenty were due by then, and a request that is tried again and again takes minutes."""
+"""Age of the last heartbeat after which a run counts as killed: twenty are missing by then, and the retries of one
+request may take minutes."""
 
 
 @dataclass(frozen=True)
 class Extracting:
-    """Videos by one extractor: all, done, failed by reason, and to do."""
+    """Videos by one extractor: all, done, failed by reason, and pending."""
 
     extractor: str
     total: int
@@ -35,7 +36,7 @@ class Extracting:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Faces by one model: those that count, and those with a prediction."""
+    """Faces by one model: all current ones, and those with a prediction."""
 
     model_id: str
     faces: int
@@ -43,7 +44,7 @@ class Scoring:
 
 
 def text(tables: Tables, storage: Storage, config: Config, now: datetime | None = None) -> str:
-    """The whole of it, as lines for a terminal."""
+    """The report, as lines for a terminal."""
     now = now or datetime.now(UTC)
     found = extracting(tables, config)
     records = runs(storage, config.tables.root)
@@ -65,7 +66,7 @@ def text(tables: Tables, storage: Storage, config: Config, now: datetime | None 
 
 
 def extracting(tables: Tables, config: Config) -> Extracting:
-    """What the ledger says of the configured extractor."""
+    """The videos by their state in the ledger, for the configured extractor."""
     extractor = extractor_id(config)
     videos, ledger = tables.read(VIDEOS), tables.read(EXTRACTIONS)
     to_do = plan.pending(videos, ledger, tables.read(CHUNKS), extractor, config.extract.max_attempts).count()
@@ -80,7 +81,7 @@ def extracting(tables: Tables, config: Config) -> Extracting:
 
 
 def scoring(tables: Tables) -> list[Scoring]:
-    """How many faces each model has scored."""
+    """The number of faces that each model has scored."""
     counting = current.faces(tables.read(FACES), tables.read(EXTRACTIONS), tables.read(VIDEOS)).select("face_id")
     done = tables.read(PREDICTIONS).select("face_id", "model_id").join(counting, "face_id", "left_semi")
     scored = {row["model_id"]: row["count"] for row in done.groupBy("model_id").count().collect()}
@@ -96,24 +97,24 @@ def runs(storage: Storage, root: str) -> list[dict[str, Any]]:
 
 
 def text_of_run(record: dict[str, Any], now: datetime) -> str:
-    """What the record of a run that has not ended says of it."""
+    """Start, progress and estimated end of a run that has not ended."""
     started = datetime.fromisoformat(record["started_at"])
     seen = datetime.fromisoformat(record.get("seen_at") or record["started_at"])
-    told, over = [f"since {started:%Y-%m-%d %H:%M:%S} UTC"], None
+    parts, end = [f"since {started:%Y-%m-%d %H:%M:%S} UTC"], None
     if progress := record.get("progress"):
         rate = progress["rate"]
-        told.append(f"{progress['done']:,.0f} of {progress['total']:,} {progress['what']}")
-        # What is done has no end to come, and what has not begun has no rate.
+        parts.append(f"{progress['done']:,.0f} of {progress['total']:,} {progress['what']}")
+        # A finished phase has no end to estimate, and one that has not begun has no rate.
         if rate and progress["done"] < progress["total"]:
-            told[-1] += f", {_figure(rate)} a second"
-            over = seen + timedelta(seconds=(progress["total"] - progress["done"]) / rate)
+            parts[-1] += f", {_figure(rate)} a second"
+            end = seen + timedelta(seconds=(progress["total"] - progress["done"]) / rate)
     if now - seen > SILENT:
-        told.append(f"no sign of life since {seen:%Y-%m-%d %H:%M:%S} UTC, probably killed")
-    elif over is not None:
-        told.append(f"over at about {over:%Y-%m-%d %H:%M} UTC")
-    return "; ".join(told)
+        parts.append(f"no heartbeat since {seen:%Y-%m-%d %H:%M:%S} UTC, probably killed")
+    elif end is not None:
+        parts.append(f"estimated end {end:%Y-%m-%d %H:%M} UTC")
+    return "; ".join(parts)
 
 
 def _figure(rate: float) -> str:
-    """Few figures of large and of small rates."""
+    """A rate with about two significant digits, without decimals from 10 on."""
     return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"

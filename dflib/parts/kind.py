@@ -80,7 +80,7 @@ class Kind:
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(self._parts) or 'none'}"
             raise ValueError(f"unknown {self.name} {name!r}; {hint}")
         if colon and part.argument is None:
-            raise ValueError(f"{self.name} {name} takes no argument, but {argument!r} is given")
+            raise ValueError(f"{self.name} {name} takes no argument, but has {argument!r}")
         expected = part.argument is not None and (colon or part.default is None)
         if expected and not re.fullmatch(part.argument or "", argument):
             raise ValueError(f"{self.name} {name}: {argument!r} is not a valid argument; write {part.usage}")

@@ -1,6 +1,6 @@
-"""GPUs: what the driver asks Spark for, and which device a task runs on. Both are decided here and nowhere else.
+"""GPUs: what the driver requests from Spark, and which device a task runs on. Both are decided here only.
 
-TensorFlow is imported inside functions, and only once the task's GPU is the one that it can see.
+TensorFlow is imported inside functions, after CUDA_VISIBLE_DEVICES has been set to the task's GPU.
 """
 
 import logging
@@ -23,21 +23,21 @@ from dflib.runtime.session import is_local, task_cores
 log = logging.getLogger(__name__)
 
 GPU, CPU = "GPU:0", "CPU:0"
-"""TensorFlow's names; a task sees one GPU at most, so it is always its first."""
+"""TensorFlow's names. A task sees one GPU at most, so it is always the first."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POOL = "DFLIB_DEVICE_POOL"
-"""Variable of the Python workers of a stage, by which Spark keeps them apart from those of other stages."""
+"""Variable that separates the Python workers of stages with different requests; see :func:`map_in_arrow`."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What the tasks of a stage may expect; goes over the wire.
+    """The GPU request of a stage, sent to its tasks.
 
     Attributes:
-        source: where a GPU comes from: Spark gives each task an address; the machine has what TensorFlow sees
-            (local masters schedule none); or there is none to be had.
+        source: where a GPU comes from: ``spark`` assigns each task an address; ``machine`` has what TensorFlow sees
+            (local masters schedule no GPUs); ``none``: the stage uses the CPU.
         required: whether a task without a GPU fails instead of using the CPU.
-        task_mib: memory of the GPU that a task may take, MiB; None: what it needs.
+        task_mib: GPU memory that a task may use, MiB; None: unlimited.
     """
 
     source: Literal["spark", "machine", "none"]
@@ -47,12 +47,12 @@ class Ask:
 
 @dataclass(frozen=True)
 class Device:
-    """Where a task runs.
+    """The device of a task.
 
     Attributes:
-        address: the GPU's address that Spark gave, also when TensorFlow can't use it.
+        address: of the GPU that Spark assigned, even if TensorFlow can't use it.
         name: TensorFlow's name.
-        note: why it is not a GPU; None when it is one.
+        note: the reason for not using a GPU; None on a GPU.
     """
 
     address: str | None
@@ -61,53 +61,55 @@ class Device:
 
 
 def ask(spark: SparkSession, settings: config.ClusterConfig, able: bool = True) -> tuple[Ask, ResourceProfile | None]:
-    """What to tell the tasks of a stage, and the profile for ``mapInArrow``; the reason is logged.
+    """The GPU request of a stage, and its resource profile for :func:`map_in_arrow`; the reason is logged.
 
-    Spark hands out GPUs by the application's configuration (``spark.task.resource.gpu.amount``: every stage needs
-    one) or, better, by a profile of this stage, which only asks for tasks: the other stages use all cores.
+    Spark assigns GPUs by the application's configuration (``spark.task.resource.gpu.amount``: every stage needs
+    one) or, better, by a profile of this stage with requests for tasks only, so that other stages use all cores.
 
     Args:
-        able: whether what runs in the tasks can use a GPU at all.
+        able: whether the code of the tasks can use a GPU at all.
 
     Raises:
-        ConfigError: ``cluster.gpu=required`` where none can come from.
+        ConfigError: ``cluster.gpu=required`` where no GPU is available, or settings with which Spark can't assign GPUs.
     """
     conf = spark.sparkContext.getConf()
     amount = int(conf.get("spark.executor.resource.gpu.amount", "0") or 0)
     required = settings.gpu == "required"
     if settings.gpu == "off" or not able:
         if required:
-            raise ConfigError("cluster.gpu=required, but what is configured runs on the CPU only; say auto or off")
-        return _said(Ask("none", False), "none asked for" if settings.gpu == "off" else "what runs here uses the CPU")
+            raise ConfigError(
+                "cluster.gpu=required, but the configured detector runs on the CPU only; set it to auto or off"
+            )
+        reason = "cluster.gpu=off" if settings.gpu == "off" else "this stage runs on the CPU only"
+        return _logged(Ask("none", False), reason), None
     if is_local(spark):
-        return _said(Ask("machine", required, settings.gpu_memory_mib), "a local master schedules none: what is there")
+        request = Ask("machine", required, settings.gpu_memory_mib)
+        return _logged(request, "a local master schedules none; tasks use what TensorFlow finds"), None
     if amount == 0:
         if required:
             raise ConfigError(
                 "cluster.gpu=required, but the executors have none: set spark.executor.resource.gpu.amount to 1 and "
-                "its discoveryScript in the properties file (conf/spark), or say cluster.gpu=auto"
+                "its discoveryScript in the properties file (conf/spark), or set cluster.gpu=auto"
             )
-        return _said(Ask("none", False), "the executors have none (spark.executor.resource.gpu.amount)")
+        return _logged(Ask("none", False), "the executors have none (spark.executor.resource.gpu.amount)"), None
     if amount > 1:
         raise ConfigError(
             f"spark.executor.resource.gpu.amount is {amount}: a Python worker serves task after task and can't change "
-            "its GPU; set it to 1 and start an executor a GPU"
+            "its GPU; set it to 1 and start one executor a GPU"
         )
-    given = Ask("spark", required, settings.gpu_memory_mib)
+    request = Ask("spark", required, settings.gpu_memory_mib)
     if conf.get("spark.task.resource.gpu.amount", None):
-        return _said(given, "every task has one, by spark.task.resource.gpu.amount")
+        return _logged(request, "every task has one (spark.task.resource.gpu.amount)"), None
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         raise ConfigError(
             "GPUs by stage need spark.dynamicAllocation.enabled=false; or set spark.task.resource.gpu.amount, so that "
-            "all stages ask for one"
+            "all stages request one"
         )
     share = 1 / settings.tasks_per_gpu
     requests = TaskResourceRequests().cpus(task_cores(spark)).resource("gpu", share)
     # A property in pyspark, although it looks like a builder's method.
     profile = ResourceProfileBuilder().require(requests).build
-    _, none = _said(given, f"the tasks of this stage ask for {share:g} of one each")
-    assert none is None
-    return given, profile
+    return _logged(request, f"each task of this stage requests {share:g} of one"), profile
 
 
 def map_in_arrow(
@@ -139,34 +141,34 @@ def map_in_arrow(
             variables[POOL] = before
 
 
-def _said(given: Ask, reason: str) -> tuple[Ask, None]:
+def _logged(request: Ask, reason: str) -> Ask:
     log.info("GPUs: %s", reason)
-    return given, None
+    return request
 
 
 _own: tuple[Ask, Device] | None = None
 """The device of this Python worker, which outlives its tasks, and the request that it was chosen for."""
 
 
-def take(given: Ask, threads: int) -> Device:
-    """The device of the task that calls this; makes it the only GPU that TensorFlow sees in this process.
+def take(request: Ask, threads: int) -> Device:
+    """The device of the calling task; makes it the only GPU that TensorFlow sees in this process.
 
     Must be called before anything imports TensorFlow.
 
     Args:
-        threads: as many as TensorFlow may use at once: the cores of the task.
+        threads: of TensorFlow: the cores of the task.
 
     Raises:
-        ClusterError: the GPU is another one than this process already uses; there is none and one is required; or
+        ClusterError: the GPU differs from the one that this process already uses; there is none and one is required; or
             this process already has a device for another request (see :func:`map_in_arrow`).
     """
     global _own
-    address = _given(given)
+    address = _assigned(request)
     if _own is not None:
         first, device = _own
-        if first != given:
+        if first != request:
             raise ClusterError(
-                f"this Python worker has {device.name} for a stage with {first} and can't change it for {given}; the "
+                f"this Python worker has {device.name} for a stage with {first} and can't change it for {request}; the "
                 "stage must be built with gpus.map_in_arrow"
             )
         if device.address != address:
@@ -175,18 +177,18 @@ def take(given: Ask, threads: int) -> Device:
                 "change it; set spark.executor.resource.gpu.amount to 1, so that an executor has one GPU"
             )
         return device
-    if given.source != "machine":
+    if request.source != "machine":
         visible = _visible(address)
         if "tensorflow" in sys.modules and os.environ.get(VISIBLE) != visible[VISIBLE]:
-            raise ClusterError("TensorFlow was imported before the task's GPU was known; report this")
+            raise ClusterError("TensorFlow was imported before the task's GPU was known; report this as a bug")
         os.environ.update(visible)
-    device = _found(given, address, threads)
-    _own = given, device
+    device = _found(request, address, threads)
+    _own = request, device
     return device
 
 
 def fallen_back(tasks: DataFrame) -> None:
-    """Says once why tasks that were given a GPU ran on the CPU; nothing where they did not.
+    """Logs one warning when tasks with an assigned GPU ran on the CPU, with the reason.
 
     Args:
         tasks: rows of the table ``tasks``.
@@ -199,34 +201,34 @@ def fallen_back(tasks: DataFrame) -> None:
 
 
 def environment(ask: Ask) -> tuple[str | None, dict[str, str]]:
-    """The GPU's address and the variables of a child process that is to see that GPU and no other.
+    """The GPU's address, and the variables of a child process that shall see only that GPU.
 
     Raises:
-        ClusterError: Spark gave the task none although the executors have some.
+        ClusterError: Spark assigned the task no GPU although the executors have some.
     """
     if ask.source == "machine":
         return None, {}
-    address = _given(ask)
+    address = _assigned(ask)
     return address, _visible(address)
 
 
 def _visible(address: str | None) -> dict[str, str]:
-    """Variables of a process that sees the GPU at the address, or none. Addresses are nvidia-smi's, in PCI's order."""
+    """Variables of a process that sees the GPU at the address, or none. Addresses are nvidia-smi's, in PCI order."""
     return {VISIBLE: "-1" if address is None else address, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def unseen(address: str | None) -> str:
-    """Why what was to use the GPU at the address, or any of this machine, uses none."""
+    """The reason for running without the GPU at the address, or without any of this machine."""
     return f"TensorFlow sees no GPU {'on this machine' if address is None else f'at address {address}'}"
 
 
-def _given(ask: Ask) -> str | None:
-    """The GPU's address where Spark gives one to each task."""
+def _assigned(ask: Ask) -> str | None:
+    """The address of the task's GPU where Spark assigns them."""
     if ask.source != "spark":
         return None
     address = _address()
     if address is None:
-        raise ClusterError("Spark gave this task no GPU, although the executors have some; report this")
+        raise ClusterError("Spark assigned this task no GPU, although the executors have some; report this as a bug")
     return address
 
 
@@ -236,22 +238,22 @@ def _address() -> str | None:
     return found.addresses[0] if found and found.addresses else None
 
 
-def _found(given: Ask, address: str | None, threads: int) -> Device:
-    if given.source == "none":
-        return Device(None, CPU, "no GPU asked for")
+def _found(request: Ask, address: str | None, threads: int) -> Device:
+    if request.source == "none":
+        return Device(None, CPU, "no GPU requested")
     from dflib.runtime.tensorflow_setup import tensorflow
 
     tf = tensorflow(threads)
     seen = tf.config.list_physical_devices("GPU")
     if not seen:
-        if given.required:
+        if request.required:
             raise ClusterError(
                 f"cluster.gpu=required, but {unseen(address)}; install tensorflow[and-cuda] and the "
-                "driver there, or say cluster.gpu=auto to use the CPU"
+                "driver there, or set cluster.gpu=auto to use the CPU"
             )
         return Device(address, CPU, unseen(address))
-    if given.task_mib is not None:
+    if request.task_mib is not None:
         tf.config.experimental.set_memory_growth(seen[0], False)
-        limit = tf.config.LogicalDeviceConfiguration(memory_limit=given.task_mib)
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=request.task_mib)
         tf.config.set_logical_device_configuration(seen[0], [limit])
     return Device(address, GPU, None)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then in a log, and how far it is for who asks."""
+"""Progress of long work: a bar on a terminal, or a line every half minute in a log."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ from typing import TextIO
 
 
 def terminal() -> TextIO:
-    """Where progress goes: the terminal that spark-submit.sh was started on, else standard error.
+    """The stream for progress: the terminal of the dflib command, else standard error.
 
-    Spark hands on the streams of a Python driver through pipes, so the driver does not see the terminal itself.
+    Spark connects a Python driver by pipes, so the driver does not see the terminal itself.
     """
     name = os.environ.get("DFLIB_TERMINAL")
     if name:
@@ -26,12 +26,12 @@ def terminal() -> TextIO:
 
 @dataclass(frozen=True)
 class ProgressState:
-    """How far a phase of a job is.
+    """The progress of one phase of a job.
 
     Attributes:
-        what: is counted, such as "videos".
-        done, total: of it.
-        rate: of it a second; None while none is known, and when the phase is over.
+        what: the unit, such as "videos".
+        done, total: counts of it.
+        rate: per second; None while unknown, and after the phase.
     """
 
     what: str
@@ -41,15 +41,15 @@ class ProgressState:
 
 
 class Progress:
-    """Says how much of a known total is done, at what rate, and how long the rest will take.
+    """Reports how much of a known total is done, at what rate, and how long the rest will take.
 
-    A job may have several phases, one after another, each with a start.  Threads may tell and ask at once.
+    A job may have several phases, one after another; each begins with :meth:`start`. Safe to use from several threads.
     """
 
     def __init__(
         self, stream: TextIO | None = None, every: float = 30.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``every``: seconds between lines where ``stream`` (standard error by default) is no terminal."""
+        """``every``: seconds between lines when ``stream`` (default: standard error) is not a terminal."""
         self._stream = stream or sys.stderr
         self._bar = self._stream.isatty()
         self._every = 0.2 if self._bar else every
@@ -58,7 +58,7 @@ class Progress:
         self._what = ""
         self._total = 0
         self._done = 0.0
-        self._started = self._said = 0.0
+        self._started = self._printed = 0.0
         self._first: tuple[float, float] | None = None
         self._over = False
 
@@ -66,22 +66,21 @@ class Progress:
         """Begins counting ``total`` of ``what`` (such as "videos")."""
         with self._lock:
             self._what, self._total, self._done, self._first, self._over = what, total, 0.0, None, False
-            self._started = self._said = self._clock()
+            self._started = self._printed = self._clock()
 
     def set(self, done: float) -> None:
-        """So many are done by now."""
+        """Sets the current count."""
         with self._lock:
             self._done = done
             self._first = self._first or (self._clock(), done)
-        if self._clock() - self._said >= self._every:
-            self._say()
+        if self._clock() - self._printed >= self._every:
+            self._print()
 
     @property
     def state(self) -> ProgressState | None:
-        """How far the phase is that began last; None before the first one.
+        """The progress of the current phase; None before the first one.
 
-        The rate is that since the first word of it, once there was a second one: work that goes on where a killed
-        run was begins with much that is done already.
+        The rate counts from the first update, once there is a second: resumed work begins with a large count.
         """
         with self._lock:
             if not self._what:
@@ -94,16 +93,16 @@ class Progress:
             return ProgressState(self._what, self._done, self._total, done / seconds if known else None)
 
     def finish(self) -> None:
-        """Ends the count, also of what stopped early; a bar is closed with its last state."""
+        """Ends the phase, also one that stopped early; a bar is closed in its last state."""
         if self._bar:
-            self._say()
+            self._print()
             self._stream.write("\n")
             self._stream.flush()
         with self._lock:
             self._over = True
 
-    def _say(self) -> None:
-        self._said = self._clock()
+    def _print(self) -> None:
+        self._printed = self._clock()
         now = self.state
         if now is None:
             return

@@ -1,4 +1,4 @@
-"""What a task tells of itself: a row of the table ``tasks``."""
+"""The row of a task in the table ``tasks``."""
 
 import os
 import resource
@@ -15,7 +15,7 @@ from dflib.runtime.gpus import Device
 
 @dataclass(frozen=True)
 class Origin:
-    """Which run, job and wave a task belongs to; goes over the wire."""
+    """The run, job and wave of a task, sent to it."""
 
     run_id: str
     job: str
@@ -23,7 +23,7 @@ class Origin:
 
 
 class TaskLog:
-    """The clock of one task; made when it begins."""
+    """Measures one task; create it when the task begins."""
 
     def __init__(self, origin: Origin, device: Device) -> None:
         self._origin = origin
@@ -32,7 +32,7 @@ class TaskLog:
         self._wall, self._cpu = time.monotonic(), time.process_time()
 
     def row(self, videos: int, faces: int, **more: Any) -> dict[str, Any]:
-        """The row, without what only extract knows unless that is in ``more``."""
+        """The row; columns that only some jobs fill are passed in ``more``."""
         context = TaskContext.get()
         return {
             "run_id": self._origin.run_id,
@@ -41,7 +41,7 @@ class TaskLog:
             "task": context.partitionId() if context else 0,
             "attempt": context.attemptNumber() if context else 0,
             "host": socket.gethostname(),
-            # The process that an executor forks its Python workers from: one an executor.
+            # The process that an executor forks its Python workers from: one an executor and request for devices.
             "executor": os.getppid(),
             "worker": os.getpid(),
             "gpu": self._device.address,

@@ -1,4 +1,4 @@
-"""TensorFlow as dflib uses it: imported in one place, with Keras 2 (tf-keras) behind ``tf.keras``."""
+"""Imports TensorFlow in one place, with Keras 2 (tf-keras) as ``tf.keras``."""
 
 import os
 import sys
@@ -8,17 +8,17 @@ from dflib.errors import ModelError
 
 
 def tensorflow(threads: int | None = None) -> Any:
-    """Imports TensorFlow and returns it; called inside functions, never at module top.
+    """Imports TensorFlow and returns it; call it inside functions, never at the top of a module.
 
-    Keras 3 cannot train on several workers, so ``tf.keras`` is made to be tf-keras; that is decided by the
-    environment at the first import.  On a GPU, memory is taken as needed, since workers share it.
+    Keras 3 cannot train on several workers, so ``tf.keras`` must be tf-keras, which the environment decides at the
+    first import. GPU memory is allocated as needed, since workers share a GPU.
 
     Args:
-        threads: most threads that one operation, and operations beside each other, may use; None leaves
-            TensorFlow's own choice (all cores).  Takes effect when nothing has run yet in this process.
+        threads: limit for the threads of one operation, and for concurrent operations; None: TensorFlow's default (all
+            cores). Effective only before the first operation of this process.
 
     Raises:
-        ModelError: the environment asks for Keras 3 behind ``tf.keras``.
+        ModelError: the environment selects Keras 3 as ``tf.keras``.
     """
     setting = os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     if setting.lower() not in ("1", "true"):
@@ -34,7 +34,7 @@ def tensorflow(threads: int | None = None) -> Any:
     if tf.keras.Model is not tf_keras.Model:
         raise ModelError(
             "tensorflow was imported in this process before TF_USE_LEGACY_KERAS was set, so tf.keras is Keras 3; "
-            "set TF_USE_LEGACY_KERAS=1 in the environment (spark-submit.sh does)"
+            "set TF_USE_LEGACY_KERAS=1 in the environment (the dflib command does)"
         )
     if first:
         for gpu in tf.config.list_physical_devices("GPU"):

@@ -169,7 +169,7 @@ class _Job:
 
 def _report(name: str, error: Exception) -> str:
     """Prints an error to standard error and returns the text for the run record."""
-    known = error if isinstance(error, DflibError) else failure.told(error)
+    known = error if isinstance(error, DflibError) else failure.raised_by_task(error)
     if known is None:
         traceback.print_exc()
         print(f"{name}: failed: {type(error).__name__}; the stack trace is above", file=sys.stderr)

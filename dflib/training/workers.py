@@ -98,7 +98,7 @@ def run(
                 outcomes = rows.barrier().mapPartitions(task).collect()
                 break
             except (PySparkException, Py4JError) as error:
-                raised = failure.told(error)
+                raised = failure.raised_by_task(error)
                 if raised is not None and not isinstance(raised, LostWorkerError):
                     raise raised from None
                 if TOO_FEW_SLOTS in str(error):

@@ -1,4 +1,4 @@
-"""The configuration: overlays, overrides, and errors that name the mend."""
+"""Loading the configuration: overlays, overrides, and error messages."""
 
 from pathlib import Path
 
@@ -10,27 +10,27 @@ from dflib.errors import ConfigError
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def test_every_environment_loads() -> None:
+def test_load_reads_every_environment() -> None:
     names = {path.stem for path in (CONF / "env").glob("*.yml")}
     assert names >= {"local", "demo", "standalone", "yarn", "k8s"}
     for name in names:
         assert load(CONF, name).tables.root.startswith("file:///")
 
 
-def test_an_overlay_wins_over_what_it_extends_and_an_override_over_both() -> None:
+def test_load_applies_overlays_then_overrides() -> None:
     assert load(CONF, "local").sampling.frames == "even:20"
     assert load(CONF, "demo").sampling.frames == "even:4"
     assert load(CONF, "demo", ["sampling.frames=per_second:1"]).sampling.frames == "per_second:1"
     assert env_chain(CONF, "demo") == ["demo", "local"]
 
 
-def test_places_become_uris() -> None:
+def test_load_converts_paths_to_uris() -> None:
     config = load(CONF, "local", ["sources.chunks=s3://b/dfdc_*.zip, /data/x", "tables.root=/t/"])
     assert config.sources.chunks == ("s3://b/dfdc_*.zip", "file:///data/x")
     assert config.tables.root == "file:///t"
 
 
-def test_digest_changes_with_a_value_only() -> None:
+def test_digest_changes_with_a_value() -> None:
     assert load(CONF, "local").digest() == load(CONF, "local").digest()
     assert load(CONF, "local").digest() != load(CONF, "local", ["train.epochs=3"]).digest()
 
@@ -56,7 +56,7 @@ def test_digest_changes_with_a_value_only() -> None:
         ("train..epochs=5", "expected section.key=value"),
     ],
 )
-def test_a_bad_override_is_refused_with_its_name(override: str, message: str) -> None:
+def test_load_rejects_a_bad_override(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(CONF, "local", [override])
 
@@ -73,7 +73,7 @@ def test_a_bad_override_is_refused_with_its_name(override: str, message: str) ->
         (["padding=zero"], "padding: .*'edge' or 'reflect'"),
     ],
 )
-def test_views_that_contradict_themselves_are_refused(section: str, values: list[str], message: str) -> None:
+def test_load_rejects_contradictory_views(section: str, values: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=f"{section}.*{message}"):
         load(CONF, "local", [f"{section}.{value}" for value in values])
 
@@ -89,7 +89,7 @@ def test_views_that_contradict_themselves_are_refused(section: str, values: list
         (["blur=3"], "did you mean"),
     ],
 )
-def test_limits_that_no_face_can_keep_are_refused(section: str, values: list[str], message: str) -> None:
+def test_load_rejects_impossible_quality_limits(section: str, values: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=f"{section}.*{message}"):
         load(CONF, "local", [f"{section}.{value}" for value in values])
 
@@ -111,13 +111,13 @@ def write(folder: Path, **files: str) -> Path:
         ("a", {"a": "extends: nosuch"}, "nosuch.yml does not exist"),
     ],
 )
-def test_a_bad_file_is_refused_with_its_path(env: str, files: dict[str, str], message: str, tmp_path: Path) -> None:
+def test_load_rejects_a_bad_file_with_its_path(env: str, files: dict[str, str], message: str, tmp_path: Path) -> None:
     folder = write(tmp_path, base=(CONF / "base.yml").read_text(), **files)
     with pytest.raises(ConfigError, match=message):
         load(folder, env)
 
 
-def test_a_missing_key_is_named(tmp_path: Path) -> None:
+def test_load_names_a_missing_key(tmp_path: Path) -> None:
     folder = write(tmp_path, base=(CONF / "base.yml").read_text(), a="")
     with pytest.raises(ConfigError, match=r"tables\.root: missing"):
         load(folder, "a")

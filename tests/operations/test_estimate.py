@@ -1,4 +1,4 @@
-"""The parts of sizing on runs that are made up, so that what they take is known."""
+"""The estimate on a made-up run, whose measurements are known."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.spark
 CONF = Path(__file__).parents[2] / "conf"
 BEGUN = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 A, K, STRETCH, START, WARM_UP, WRITING = 0.5, 2e-7, 1.25, 9.0, 4.0, 6.0
-"""What the made-up run took: seconds a video and a byte, and so on; writing in all."""
+"""Measurements of the made-up run: seconds a video and a byte, and so on; writing in total."""
 TOTAL, LEARNT_OF, PER_TASK, SLOTS = 500, 60, 5, 2
 
 
-def test_parts_of_a_run_and_what_follows(spark: SparkSession, tmp_path: Path) -> None:
+def test_size_recovers_the_measurements_of_a_made_up_run(spark: SparkSession, tmp_path: Path) -> None:
     storage, root = Storage(), f"file://{tmp_path}/tables"
     tables = Tables(spark, root, storage)
     config = conf_files.load(
@@ -91,5 +91,5 @@ def test_parts_of_a_run_and_what_follows(spark: SparkSession, tmp_path: Path) ->
     # A task takes a share of a GPU; where there are fewer of those, cores are idle.
     two = "estimate.gpus=1 cluster.tasks_per_gpu=2 cluster.gpu_memory_mib=4000"
     for settings, slots in (("estimate.gpus=1", 1), (two, 2), ("estimate.gpus=0", 2)):
-        told = [f"tables.root={tmp_path}/tables", "estimate.cores=2", *settings.split()]
-        assert sizing.size(tables, storage, conf_files.load(CONF, "local", told)).slots == slots
+        overrides = [f"tables.root={tmp_path}/tables", "estimate.cores=2", *settings.split()]
+        assert sizing.size(tables, storage, conf_files.load(CONF, "local", overrides)).slots == slots

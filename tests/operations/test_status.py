@@ -1,4 +1,4 @@
-"""What status says of tables and run records."""
+"""The report of status, from tables and run records."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def record(storage: Storage, root: str, run_id: str, **more: Any) -> None:
 
 
 @pytest.mark.spark
-def test_what_runs_what_is_done_what_failed_and_when_it_is_over(spark: SparkSession, tmp_path: Path) -> None:
+def test_text_reports_tables_and_runs(spark: SparkSession, tmp_path: Path) -> None:
     storage, root = Storage(), f"file://{tmp_path}/tables"
     tables = Tables(spark, root, storage)
     config = conf_files.load(CONF, "local", [f"tables.root={tmp_path}/tables"])
@@ -43,8 +43,8 @@ def test_what_runs_what_is_done_what_failed_and_when_it_is_over(spark: SparkSess
         for number in range(8)
     ]
     tables.upsert(EXTRACTIONS, spark.createDataFrame(ledger, EXTRACTIONS.spark_schema()))
-    standing = {"what": "videos", "done": 11.0, "total": 30, "rate": 0.4}
-    record(storage, root, "now", seen_at=(BEGUN + timedelta(seconds=36)).isoformat(), progress=standing)
+    progress = {"what": "videos", "done": 11.0, "total": 30, "rate": 0.4}
+    record(storage, root, "now", seen_at=(BEGUN + timedelta(seconds=36)).isoformat(), progress=progress)
     record(storage, root, "before", outcome="FAILED", seconds=7.0, error="a: reason\nmore")
 
     text = status.text(tables, storage, config, now=BEGUN + timedelta(seconds=40))
@@ -52,7 +52,7 @@ def test_what_runs_what_is_done_what_failed_and_when_it_is_over(spark: SparkSess
         "videos     30",
         f"extracted  7 by {extractor_id(config)}, 1 failed (NO_FRAMES 1), 22 to do",
         # 36 s, and 19 videos at 0.4 a second.
-        "running    now: since 2026-01-02 03:00:00 UTC; 11 of 30 videos, 0.4 a second; over at about "
+        "running    now: since 2026-01-02 03:00:00 UTC; 11 of 30 videos, 0.4 a second; estimated end "
         "2026-01-02 03:01 UTC",
         "ended      before: FAILED after 7 s: a: reason",
     ]
@@ -62,12 +62,12 @@ SEEN = {"seen_at": (BEGUN + timedelta(minutes=10)).isoformat()}
 
 
 def seen(what: str, done: float, total: int, rate: float | None) -> dict[str, Any]:
-    """What a record says ten minutes after its run began."""
+    """A record that was written ten minutes after its run began."""
     return {**SEEN, "progress": {"what": what, "done": done, "total": total, "rate": rate}}
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("fields", "text"),
     [
         ({}, ""),
         (SEEN, ""),
@@ -78,32 +78,32 @@ def seen(what: str, done: float, total: int, rate: float | None) -> dict[str, An
         (
             seen("faces", 12300.2, 40000, 2.0),
             # 27,700 faces: 3 hours, 50 minutes and 50 seconds.
-            "; 12,300 of 40,000 faces, 2 a second; over at about 2026-01-02 07:00 UTC",
+            "; 12,300 of 40,000 faces, 2 a second; estimated end 2026-01-02 07:00 UTC",
         ),
         (
             seen("training steps", 1, 9, 0.0037),
-            "; 1 of 9 training steps, 0.0037 a second; over at about 2026-01-02 03:46 UTC",
+            "; 1 of 9 training steps, 0.0037 a second; estimated end 2026-01-02 03:46 UTC",
         ),
         (seen("faces", 9, 9, 1234.5), "; 9 of 9 faces"),
         (seen("chunks", 0, 0, None), "; 0 of 0 chunks"),
     ],
 )
-def test_a_run_is_told_as_far_as_it_is_known(told: dict[str, Any], said: str) -> None:
-    now = BEGUN + timedelta(minutes=4 if not told else 14)
-    record = {"started_at": BEGUN.isoformat(), **told}
-    assert status.text_of_run(record, now) == f"since 2026-01-02 03:00:00 UTC{said}"
+def test_text_of_run_shows_known_progress(fields: dict[str, Any], text: str) -> None:
+    now = BEGUN + timedelta(minutes=4 if not fields else 14)
+    record = {"started_at": BEGUN.isoformat(), **fields}
+    assert status.text_of_run(record, now) == f"since 2026-01-02 03:00:00 UTC{text}"
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("fields", "text"),
     [
-        ({}, "; no sign of life since 2026-01-02 03:00:00 UTC, probably killed"),
+        ({}, "; no heartbeat since 2026-01-02 03:00:00 UTC, probably killed"),
         (
             seen("faces", 20, 40, 0.01),
-            "; 20 of 40 faces, 0.01 a second; no sign of life since 2026-01-02 03:10:00 UTC, probably killed",
+            "; 20 of 40 faces, 0.01 a second; no heartbeat since 2026-01-02 03:10:00 UTC, probably killed",
         ),
     ],
 )
-def test_no_time_is_foretold_for_a_run_that_gives_no_sign_of_life(told: dict[str, Any], said: str) -> None:
-    record = {"started_at": BEGUN.isoformat(), **told}
-    assert status.text_of_run(record, BEGUN + timedelta(minutes=16)) == f"since 2026-01-02 03:00:00 UTC{said}"
+def test_text_of_run_estimates_no_end_without_a_heartbeat(fields: dict[str, Any], text: str) -> None:
+    record = {"started_at": BEGUN.isoformat(), **fields}
+    assert status.text_of_run(record, BEGUN + timedelta(minutes=16)) == f"since 2026-01-02 03:00:00 UTC{text}"

@@ -50,7 +50,7 @@ def test_check_returns_a_valid_text(text: str) -> None:
         ("cirle", "unknown shape 'cirle'; did you mean circle?"),
         ("xyz", "unknown shape 'xyz'; known: circle, polygon, star, blob"),
         ("", "unknown shape ''; known: circle, polygon, star, blob"),
-        ("circle:3", "shape circle takes no argument, but '3' is given"),
+        ("circle:3", "shape circle takes no argument, but has '3'"),
         ("polygon", "shape polygon: '' is not a valid argument; write polygon:N"),
         ("polygon:2", "shape polygon: '2' is not a valid argument; write polygon:N"),
         ("polygon:33", "shape polygon: '33' is not a valid argument; write polygon:N"),

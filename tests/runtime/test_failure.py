@@ -1,9 +1,9 @@
-"""What a task raised, out of what Spark says."""
+"""Errors of tasks, extracted from Spark's reports."""
 
 import pytest
 
 from dflib.errors import LostWorkerError, VideoError
-from dflib.runtime.failure import told
+from dflib.runtime.failure import raised_by_task
 
 HEAD = """An error occurred while calling o1.collect.
 : org.apache.spark.SparkException: Job aborted: o.a.s.api.python.PythonException: Traceback (most recent call last):
@@ -18,14 +18,14 @@ TRACE = """\tat org.apache.spark.api.python.BasePythonRunner.x(PythonRunner.scal
 @pytest.mark.parametrize(
     "between", ["\n", "\n\n", "\n\nDuring handling of the above exception, another exception occurred:\n\n"]
 )
-def test_all_lines_of_the_text_are_told(between: str) -> None:
+def test_raised_by_task_keeps_all_lines_of_the_message(between: str) -> None:
     text = "worker 1 on h: training ended with code 1. Last lines of fit.log:\n2026 loaded\n  OOM when allocating"
-    found = told(RuntimeError(f"{HEAD}dflib.errors.LostWorkerError: {text}{between}{TRACE}"))
+    found = raised_by_task(RuntimeError(f"{HEAD}dflib.errors.LostWorkerError: {text}{between}{TRACE}"))
     assert type(found) is LostWorkerError and str(found) == text
 
 
-def test_one_line_at_the_end() -> None:
-    found = told(RuntimeError("dflib.errors.VideoError: UNREADABLE: no\n"))
+def test_raised_by_task_ignores_other_errors() -> None:
+    found = raised_by_task(RuntimeError("dflib.errors.VideoError: UNREADABLE: no\n"))
     assert type(found) is VideoError and str(found) == "UNREADABLE: no"
-    assert told(RuntimeError(f"{HEAD}ValueError: x\n{TRACE}")) is None
-    assert told(RuntimeError("dflib.errors.sys: x")) is None
+    assert raised_by_task(RuntimeError(f"{HEAD}ValueError: x\n{TRACE}")) is None
+    assert raised_by_task(RuntimeError("dflib.errors.sys: x")) is None

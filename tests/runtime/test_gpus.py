@@ -1,4 +1,4 @@
-"""Where a GPU comes from, and what a task takes; the cluster itself is in test_cluster.py."""
+"""GPU requests of stages and devices of tasks; on a real cluster: tests/cluster."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ WITH_GPUS = {"spark.executor.resource.gpu.amount": "1"}
 
 
 def spark(master: str, **conf: str) -> Any:
-    """As much of a session as the decision looks at."""
+    """The part of a session that the decision depends on."""
     settings = SparkConf(loadDefaults=False)
     for name, value in conf.items():
         settings.set(name, value)
@@ -33,11 +33,11 @@ def settings(gpu: str = "auto", tasks: int = 1, mib: int | None = None) -> Clust
     return ClusterConfig.model_validate({"gpu": gpu, "tasks_per_gpu": tasks, "gpu_memory_mib": mib})
 
 
-def test_a_local_master_uses_what_the_machine_has() -> None:
+def test_ask_of_a_local_master_uses_the_machines_gpus() -> None:
     assert gpus.ask(spark("local[2]"), settings("required", mib=500)) == (gpus.Ask("machine", True, 500), None)
 
 
-def test_executors_without_gpus_give_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_ask_requests_none_from_executors_without_gpus(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="dflib")
     assert gpus.ask(spark(CLUSTER), settings()) == (gpus.Ask("none", False), None)
     assert "the executors have none" in caplog.text
@@ -45,37 +45,37 @@ def test_executors_without_gpus_give_none(caplog: pytest.LogCaptureFixture) -> N
     assert gpus.ask(spark(CLUSTER, **WITH_GPUS), settings(), able=False) == (gpus.Ask("none", False), None)
 
 
-def test_a_stage_asks_by_a_profile_of_its_own() -> None:
+def test_ask_returns_a_profile_of_the_stage() -> None:
     asked, profile = gpus.ask(spark(CLUSTER, **WITH_GPUS), settings(tasks=4, mib=2000))
     assert asked == gpus.Ask("spark", False, 2000) and profile is not None
     assert {name: request.amount for name, request in profile.taskResources.items()} == {"cpus": 1.0, "gpu": 0.25}
     assert profile.executorResources == {}
 
 
-def test_an_application_that_asks_for_all_stages_needs_no_profile() -> None:
+def test_ask_returns_no_profile_when_every_stage_has_a_gpu() -> None:
     conf = {**WITH_GPUS, "spark.task.resource.gpu.amount": "1", "spark.dynamicAllocation.enabled": "true"}
     assert gpus.ask(spark(CLUSTER, **conf), settings()) == (gpus.Ask("spark", False), None)
 
 
 @pytest.mark.parametrize(
-    ("conf", "wish", "said"),
+    ("conf", "gpu", "message"),
     [
         ({}, "required", "the executors have none"),
-        ({"spark.executor.resource.gpu.amount": "2"}, "auto", "start an executor a GPU"),
+        ({"spark.executor.resource.gpu.amount": "2"}, "auto", "start one executor a GPU"),
         ({**WITH_GPUS, "spark.dynamicAllocation.enabled": "true"}, "auto", "spark.task.resource.gpu.amount"),
     ],
 )
-def test_what_can_not_work_is_refused(conf: dict[str, str], wish: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        gpus.ask(spark(CLUSTER, **conf), settings(wish))
+def test_ask_rejects_impossible_requests(conf: dict[str, str], gpu: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        gpus.ask(spark(CLUSTER, **conf), settings(gpu))
 
 
-def test_required_of_what_runs_on_the_cpu_only_is_refused() -> None:
+def test_ask_rejects_required_gpus_for_a_stage_on_the_cpu() -> None:
     with pytest.raises(ConfigError, match="runs on the CPU only"):
         gpus.ask(spark(CLUSTER, **WITH_GPUS), settings("required"), able=False)
 
 
-def test_tasks_that_share_a_gpu_have_a_share_of_its_memory() -> None:
+def test_tasks_that_share_a_gpu_need_a_memory_limit() -> None:
     with pytest.raises(ValidationError, match="gpu_memory_mib"):
         settings(tasks=2)
 
@@ -115,21 +115,21 @@ def test_take_refuses_another_request_in_the_same_worker() -> None:
 
 
 def take(addresses: str, wish: str = "auto") -> list[str]:
-    """What a Python worker says that is given task after task, each on an address."""
+    """The output of a Python worker that runs tasks one after another, each on an address."""
     command = [sys.executable, "-c", WORKER, addresses, wish]
     done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.splitlines()
 
 
-def test_a_worker_sees_its_gpu_only_and_keeps_it() -> None:
+def test_take_shows_the_worker_its_gpu_only_and_keeps_it() -> None:
     first, again, drifted = take("3,3,1")
     assert first == again == "3 CPU:0 3 TensorFlow sees no GPU at address 3"
     assert "uses GPU 3, and its task has GPU 1" in drifted and "spark.executor.resource.gpu.amount" in drifted
 
 
-def test_a_task_without_a_gpu_is_refused_where_one_is_required() -> None:
+def test_take_rejects_a_task_without_a_required_gpu() -> None:
     assert "cluster.gpu=required, but TensorFlow sees no GPU at address 0" in take("0", "required")[0]
-    assert "Spark gave this task no GPU" in take("")[0]
+    assert "Spark assigned this task no GPU" in take("")[0]
 
 
 WORKERS = """

@@ -10,7 +10,7 @@ import pytest
 from dflib.runtime.progress import Progress, ProgressState, terminal
 
 
-def test_a_log_gets_a_line_now_and_then() -> None:
+def test_progress_writes_lines_to_a_log() -> None:
     stream = io.StringIO()
     progress = Progress(stream, every=0.0)
     progress.start("videos", 200)
@@ -21,7 +21,7 @@ def test_a_log_gets_a_line_now_and_then() -> None:
     assert line.count("\n") == 1
 
 
-def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_draws_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = pty.openpty()
     monkeypatch.setenv("DFLIB_TERMINAL", os.ttyname(writing))
     progress = Progress(terminal())
@@ -31,12 +31,12 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "[###############...............] videos: 2 of 4 done" in os.read(reading, 10_000).decode()
 
 
-def test_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_terminal_falls_back_to_standard_error(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setenv("DFLIB_TERMINAL", f"{tmp_path}/no/such/terminal")
     assert terminal() is sys.stderr
 
 
-def test_how_far_it_is_and_how_fast() -> None:
+def test_state_has_count_and_rate() -> None:
     now = 100.0
     progress = Progress(io.StringIO(), clock=lambda: now)
     assert progress.state is None
@@ -56,7 +56,7 @@ def test_how_far_it_is_and_how_fast() -> None:
     assert progress.state == ProgressState("reports", 0, 2, None), "each phase for itself"
 
 
-def test_what_an_earlier_run_did_is_no_speed() -> None:
+def test_state_excludes_earlier_work_from_the_rate() -> None:
     now = 0.0
     progress = Progress(io.StringIO(), clock=lambda: now)
     progress.start("training steps", 1000)
