@@ -4,7 +4,6 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
@@ -116,8 +115,7 @@ def _context(
 
 def _of_labels(findings: Findings) -> dict[str, Any]:
     """The part of the context that needs labels."""
-    reasons = {row.reason for row in findings.rows if row.reason and not math.isnan(row.value)}
-    marks = dict(zip(sorted(reasons), ascii_lowercase, strict=False))
+    marks = text.marks_of_reasons(findings.rows)
     return {
         "trust": notices.trust(findings),
         "headline": [(WORDS[name], findings.metric(name)) for name in _headline(findings)],
@@ -131,7 +129,7 @@ def _of_labels(findings: Findings) -> dict[str, Any]:
         "rule_heads": [WORDS[name] for name in RULE_METRICS],
         "rules": [_line(findings, findings.headline_slice, rule, RULE_METRICS) for rule in findings.rules],
         "marks_of_reasons": marks,
-        "short_interval": functools.partial(_short_interval, marks),
+        "short_interval": functools.partial(text.short_interval, marks=marks),
     }
 
 
@@ -175,13 +173,6 @@ def _line(findings: Findings, slice_name: str, rule: str, names: tuple[str, ...]
         "rule": findings.rules[rule],
         "metrics": [findings.metric(name, slice_name=slice_name, rule=rule) for name in names],
     }
-
-
-def _short_interval(marks: dict[str, str], row: MetricRow) -> str:
-    """The interval for a narrow column; without one, the mark of the reason."""
-    if row.reason is None or math.isnan(row.value):
-        return text.interval(row)
-    return f"no interval ({marks[row.reason]})"
 
 
 def _plain(value: float) -> str:

@@ -1,6 +1,8 @@
 """The report as text for a terminal."""
 
 import math
+from collections.abc import Iterable
+from string import ascii_lowercase
 
 from dflib.reporting import metrics
 from dflib.reporting.findings import Findings
@@ -38,6 +40,19 @@ def interval_or_reason(row: MetricRow) -> str:
     return interval(row) or f"no interval: {row.reason}"
 
 
+def marks_of_reasons(rows: Iterable[MetricRow]) -> dict[str, str]:
+    """A letter for each reason for which a metric of ``rows`` has a value but no interval."""
+    reasons = {row.reason for row in rows if row.reason is not None and not math.isnan(row.value)}
+    return dict(zip(sorted(reasons), ascii_lowercase, strict=False))
+
+
+def short_interval(row: MetricRow, marks: dict[str, str]) -> str:
+    """The interval for a narrow column; without one, the letter of the reason."""
+    if row.reason is None or math.isnan(row.value):
+        return interval(row)
+    return f"no interval ({marks[row.reason]})"
+
+
 def render(findings: Findings, page: str) -> str:
     """The results for one model and extractor; ``page`` is the URI of the page."""
     counts = findings.verdict_counts()
@@ -57,18 +72,18 @@ def render(findings: Findings, page: str) -> str:
 def _metrics(findings: Findings) -> list[str]:
     accuracy = findings.metric("accuracy")
     lines = [
-        f"on {findings.headline_slice}: {accuracy.count:,} labelled videos with a verdict; {accuracy.undetermined:,} "
-        "UNDETERMINED ones are left out except where noted",
+        f"on {findings.headline_slice}: {accuracy.count:,} labelled videos with a verdict, {accuracy.undetermined:,} "
+        "UNDETERMINED and left out except where noted",
         *_confusion(findings, "video"),
         "",
         *_confusion(findings, "face"),
         "",
         f"{'metric (videos)':34}{'value':>7}  {findings.settings.confidence:.0%} interval",
     ]
-    for name, words in SHOWN:
-        row = findings.metric(name)
-        lines.append(f"{words:34}{number(row.value):>7}  {interval_or_reason(row)}".rstrip())
-    return lines
+    rows = [(words, findings.metric(name)) for name, words in SHOWN]
+    marks = marks_of_reasons(row for _, row in rows)
+    lines += [f"{words:34}{number(row.value):>7}  {short_interval(row, marks)}".rstrip() for words, row in rows]
+    return lines + [f"({mark}) no interval: {reason}" for reason, mark in marks.items()]
 
 
 def _confusion(findings: Findings, level: str) -> list[str]:
