@@ -149,9 +149,9 @@ def training_memory(measured: dict[str, Any]) -> list[str]:
     """Rows of :mod:`benchmarks.train_memory`."""
     lines = [
         f"One training step with `train.batch_size={measured['batch']}` on the CPU. The graph of TensorFlow grows with "
-        "the number of parts; the activations of a step shrink.",
+        "the number of micro-batches; the activations of a step shrink.",
         "",
-        "| network | input | `train.accumulate` | step, MiB | ÷ one part | graph, MiB |",
+        "| network | input | `train.accumulate` | step, MiB | ÷ whole batch | graph, MiB |",
         "|---|---|---|---|---|---|",
     ]
     for network, found in measured["networks"].items():
