@@ -6,6 +6,7 @@ import pytest
 
 from dflib.config import Config
 from dflib.config.load import known_keys
+from dflib.parts import catalog
 from dflib.tables.schemas import TABLES
 from tools import reference
 
@@ -33,7 +34,15 @@ def test_check_fails_when_a_page_is_out_of_date(
     assert reference.main() == 0
     monkeypatch.setattr("sys.argv", ["reference", "--check"])
     assert reference.main() == 0
-    page = tmp_path / "parts.md"
-    page.write_text(page.read_text().replace("mtcnn", "mtccn"))
+    page = tmp_path / "tables.md"
+    page.write_text(page.read_text().replace("video_id", "videoid"))
     assert reference.main() == 1
-    assert "parts.md is out of date" in capsys.readouterr().err
+    assert "tables.md is out of date" in capsys.readouterr().err
+
+
+def test_every_part_and_job_is_documented() -> None:
+    text = reference.parts()
+    for kind in catalog.KINDS:
+        assert all(f"| `{part.usage}` | {part.summary}" in text for part in kind)
+    jobs = {path.stem for path in (reference.HOME / "jobs").glob("*.py")}
+    assert jobs == {line.split("`")[1] for line in reference.commands().splitlines() if line.startswith("| `")}
