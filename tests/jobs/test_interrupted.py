@@ -65,7 +65,7 @@ def test_extract_after_a_kill_reads_only_uncommitted_videos(demo_data: Path, tmp
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     (record, refused) = killed.runs("extract")
-    assert f"extract is at work there already ({record['run_id']} on " in beside.stdout
+    assert f"another run of extract is active ({record['run_id']} on " in beside.stdout
     assert refused["outcome"] == "FAILED" and refused["error"] in beside.stdout
     record = killed.runs("extract")[0]
     assert record["outcome"] == "RUNNING"

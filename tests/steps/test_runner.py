@@ -128,7 +128,7 @@ def test_run_steps_refuses_a_second_run_of_an_exclusive_step(
 
     assert run_steps("one", [step("one", again, exclusive=True)], application(tmp_path), spark) == 0
     assert codes == [1, 0]
-    assert "one is at work there already" in capsys.readouterr().err
+    assert "another run of one is active" in capsys.readouterr().err
 
 
 def test_dry_runs_and_steps_that_only_read_leave_no_record(spark: SparkSession, tmp_path: Path) -> None:
