@@ -150,7 +150,15 @@ def archive_classes(folder: Path) -> Path:
             str(installation.packaged_conf()),
             "--set",
             f"tables.root={work}/tables",
+            # An embedded metastore is refused where nothing is registered yet; this session makes one of its own.
+            "tables.metastore=external",
             "--",
+            "--conf",
+            "spark.sql.catalogImplementation=hive",
+            "--conf",
+            f"spark.sql.warehouse.dir={work}/warehouse",
+            "--conf",
+            f"spark.hadoop.javax.jdo.option.ConnectionURL=jdbc:derby:;databaseName={work}/derby;create=true",
             "-e",
             sql,
         ]
