@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from dflib import uris
-from dflib.errors import StorageError
+from dflib.errors import MissingError
 from dflib.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _mark_of(storage: Storage, uri: str) -> tuple[str, str] | None:
     """Digest and run of a page; both empty for a page without a mark, None when there is no page."""
     try:
         found = _MARK.search(storage.read_range(uri, 0, _MARK_WITHIN))
-    except StorageError:
+    except MissingError:
         log.info("%s is new", uri)
         return None
     return (found[1].decode(), found[2].decode()) if found else ("", "")

@@ -118,3 +118,17 @@ def test_mark_of_a_page_is_not_forged_by_its_content(tmp_path: Path) -> None:
     forged = f'<meta name="dflib-report" content="{"0" * 64} forged">'
     assert put(tmp_path, forged, RUNS[0])
     assert not put(tmp_path, forged, RUNS[1])
+
+
+def test_unreadable_page_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
+    """An outage must not replace the newest page, of which nothing is known then."""
+
+    class Outage(Storage):
+        def read_range(self, uri: str, offset: int, length: int) -> bytes:
+            raise StorageError(f"{uri}: no answer")
+
+    assert publish(Storage(), f"file://{tmp_path}", "name", RUNS[0], render("one"))
+    before = files(tmp_path)
+    with pytest.raises(StorageError, match="no answer"):
+        publish(Outage(), f"file://{tmp_path}", "name", RUNS[1], render("two"))
+    assert files(tmp_path) == before
