@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -47,17 +47,12 @@ def job(script: Path, name: str, description: str, steps: Sequence[Step], argume
         arguments: of the command line, without the job's name.
     """
     options = parse(name, description, arguments)
-    try:
-        installation.check()
-        conf_dir = installation.conf_dir(options.conf_dir)
-        config = load(conf_dir, options.env, options.overrides)
+
+    def check(config: Config) -> None:
         for step in steps:
             step.check(config)
-        creates_metastore = any(step.creates_metastore for step in steps)
-        submission = prepare(config, conf_dir, options, creates_metastore)
-        make_event_folder(config)
-    except ConfigError as error:
-        refuse(name, error)
+
+    config, submission = checked(name, options, check, any(step.creates_metastore for step in steps))
     application = Application(
         config=config, code_version=code_version(), dry_run=options.dry_run, verbose=options.verbose
     )
@@ -89,10 +84,26 @@ def decoded(text: str) -> Application:
     return Application.model_validate_json(base64.b64decode(text))
 
 
-def refuse(name: str, error: ConfigError) -> NoReturn:
-    """Prints why a job can't be started, and exits with 2."""
-    print(f"{name}: {error}", file=sys.stderr)
-    sys.exit(2)
+def checked(
+    name: str, options: Options, check: Callable[[Config], None], creates_metastore: bool = False
+) -> tuple[Config, Submission]:
+    """The configuration of a job or tool and its submission; prints an error in them and exits with 2.
+
+    Args:
+        check: raises :class:`ConfigError` when the configuration can't be used.
+        creates_metastore: as in :func:`dflib.runtime.metastore.settings`.
+    """
+    try:
+        installation.check()
+        conf_dir = installation.conf_dir(options.conf_dir)
+        config = load(conf_dir, options.env, options.overrides)
+        check(config)
+        submission = prepare(config, conf_dir, options, creates_metastore)
+        make_event_folder(config)
+    except ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    return config, submission
 
 
 def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore: bool = False) -> Submission:

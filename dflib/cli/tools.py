@@ -7,9 +7,8 @@ from typing import NoReturn
 
 from dflib.cli import installation, launch
 from dflib.cli.options import Options, parse
-from dflib.cli.submit import Submission, environment, make_event_folder, prepare, refuse
+from dflib.cli.submit import Submission, checked, environment
 from dflib.config import Config
-from dflib.config.load import load
 from dflib.errors import ConfigError
 from dflib.runtime import metastore
 
@@ -24,15 +23,7 @@ def run(name: str, arguments: Sequence[str]) -> NoReturn:
     """Starts a tool in place of this process; exits with 2 on a bad configuration."""
     # On this machine, whatever the environment's properties file says.
     options = replace(parse(name, TOOLS[name], arguments), deploy_mode="client")
-    try:
-        installation.check()
-        conf_dir = installation.conf_dir(options.conf_dir)
-        config = load(conf_dir, options.env, options.overrides)
-        check(name, config)
-        submission = prepare(config, conf_dir, options)
-        make_event_folder(config)
-    except ConfigError as error:
-        refuse(name, error)
+    _, submission = checked(name, options, lambda config: check(name, config))
     variables = environment(submission, os.environ)
     if name == "history":
         # Its pages ask for no password.
