@@ -78,8 +78,8 @@ class Place:
         return f"{self.folder}{quote(_file_name(run_id, number))}"
 
 
-Render = Callable[[Place], list[str]]
-"""Renders the pages of a report for a place: the page itself, then the further parts."""
+Render = Callable[[Place], Iterable[str]]
+"""Renders the pages of a report for a place, one by one: the page itself, then the further parts."""
 
 
 def publish(storage: Storage, root: str, name: str, made: Made, render: Render) -> bool:
@@ -95,7 +95,7 @@ def publish(storage: Storage, root: str, name: str, made: Made, render: Render) 
         render: makes the same content for the same place.
     """
     newest, folder = uris.join(root, f"{name}.html"), uris.join(root, name)
-    content = render(Place())
+    content = list(render(Place()))
     digest = hashlib.sha256("\0".join(content).encode()).hexdigest()
     present = {uris.name(entry.uri) for entry in storage.list_files(folder)}
     found = _mark_of(storage, newest)
@@ -121,7 +121,7 @@ def publish(storage: Storage, root: str, name: str, made: Made, render: Render) 
     )
     for number, html in enumerate(render(in_folder), 1):
         storage.write(uris.join(folder, _file_name(made.run_id, number)), html.encode())
-    storage.write(newest, render(at_root)[0].encode())
+    storage.write(newest, next(iter(render(at_root))).encode())
     return True
 
 

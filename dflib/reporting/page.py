@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,9 @@ def renderer(
     parts = list(verdict_table.parts(table))
     script = html.read_script("dflib.reporting", "verdicts.js")
 
-    def render(place: Place) -> list[str]:
-        return [
-            html.render(
+    def render(place: Place) -> Iterator[str]:
+        for number, rows in enumerate(parts, 1):
+            yield html.render(
                 "dflib.reporting",
                 "report.html.j2" if number == 1 else "part.html.j2",
                 script,
@@ -81,8 +81,6 @@ def renderer(
                 part_rows=rows,
                 first_row=(number - 1) * verdict_table.PART_ROWS + 1,
             )
-            for number, rows in enumerate(parts, 1)
-        ]
 
     return render
 

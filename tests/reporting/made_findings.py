@@ -81,4 +81,4 @@ def renderer(found: Findings, faces: dict[str, list[Thumbnail]] | None = None) -
 
 def render(found: Findings, faces: dict[str, list[Thumbnail]] | None = None) -> str:
     """The report page."""
-    return renderer(found, faces)(PLACE)[0]
+    return next(iter(renderer(found, faces)(PLACE)))
