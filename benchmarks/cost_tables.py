@@ -4,13 +4,14 @@ python -m benchmarks.cost_tables            # writes both
 python -m benchmarks.cost_tables --check    # exits with 1 when one is out of date
 """
 
-import argparse
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from tools import made_pages
 
 RESULTS = Path(__file__).parent / "results"
 HOME = Path(__file__).parent.parent
@@ -215,18 +216,5 @@ def _replaced(page: Path, lines: Iterable[str]) -> str:
     return f"{text[: text.index(START)]}{START}\n{made}\n{text[text.index(END) :]}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a page is out of date")
-    check = parser.parse_args().check
-    stale = {page: text for page, text in pages().items() if page.read_text() != text}
-    for page, text in stale.items():
-        if check:
-            sys.stderr.write(f"{page.relative_to(HOME)} is out of date; run: python -m benchmarks.cost_tables\n")
-        else:
-            page.write_text(text)
-    return 1 if check and stale else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(made_pages.main(__doc__, "benchmarks.cost_tables", pages(), {}))

@@ -6,7 +6,6 @@ python -m tools.reference --check    # exits with 1 when a committed page is out
 The pages of jobs and of named parts are not committed: ``make docs`` makes them.  So a new part or job touches no page.
 """
 
-import argparse
 import ast
 import inspect
 import sys
@@ -22,6 +21,7 @@ from dflib.parts import catalog
 from dflib.tables.names import RUN_COLUMNS
 from dflib.tables.schemas import TABLES, TRAINING_SET, Table
 from dflib.tables.views import VIEWS
+from tools import made_pages
 
 HOME = Path(__file__).parent.parent
 PAGES = HOME / "docs" / "reference"
@@ -214,24 +214,8 @@ def _cell(text: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 1 when a committed page is out of date"
-    )
-    check = parser.parse_args().check
-    stale = {name: text for name, text in committed().items() if not _is_current(PAGES / name, text)}
-    if check:
-        for name in stale:
-            sys.stderr.write(f"docs/reference/{name} is out of date; run: python -m tools.reference\n")
-        return 1 if stale else 0
-    PAGES.mkdir(parents=True, exist_ok=True)
-    for name, text in (stale | built()).items():
-        (PAGES / name).write_text(text)
-    return 0
-
-
-def _is_current(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text() == text
+    made = ({PAGES / name: text for name, text in pages.items()} for pages in (committed(), built()))
+    return made_pages.main(__doc__, "tools.reference", *made)
 
 
 if __name__ == "__main__":
