@@ -321,6 +321,8 @@ class Tables:
 
     def _stored_names(self, table: Table, rows: DataFrame, folder: str | None) -> DataFrame:
         """``rows`` with the columns that the stored table has under earlier names, too."""
+        if not table.former:
+            return rows
         present = set(self._load(table, folder).columns)
         return rows.withColumns({old: F.col(new) for new, old in table.former.items() if old in present})
 

@@ -64,7 +64,7 @@ def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, st
         "SPARK_NO_DAEMONIZE": "1",
     }
     # What a cluster's machines do not have: the checkout, and the variables of the one who submits.
-    for name in ("PYTHONPATH", "DFLIB_HOME", "DFLIB_JARS"):
+    for name in ("PYTHONPATH", "DFLIB_JARS"):
         environment.pop(name, None)
     environment |= variables or {}
     with contextlib.ExitStack() as stack:

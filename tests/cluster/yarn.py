@@ -125,7 +125,7 @@ def yarn(folder: Path, gpus: str) -> Iterator[Yarn]:
     )
     environment = {**os.environ, "DFLIB_GPUS": gpus}
     # What a cluster's machines do not have: the checkout, and the variables of the one who submits.
-    for name in ("PYTHONPATH", "DFLIB_HOME", "DFLIB_JARS", "PYSPARK_PYTHON"):
+    for name in ("PYTHONPATH", "DFLIB_JARS", "PYSPARK_PYTHON"):
         environment.pop(name, None)
     jars = [str(path) for name in OF_SPARK for path in (SPARK_HOME / "jars").glob(f"{name}*.jar")]
     classes = os.pathsep.join([str(conf), f"{JARS}/jars/*", *jars])
