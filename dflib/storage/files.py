@@ -3,7 +3,7 @@
 import io
 from typing import Any, BinaryIO
 
-from dflib.errors import StorageError
+from dflib.errors import MissingError
 from dflib.storage.scheme import local_path, scheme_of
 from dflib.storage.storage import Storage
 
@@ -50,7 +50,7 @@ def filesystem(storage: Storage, uri: str) -> Any:
         def isfile(self, path: str) -> bool:
             try:
                 storage.stat(f"{name}://{path.lstrip('/')}")
-            except StorageError:
+            except MissingError:
                 return False
             return True
 
