@@ -25,7 +25,7 @@ def videos(sizes: Sequence[int], when: datetime) -> list[dict[str, Any]]:
 
 
 def extraction(number: int, extractor: str, run_id: str, when: datetime, **more: Any) -> dict[str, Any]:
-    """What the ledger says of one of :func:`videos`; DONE where nothing else is said."""
+    """A ledger row of one of :func:`videos`; DONE by default."""
     return row(
         EXTRACTIONS,
         video_id=f"d/{number:04}", extractor=extractor, fingerprint="f", attempts=1, requests=1, run_id=run_id,

@@ -35,7 +35,7 @@ from dflib.tables.store import Tables
 
 
 @dataclass(frozen=True)
-class Learnt:
+class Measured:
     """Measurements of one run; all times in seconds.
 
     Attributes:
@@ -70,11 +70,11 @@ class Learnt:
 
 
 @dataclass(frozen=True)
-class Sizing:
+class Estimate:
     """The estimate for the remaining videos.
 
     Attributes:
-        learnt: measurements of the earlier run.
+        measured: measurements of the earlier run.
         videos, bytes, waves, tasks: remaining.
         slots: concurrent tasks.
         fixed: seconds that occur for any amount of work.
@@ -85,7 +85,7 @@ class Sizing:
         cost: in the unit of the prices; None without prices.
     """
 
-    learnt: Learnt
+    measured: Measured
     videos: int
     bytes: int
     waves: int
@@ -100,46 +100,46 @@ class Sizing:
     cost: float | None
 
 
-def size(tables: Tables, storage: Storage, settings: config.Config) -> Sizing:
+def estimate(tables: Tables, storage: Storage, settings: config.Config) -> Estimate:
     """Estimates the extraction of all pending videos on the cluster of section ``estimate``.
 
     Raises:
-        TableError: there is no complete run of extract to learn from.
+        TableError: there is no complete run of extract to measure.
         ConfigError: ``estimate.cores`` is less than a task needs.
     """
-    wish = settings.estimate
-    slots = wish.cores // wish.task_cores
+    wanted = settings.estimate
+    slots = wanted.cores // wanted.task_cores
     if slots < 1:
-        raise ConfigError(f"estimate.cores={wish.cores} is less than estimate.task_cores={wish.task_cores}")
-    if wish.gpus and settings.cluster.gpu != "off" and detect.part(settings.faces.detector).on_device:
+        raise ConfigError(f"estimate.cores={wanted.cores} is less than estimate.task_cores={wanted.task_cores}")
+    if wanted.gpus and settings.cluster.gpu != "off" and detect.part(settings.faces.detector).on_device:
         # Each task requests a share of a GPU; further cores are idle.
-        slots = min(slots, wish.gpus * settings.cluster.tasks_per_gpu)
+        slots = min(slots, wanted.gpus * settings.cluster.tasks_per_gpu)
     extractor = extractor_id(settings)
-    learnt = learn(tables, storage, settings.tables.root, extractor)
-    lacking = schedule.pending(
+    measured = measure(tables, storage, settings.tables.root, extractor)
+    pending = schedule.pending(
         tables.read(VIDEOS), tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, settings.extract.max_attempts
     )
-    todo = schedule.collect(lacking)
-    waves = list(schedule.waves(todo, settings.extract.wave_videos))
+    remaining = schedule.collect(pending)
+    waves = list(schedule.waves(remaining, settings.extract.wave_videos))
     tasks = sum(len(schedule.tasks(wave, settings.extract.task_bytes, slots)) for wave in waves)
-    total = sum(video.bytes for video in todo)
-    work = learnt.work(len(todo), total)
-    fixed = learnt.start + learnt.warm_up
+    total = sum(video.bytes for video in remaining)
+    work = measured.work(len(remaining), total)
+    fixed = measured.start + measured.warm_up
     # With more slots than tasks, some slots are idle.
     busy = max(1, min(slots, tasks // max(1, len(waves))))
     idle = len(waves) * work / max(1, tasks) / 2 if busy > 1 else 0.0
-    wall = fixed + work / busy + idle + learnt.writing * len(waves) if todo else 0.0
-    core_hours, gpu_hours = wall / 3600 * wish.cores, wall / 3600 * wish.gpus
+    wall = fixed + work / busy + idle + measured.writing * len(waves) if remaining else 0.0
+    core_hours, gpu_hours = wall / 3600 * wanted.cores, wall / 3600 * wanted.gpus
     cost = None
-    if wish.core_hour is not None or wish.gpu_hour is not None:
-        cost = core_hours * (wish.core_hour or 0) + gpu_hours * (wish.gpu_hour or 0)
-    faces = round(len(todo) * learnt.faces)
-    return Sizing(
-        learnt, len(todo), total, len(waves), tasks, slots, fixed, work, wall, faces, core_hours, gpu_hours, cost
+    if wanted.core_hour is not None or wanted.gpu_hour is not None:
+        cost = core_hours * (wanted.core_hour or 0) + gpu_hours * (wanted.gpu_hour or 0)
+    faces = round(len(remaining) * measured.faces)
+    return Estimate(
+        measured, len(remaining), total, len(waves), tasks, slots, fixed, work, wall, faces, core_hours, gpu_hours, cost
     )
 
 
-def learn(tables: Tables, storage: Storage, root: str, extractor: str) -> Learnt:
+def measure(tables: Tables, storage: Storage, root: str, extractor: str) -> Measured:
     """Measurements of the largest complete run of this extractor.
 
     Raises:
@@ -151,7 +151,7 @@ def learn(tables: Tables, storage: Storage, root: str, extractor: str) -> Learnt
     counted = [row for row in ledger.groupBy("run_id").count().collect() if row["run_id"] in records]
     if not counted:
         raise TableError(
-            f"{tables.uri(EXTRACTIONS)}: there is no complete run of extract by {extractor} to learn from; run extract "
+            f"{tables.uri(EXTRACTIONS)}: there is no complete run of extract by {extractor}; run extract "
             "on some of the chunks first"
         )
     run_id = max(counted, key=lambda row: (row["count"], row["run_id"]))["run_id"]
@@ -173,7 +173,7 @@ def learn(tables: Tables, storage: Storage, root: str, extractor: str) -> Learnt
     stretch = _stretch(later, a, k)
     more = [tasks[number]["seconds"] - stretch * _fitted_seconds(tasks[number], a, k) for number in first]
     start, writing = _outside(tasks, records[run_id])
-    return Learnt(
+    return Measured(
         run_id=run_id,
         videos=len(rows),
         tasks=len(tasks),
@@ -241,19 +241,19 @@ def _error_on_half(rows: Sequence[Row], tasks: list[dict[str, Any]]) -> float:
     return float(abs(_stretch(tasks[::2], a, k) * sum(_fitted_seconds(task, a, k) for task in rest) - took) / took)
 
 
-def text(found: Sizing) -> str:
+def text(found: Estimate) -> str:
     """The estimate as lines for a terminal."""
-    learnt = found.learnt
+    measured = found.measured
     cost = "" if found.cost is None else f", cost {found.cost:,.2f}"
     return "\n".join(
         [
-            f"learnt from {learnt.run_id}: {learnt.videos:,} videos in {learnt.tasks:,} tasks of {learnt.workers:,} "
-            "workers",
-            f"  start {learnt.start:.0f} s, warm-up {learnt.warm_up:.1f} s; a video {learnt.a:.3f} s and "
-            f"{1e6 * learnt.k:.3f} s a MB, in a task {learnt.stretch:.2f} times that; writing "
-            f"{learnt.writing:.1f} s a wave",
+            f"measured on {measured.run_id}: {measured.videos:,} videos in {measured.tasks:,} tasks of "
+            f"{measured.workers:,} workers",
+            f"  start {measured.start:.0f} s, warm-up {measured.warm_up:.1f} s; a video {measured.a:.3f} s and "
+            f"{1e6 * measured.k:.3f} s a MB, in a task {measured.stretch:.2f} times that; writing "
+            f"{measured.writing:.1f} s a wave",
             "  half of its tasks estimated from the other half: "
-            + ("too few tasks" if np.isnan(learnt.error) else f"{learnt.error:.0%} off"),
+            + ("too few tasks" if np.isnan(measured.error) else f"{measured.error:.0%} off"),
             f"to extract: {found.videos:,} videos, {found.bytes / 1e9:,.2f} GB to read, some {found.faces:,} faces, "
             f"in {found.tasks:,} tasks",
             f"  fixed {found.fixed:.0f} s, tasks {found.work / 3600:,.2f} hours, {found.slots:,} at once: "

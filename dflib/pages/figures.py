@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dflib.pages.html import data_uri
 
 COLOURS = {"REAL": "#2a6f97", "FAKE": "#d9772b", "unlabelled": "#8a8f98"}
-"""Blue and orange differ in lightness too, and can be told apart with every common kind of colour blindness."""
+"""Blue and orange differ in lightness too, and can be distinguished with every common kind of colour blindness."""
 INK = "#22262e"
 FAINT = "#d9dde3"
 

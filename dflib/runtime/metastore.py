@@ -13,20 +13,20 @@ from dflib.errors import ConfigError
 from dflib.storage import local_path
 
 PASSWORD = "DFLIB_METASTORE_PASSWORD"
-"""Variable with the password of the PostgreSQL user.  Spark is told its name only: Hadoop puts the value in where it
-is read, so that it is in no command line, file, page, event log or run record.  (A ``.pgpass`` is of no use: Hive gives
-the driver a password in any case.)"""
+"""Variable with the password of the PostgreSQL user.  Spark's settings hold its name only and Hadoop substitutes
+the value where it is read, so that it is in no command line, file, page, event log or run record.  (A ``.pgpass`` does
+not work: Hive always passes a password to the driver.)"""
 
 
 def settings(config: Config, makes_schema: bool = False) -> dict[str, str]:
-    """Spark settings of the metastore that the configuration asks for; none where the Spark properties say it.
+    """Spark settings of the configured metastore; none where the Spark properties set it.
 
     Args:
         config: the configuration; ``tables`` is used.
-        makes_schema: whether a PostgreSQL database that holds no metastore yet becomes one.
+        makes_schema: whether to create the metastore in an empty PostgreSQL database.
 
     Raises:
-        ConfigError: an embedded metastore beside tables that are not on a local disk; or the password is missing.
+        ConfigError: an embedded metastore with tables that are not on a local disk; or the password is missing.
     """
     hive = {"spark.sql.catalogImplementation": "hive"}
     if config.tables.metastore == "embedded":
@@ -38,10 +38,10 @@ def settings(config: Config, makes_schema: bool = False) -> dict[str, str]:
 
 
 def check_names(config: Config) -> None:
-    """For commands that read tables by name, and so depend on a job having registered them.
+    """Checks that the tables are registered, for commands that read them by name.
 
     Raises:
-        ConfigError: the embedded metastore has no names for tables in this place.
+        ConfigError: the embedded metastore has no names for these tables.
     """
     if config.tables.metastore == "embedded" and not (_folder(config.tables.root) / "derby").is_dir():
         raise ConfigError(
@@ -88,15 +88,15 @@ def _postgres(place: str) -> dict[str, str]:
         f"{jdo}DriverName": "org.postgresql.Driver",
         f"{jdo}UserName": user,
         f"{jdo}Password": f"${{env.{PASSWORD}}}",
-        # Hive's own scripts would write the version that it looks for.
+        # Hive checks a version that only its own scripts write.
         "spark.hadoop.hive.metastore.schema.verification": "false",
-        # A job waits seconds and not a minute at its end for a database that is not there.
+        # At its end a job waits seconds, not a minute, for an unavailable database.
         "spark.hadoop.hive.hmshandler.retry.attempts": "1",
     }
 
 
 def _schema_maker() -> dict[str, str]:
-    """Lets DataNucleus make all of the metastore's tables at the start; made one by one later, they deadlock."""
+    """Makes DataNucleus create all metastore tables at the start; creating them one by one deadlocks."""
     (jar,) = (Path(pyspark.__file__).parent / "jars").glob("hive-metastore-*.jar")
     with zipfile.ZipFile(jar) as archive:
         model = archive.read("package.jdo").decode()

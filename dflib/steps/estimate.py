@@ -5,7 +5,7 @@ from dflib.steps.step import Context, Step, Summary
 
 
 def run(context: Context) -> Summary:
-    found = estimate.size(context.tables, context.storage, context.config)
+    found = estimate.estimate(context.tables, context.storage, context.config)
     return Summary(f"{found.wall / 60:,.1f} minutes for {found.videos:,} videos", text=estimate.text(found))
 
 

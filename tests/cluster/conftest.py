@@ -1,4 +1,4 @@
-"""A real cluster of two workers with two GPUs each, that are only said to be there, and what the jobs leave."""
+"""A real cluster of two workers with two simulated GPUs each, and places of jobs that run on it."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ SMALL = (
     "spark.cores.max=4",
     "spark.executor.cores=1",
     "spark.executor.memory=700m",
-    # Executors of a test live for a minute: what they would compile and collect best does not pay.
+    # Executors of a test live for a minute, in which optimised code does not pay off.
     "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.codegen.wholeStage=false",
     "spark.sql.codegen.factoryMode=NO_CODEGEN",
@@ -27,14 +27,14 @@ SMALL = (
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """All of it has ended after the tests."""
+    """Its processes end after the tests."""
     with standalone(tmp_path_factory.mktemp("cluster"), {"a": "0 1", "b": "2 3"}) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive of Python and its packages, by the command of ``make environment.tar.gz``."""
+    """The archive of Python and its packages, made as by ``make environment.tar.gz``."""
     target = tmp_path_factory.mktemp("environment") / "environment.tar.gz"
     subprocess.run([sys.executable, "-m", "tools.environment", str(target)], check=True, cwd=HOME)
     return target
@@ -67,7 +67,7 @@ def ingested(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Place
 
 @pytest.fixture(scope="session")
 def copied(ingested: Place) -> Callable[..., Place]:
-    """Makes a place of its own from :func:`ingested`, in a folder, for jobs on the cluster or on one machine."""
+    """Copies :func:`ingested` into a folder, for jobs on the cluster or on one machine."""
 
     def copy(root: Path, *settings: str, env: str = "standalone") -> Place:
         shutil.copytree(ingested.root, root)
@@ -78,7 +78,7 @@ def copied(ingested: Place) -> Callable[..., Place]:
 
 @pytest.fixture(scope="session")
 def local(copied: Callable[..., Place], tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """What one machine makes, unbroken."""
+    """The tables of an uninterrupted run on one machine."""
     place = copied(tmp_path_factory.mktemp("local") / "place", env="demo")
     for job in ("extract", "score", "report"):
         place.submit(job)

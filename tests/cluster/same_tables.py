@@ -1,4 +1,4 @@
-"""Comparing what two places hold."""
+"""Comparing the tables of two places."""
 
 import pandas as pd
 
@@ -16,12 +16,12 @@ KEYS = {
 
 
 def assert_same_tables(one: Place, other: Place, *names: str) -> None:
-    """Row by row, numbers within 1e-6; what tells of the run itself is left out. No key stands twice."""
+    """Asserts equal rows, numbers within 1e-6, without the columns that describe the run; and unique keys."""
     for name in names:
         frames = []
         for place in (one, other):
             frame = place.table(name).drop(columns=list(VOLATILE), errors="ignore")
-            assert not frame.duplicated(KEYS[name]).any(), f"{name} of {place.root}: a key stands twice"
+            assert not frame.duplicated(KEYS[name]).any(), f"{name} of {place.root}: a key occurs twice"
             frames.append(frame.sort_values(KEYS[name]).reset_index(drop=True))
         assert len(frames[0]) > 10
         pd.testing.assert_frame_equal(*frames, check_exact=False, rtol=0, atol=1e-6)

@@ -21,7 +21,7 @@ SPARK_HOME = Path(pyspark.__file__).parent
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster; its processes are children of this one, and the workers' files lie in a folder."""
+    """A running cluster. Its processes are children of this one; the workers' files are in ``folder``."""
 
     url: str
     folder: Path
@@ -52,8 +52,8 @@ def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, st
 
     Args:
         folder: for logs and the workers' files.
-        gpus: by a worker's name, addresses of GPUs that are only said to be there.
-        variables: of its machines, and with that of executors.
+        gpus: by worker name, addresses of simulated GPUs.
+        variables: environment variables of its machines, and so of executors.
     """
     port, page = free_ports(2)
     environment = {
@@ -63,7 +63,7 @@ def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, st
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_NO_DAEMONIZE": "1",
     }
-    # What a cluster's machines do not have: the checkout, and the variables of the one who submits.
+    # The machines of a cluster have neither the checkout nor the variables of the submitting machine.
     for name in ("PYTHONPATH", "DFLIB_JARS"):
         environment.pop(name, None)
     environment |= variables or {}

@@ -1,4 +1,4 @@
-"""Executors of a standalone cluster whose Python comes out of the archive give what one machine gives."""
+"""Executors of a standalone cluster with Python from the archive give the tables of one machine."""
 
 import tarfile
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def test_nothing_in_the_archive_points_to_this_machine(environment: Path) -> Non
     assert {"bin/python"} < names and any(name.endswith("tensorflow/__init__.py") for name in names)
     assert all(member.isfile() for member in members), "a link may point to where only this machine has something"
     assert {member.uname for member in members} == {""}
-    # A slim image has none of what ctypes, and with it numpy, needs.
+    # Slim images lack the library that ctypes, and so numpy, needs.
     assert any(name.startswith("lib/libffi.so") for name in names) and "lib/libc.so.6" not in names
     # dflib comes with the job; an editable installation would be a path to the checkout.
     assert not [name for name in names if "dflib" in name or "__editable__" in name]

@@ -1,4 +1,4 @@
-"""The jobs on a standalone cluster give what they give on one machine, each task on the GPU that it was given."""
+"""The jobs on a standalone cluster give the tables of one machine, each task on its own GPU."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def spread(copied: Callable[..., Place], options: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """What the cluster makes."""
+    """The tables made on the cluster."""
     place = copied(tmp_path_factory.mktemp("spread") / "place")
     for job in ("extract", "score", "report"):
         place.submit(job, options=options)
@@ -30,7 +30,7 @@ def test_tables_are_those_of_one_machine(spread: Place, local: Place) -> None:
 def test_no_gpu_is_used_by_two_tasks_at_once(spread: Place, local: Place, job: str) -> None:
     tasks = spread.table("tasks").query("job == @job")
     assert set(tasks["gpu"]) <= {"0", "1", "2", "3"} and tasks["gpu"].nunique() > 1
-    # An executor has one GPU, and none of them is there: TensorFlow says so, and the CPU does it.
+    # An executor has one simulated GPU: TensorFlow finds none, and the task runs on the CPU.
     assert (tasks.groupby("executor")["gpu"].nunique() == 1).all()
     assert set(tasks["device"]) == {"CPU:0"} and tasks["note"].str.contains("TensorFlow sees no GPU").all()
     for _, own in tasks.groupby("gpu"):

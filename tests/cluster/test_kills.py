@@ -56,7 +56,7 @@ def test_killed_in_the_middle(
 def run_and_kill(
     place: Place, job: str, victim: str, cluster: Cluster, options: tuple[str, ...], due: Callable[[], bool]
 ) -> bool:
-    """Runs a job on the cluster and kills a part of it once it is due and tasks are busy; whether it ended well."""
+    """Runs a job and kills a part of it once it is due and tasks are busy; returns whether the job exited with 0."""
     with (place.root / f"{job}-{victim}.log").open("wb") as log:
         process = subprocess.Popen(
             place.command(job, options=options),
@@ -76,8 +76,8 @@ def run_and_kill(
         code = process.wait(600)
         _, alive = psutil.wait_procs(python, timeout=120)
         assert not alive, "the driver's Python outlived its JVM"
-    said = (place.root / f"{job}-{victim}.log").read_text()
-    assert (code == 0) == (victim != "driver"), said
+    output = (place.root / f"{job}-{victim}.log").read_text()
+    assert (code == 0) == (victim != "driver"), output
     return code == 0
 
 
@@ -101,7 +101,7 @@ def busy_worker(process: "subprocess.Popen[bytes]", cluster: Cluster, due: Calla
 
 
 def rows(place: Place, table: str) -> set[str]:
-    """Videos of a table that may not be there yet."""
+    """Videos of a table that may not exist yet."""
     folder = place.root / "tables" / table
     if not DeltaTable.is_deltatable(str(folder)):
         return set()

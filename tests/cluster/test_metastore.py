@@ -1,4 +1,4 @@
-"""A PostgreSQL metastore: two SQL sessions and a client of the Thrift server ask while extract writes."""
+"""A PostgreSQL metastore: two SQL sessions and a client of the Thrift server query while extract writes."""
 
 import json
 import os
@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 
 @dataclass
 class Team:
-    """One place of tables, its metastore, and the processes that were started on them."""
+    """A place with its metastore, and the processes started on it."""
 
     place: Place
     server: Postgres
@@ -47,7 +47,7 @@ class Team:
         return (self.place.root / f"{name}.log").read_text(errors="replace")
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-        """A process with its output in a file; it has ended after the test."""
+        """A process with its output in a file; it is killed after the test."""
         log = self.stack.enter_context((self.place.root / f"{name}.log").open("wb"))
         environment = self.place.environment()
         process = subprocess.Popen(
@@ -59,7 +59,7 @@ class Team:
         return process
 
     def until(self, name: str, look: Callable[[], Value | None], seconds: float = 240) -> Value:
-        """What ``look`` finds at last, while the process lives."""
+        """Polls ``look`` until it returns something, while the process runs."""
         deadline = time.monotonic() + seconds
         while (found := look()) is None:
             assert self.processes[name].poll() is None, f"{name} has ended\n{self.log(name)}"
@@ -68,7 +68,7 @@ class Team:
         return found
 
     def ask(self, session: str, query: str) -> list[str]:
-        """The one row of a query, asked in a spark-sql session that goes on living."""
+        """The one row of a query, asked in a running spark-sql session."""
         mark = secrets.token_hex(4)
         stdin = self.processes[session].stdin
         assert stdin is not None
@@ -115,7 +115,7 @@ def listens(port: int) -> bool:
 
 
 def command_lines() -> str:
-    """Those of all processes of this machine that can be seen."""
+    """Command lines of all visible processes of this machine."""
     lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -125,7 +125,7 @@ def command_lines() -> str:
     return "\n".join(lines)
 
 
-def test_sessions_and_a_jdbc_client_ask_while_extract_writes(team: Team) -> None:
+def test_sessions_and_a_jdbc_client_query_while_extract_writes(team: Team) -> None:
     place, password = team.place, team.server.password
     outputs = []
     for job, frames in (("register", 2), ("ingest", 2), ("extract", 2)):
@@ -134,7 +134,7 @@ def test_sessions_and_a_jdbc_client_ask_while_extract_writes(team: Team) -> None
         assert "not registered" not in done.stderr + done.stdout
     named = team.server.ask('SELECT "TBL_NAME" FROM "TBLS" JOIN "DBS" USING ("DB_ID") WHERE "NAME" = \'deepfake\'')
     assert set(named) == {*TABLES, "tasks", "runs", "quarantine"}
-    # What JDBC clients are told of columns comes from the metastore and not from Delta.
+    # JDBC clients get column metadata from the metastore, not from Delta.
     kept = 'SELECT "PARAM_VALUE" FROM "TBLS" JOIN "TABLE_PARAMS" USING ("TBL_ID") WHERE "TBL_NAME" = \'faces\''
     (schema,) = team.server.ask(f"{kept} AND \"PARAM_KEY\" = 'spark.sql.sources.schema'")
     comments = {column["name"]: column["metadata"]["comment"] for column in json.loads(schema)["fields"]}
@@ -196,6 +196,6 @@ def test_sessions_and_a_jdbc_client_ask_while_extract_writes(team: Team) -> None
 
     places = [path for name in ("tables/runs", "events") for path in (place.root / name).rglob("*") if path.is_file()]
     assert any("SparkListenerTaskEnd" in path.read_text(errors="replace") for path in places)
-    told = [*outputs, seen, str(secret), *map(team.log, team.processes), *(path.read_text() for path in places)]
+    texts = [*outputs, seen, str(secret), *map(team.log, team.processes), *(path.read_text() for path in places)]
     assert PASSWORD in seen, "the variable is named, so the settings are among the command lines looked at"
-    assert not any(password in text for text in told)
+    assert not any(password in text for text in texts)

@@ -1,4 +1,4 @@
-"""Credentials that run out while a job runs: Python and the JVM ask for new ones, and the old are worth nothing."""
+"""Credentials that expire while a job runs: Python and the JVM request new ones; the old are revoked."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cluster
 
 HOME = Path(__file__).parent.parent.parent
 SECONDS = 20
-"""For which each answer of the process holds. The JVM asks again 15 s before that, boto3 within the last 10 minutes."""
+"""Lifetime of the credentials. The JVM renews them 15 s before they expire, boto3 within the last 10 minutes."""
 
 PROCESS = """#!/bin/sh
 . {folder}/keys
@@ -72,20 +72,20 @@ def test_expiring_credentials_are_renewed(tmp_path: Path) -> None:
             [sys.executable, "-c", JOB, str(HOME), server.endpoint, jars, str(tmp_path / "warehouse")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(tmp_path / "said").open("wb"),
+            stderr=(tmp_path / "stderr").open("wb"),
             env=environment,
             text=True,
         )
         try:
             assert job.stdin is not None and job.stdout is not None
-            assert job.stdout.readline() == "before 1\n", (tmp_path / "said").read_text()[-3000:]
+            assert job.stdout.readline() == "before 1\n", (tmp_path / "stderr").read_text()[-3000:]
             keys.write_text("key=second secret=second-secret\n")
             server.let_in({"second": "second-secret"})
             time.sleep(SECONDS)
             assert not server.knows("first", "first-secret") and server.knows("second", "second-secret")
             job.stdin.write("\n")
             job.stdin.flush()
-            assert job.stdout.readline() == "after 2\n", (tmp_path / "said").read_text()[-3000:]
+            assert job.stdout.readline() == "after 2\n", (tmp_path / "stderr").read_text()[-3000:]
             job.stdin.close()
             assert job.wait(60) == 0
         finally:
@@ -99,8 +99,8 @@ def test_expiring_credentials_are_renewed(tmp_path: Path) -> None:
             "after",
             "before",
         ]
-    told = asked.read_text().splitlines()
+    requests = asked.read_text().splitlines()
     for key in ("first", "second"):
-        who = [line for line in told if line.startswith(f"{key} ")]
-        assert any("java" in line for line in who) and any("python" in line for line in who), told
-    assert "secret" not in (tmp_path / "said").read_text()
+        who = [line for line in requests if line.startswith(f"{key} ")]
+        assert any("java" in line for line in who) and any("python" in line for line in who), requests
+    assert "secret" not in (tmp_path / "stderr").read_text()

@@ -1,4 +1,4 @@
-"""Everything on an S3 server that fails and stalls, from a cluster: all jobs end right, and no secret is said."""
+"""All jobs on a cluster, with everything on an unreliable S3 server: right tables, and no secret in any output."""
 
 import json
 import re
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.cluster
 KEY, SECRET = "TESTKEYTESTKEY", "not/so-Secret+inATest"
 ON_DISK = ("ingest", "extract", "import_model", "score", "report")
 ON_S3 = ("ingest", "extract", "train", "score", "import_model", "score", "report")
-"""The model that is compared is one and the same: training twice does not give the same weights to the last bit."""
+"""The compared model is imported: two trainings do not give bit-equal weights."""
 TINY = [
     "train.epochs=2",
     "splits.validation=0.5",
@@ -39,14 +39,14 @@ TOGETHER = ("train.workers=2", "train.checkpoint_steps=2")
 
 @dataclass
 class Served:
-    """A server with the chunks of the demo in its bucket, and the faults before it."""
+    """A server with the chunks of the demo in its bucket, behind a proxy that injects faults."""
 
     server: CheckingServer
     endpoint: str
     faults: Faults
 
     def place(self, root: Path, **variables: str) -> Place:
-        """All places of the jobs on the server, reached through the faults."""
+        """A place with everything on the server, reached through the proxy."""
         root.mkdir(parents=True)
         settings = [f"s3.endpoint={self.endpoint}", f"s3.region={REGION}", "s3.path_style=true"]
         options = {
@@ -87,19 +87,19 @@ def served(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Settings of import_model for a network that was not trained."""
+    """Settings of import_model for an untrained network."""
     path = tmp_path_factory.mktemp("weights") / "random.h5"
     networks.build("meso4", 64).save_weights(str(path))
     return [f"weights.path={path}", "weights.name=m", "weights.positive=fake", "weights.view.size=64"]
 
 
 def comparable(place: Place, name: str) -> pd.DataFrame:
-    """A table without where the zips lie, what only a training decides, and what differs between any two runs."""
+    """A table without the places of zips, the results of training, and what differs between any two runs."""
     table = place.table(name)
     if "model_id" in table:
         table = table[table["model_id"] == "m"]
     if "problems" in table:
-        table["problems"] = table["problems"].map(lambda told: re.sub(r'"uri": "[^"]*/', '"uri": "', str(list(told))))
+        table["problems"] = table["problems"].map(lambda found: re.sub(r'"uri": "[^"]*/', '"uri": "', str(list(found))))
     apart = ["uri", "chunk", "split", "detail", "run_id", "extracted_at", "ingested_at", "judged_at"]
     apart += ["decode_seconds", "detect_seconds"]
     return table.sort_values(list(TABLES[name].key)).reset_index(drop=True).drop(columns=apart, errors="ignore")
@@ -107,7 +107,7 @@ def comparable(place: Place, name: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster whose machines have credentials of their own: those of the driver do not travel."""
+    """A cluster whose machines have their own credentials: those of the driver are not distributed."""
     variables = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     with standalone(tmp_path_factory.mktemp("machines"), {"a": "0", "b": "1"}, variables) as found:
         yield found
@@ -123,13 +123,13 @@ def test_all_jobs_end_right_under_faults(
     logged = [f"spark.eventLog.{conf}" for conf in ("enabled=true", "compress=false", f"dir=file://{events}")]
     spread = machines.options(*SMALL, "spark.cores.max=2", *logged)
     on_s3 = served.place(tmp_path / "s3")
-    said = []
+    outputs = []
     for place, jobs, options in ((on_s3, ON_S3, spread), (on_disk, ON_DISK, ())):
         for job in jobs:
             started = time.monotonic()
             more = {"import_model": weights, "train": TOGETHER if place is on_s3 else ()}.get(job, ())
             done = place.submit(job, *more, options=options)
-            said.append(done.stdout + done.stderr)
+            outputs.append(done.stdout + done.stderr)
             print(job, "on", place.at(), round(time.monotonic() - started), "s", dict(served.faults.counts), flush=True)
 
     trained = set(on_s3.table("predictions")["model_id"]) - {"m"}
@@ -145,7 +145,7 @@ def test_all_jobs_end_right_under_faults(
     before = on_s3.versions()
     on_s3.env = "demo"
     for job in ("ingest", "extract", "score", "report"):
-        said.append(on_s3.submit(job).stdout)
+        outputs.append(on_s3.submit(job).stdout)
     assert on_s3.versions() == before
 
     counts = served.faults.counts
@@ -154,17 +154,17 @@ def test_all_jobs_end_right_under_faults(
     assert counts["stalled"] > 0.01 * asked
 
     # The proxy counts those of the JVM too.
-    told = {job: sum(record["counts"]["retries"] for record in on_s3.runs(job)) for job in ON_S3}
+    retries = {job: sum(record["counts"]["retries"] for record in on_s3.runs(job)) for job in ON_S3}
     of_tasks = tasks.groupby("job")["retries"].sum()
-    assert 0 < sum(told.values()) < counts["500"] + counts["503"] + counts["cut"]
-    assert all(of_tasks[job] <= told[job] for job in ("extract", "train", "score"))
+    assert 0 < sum(retries.values()) < counts["500"] + counts["503"] + counts["cut"]
+    assert all(of_tasks[job] <= retries[job] for job in ("extract", "train", "score"))
     assert tasks["retries"].notna().all()
 
     logs = [path.read_text() for path in events.rglob("events_*")]
     assert len(logs) == len(ON_S3) and all("fs.s3a.endpoint" in log for log in logs)
     records = [json.dumps(record) for job in sorted(set(ON_S3)) for record in on_s3.runs(job)]
     assert len(records) == len(ON_S3) + 4
-    for text in (*said, *logs, *records):
+    for text in (*outputs, *logs, *records):
         assert SECRET not in text
 
 
@@ -175,14 +175,12 @@ def test_all_jobs_end_right_under_faults(
         ({"AWS_ACCESS_KEY_ID": "NOSUCHKEY", "AWS_SESSION_TOKEN": "token-and-Hidden"}, "InvalidAccessKeyId"),
     ],
 )
-def test_wrong_credentials_are_told_in_one_line(
-    served: Served, tmp_path: Path, variables: dict[str, str], code: str
-) -> None:
+def test_wrong_credentials_give_one_line(served: Served, tmp_path: Path, variables: dict[str, str], code: str) -> None:
     place = served.place(tmp_path / "s3", **variables, AWS_SECRET_ACCESS_KEY="wrong-and-Hidden")
     place.env = "demo"
     done = place.submit("ingest", code=1)
     text = done.stdout + done.stderr
-    said = [line for line in text.splitlines() if "ingest" in line]
-    assert len(said) == 1 and said[0].startswith("ingest: s3://dfdc/out/tables/")
-    assert f"S3 refused ({code})" in said[0] and "check the AWS credentials" in said[0]
+    lines = [line for line in text.splitlines() if "ingest" in line]
+    assert len(lines) == 1 and lines[0].startswith("ingest: s3://dfdc/out/tables/")
+    assert f"S3 refused ({code})" in lines[0] and "check the AWS credentials" in lines[0]
     assert "Traceback" not in text and "Hidden" not in text

@@ -33,7 +33,7 @@ SETTINGS = (
 
 
 def reached(place: Place) -> TrainingState:
-    """What a training under way has saved."""
+    """The saved state of a running training."""
     found = next((place.root / "models" / "_training").glob("t-*"), None)
     return TrainingState.read(found) if found else TrainingState()
 
@@ -72,9 +72,9 @@ def test_a_worker_lost_in_the_second_epoch(
         assert len(training) == 2
         training[-1].kill()
         assert process.wait(600) == 0, (place.root / "train.log").read_text()
-    said = (place.root / "train.log").read_text()
+    output = (place.root / "train.log").read_text()
     tasks = place.table("tasks").query("job == 'train'")
-    # Both of the start that ended well, which was not the first.
+    # Both belong to the attempt that succeeded, which was not the first.
     assert len(tasks) == 2 and (tasks["wave"] > 0).all() and tasks["gpu"].nunique() == 2
 
     losses = {}
@@ -83,8 +83,8 @@ def test_a_worker_lost_in_the_second_epoch(
         assert [epoch["epoch"] for epoch in epochs] == list(range(1, EPOCHS + 1))
         losses[one.root.name] = np.array([epoch["loss"] for epoch in epochs])
         one.submit("score", "score.model=t", options=options)
-    assert re.search(r"resuming after step \d+ of epoch 2", said)
-    # Batches, warps and dropout are those that it would have had: what remains is the order in which threads add up.
+    assert re.search(r"resuming after step \d+ of epoch 2", output)
+    # Batches, augmentation and dropout are the same: only the order of summation in threads differs.
     np.testing.assert_allclose(losses["broken"], losses["whole"], rtol=0.02)
     assert losses["whole"][-1] < losses["whole"][0]
     scores = [

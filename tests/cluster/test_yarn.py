@@ -1,4 +1,4 @@
-"""The jobs on YARN, with the driver here and on the cluster, and all Python there out of the archive."""
+"""The jobs on YARN in both deploy modes, with Python from the archive."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yarn]:
-    """One node, which is said to have one GPU."""
+    """One node with one simulated GPU."""
     with yarn(tmp_path_factory.mktemp("yarn"), "0") as found:
         yield found
 
@@ -40,47 +40,49 @@ def done(
     copied: Callable[..., Place],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, Place, str]:
-    """The deploy mode, what YARN makes, and what the jobs said."""
+    """The deploy mode, the tables made on YARN, and the output of the jobs."""
     place = copied(tmp_path_factory.mktemp("yarn_place") / "place", env="yarn")
     place.variables |= {**cluster.variables, "DFLIB_EXECUTOR_PYTHON": "./environment/bin/python"}
-    said = ""
+    output = ""
     for job in ("extract", "score", "report"):
         with watched(cluster.folder / "local") as pythons:
             ended = place.submit(job, options=(*options, "--deploy-mode", request.param))
-        said += cluster.said() if request.param == "cluster" else ended.stdout
+        output += cluster.output() if request.param == "cluster" else ended.stdout
         if job != "report" or request.param == "cluster":
             assert pythons
         for executable, path in pythons.items():
             assert executable.is_relative_to(cluster.folder / "local"), f"{job} ran on {executable}"
             assert str(HOME) not in path.split(":") and "dflib-" in path
-    return request.param, place, said
+    return request.param, place, output
 
 
 def test_tables_are_those_of_one_machine(done: tuple[str, Place, str], local: Place) -> None:
-    _, place, said = done
+    _, place, output = done
     assert_same_tables(place, local, "extractions", "frames", "faces", "predictions", "verdicts")
     # The driver's summaries are where the driver ran.
-    assert "extract: " in said and "score: " in said and "report: " in said
+    assert "extract: " in output and "score: " in output and "report: " in output
     tasks = place.table("tasks").query("job in ('extract', 'score')")
     assert set(tasks["gpu"]) == {"0"} and tasks["faces"].sum() > 0
 
 
 def test_exit_codes_are_those_of_the_job(done: tuple[str, Place, str], cluster: Yarn, options: tuple[str, ...]) -> None:
     mode, place, _ = done
-    there = (*options, "--deploy-mode", mode)
+    on_yarn = (*options, "--deploy-mode", mode)
     versions = place.versions()
 
-    def says(job: str, *settings: str, options: tuple[str, ...], code: int) -> str:
+    def output_of(job: str, *settings: str, options: tuple[str, ...], code: int) -> str:
         ended = place.submit(job, *settings, options=options, code=code)
-        # Spark hands on both streams of a Python driver as one, and so does YARN.
-        return cluster.said() if mode == "cluster" else ended.stdout
+        # Spark and YARN merge both streams of a Python driver.
+        return cluster.output() if mode == "cluster" else ended.stdout
 
-    assert "matches nothing" in says("ingest", f"sources.chunks={place.root}/nothing*.zip", options=there, code=1)
+    assert "matches nothing" in output_of(
+        "ingest", f"sources.chunks={place.root}/nothing*.zip", options=on_yarn, code=1
+    )
     # A bad configuration that only the driver finds, once there is something to extract.
-    without = (*there, "--conf", "spark.executor.resource.gpu.amount=0")
-    assert "the executors have none" in says(
+    without = (*on_yarn, "--conf", "spark.executor.resource.gpu.amount=0")
+    assert "the executors have none" in output_of(
         "extract", "sampling.frames=even:2", "cluster.gpu=required", options=without, code=1
     )
     # One that is found before Spark starts.
-    assert "did you mean" in place.submit("extract", "sampling.frame=x", options=there, code=2).stderr
+    assert "did you mean" in place.submit("extract", "sampling.frame=x", options=on_yarn, code=2).stderr
     assert place.versions() == versions

@@ -17,7 +17,7 @@ from tests.ports import free_ports
 JARS = HOME / ".jars-test"
 PACKAGES = (
     "org.apache.hadoop:hadoop-client-minicluster:3.4.1",
-    # What that takes for granted and Java 17 and Spark do not have.
+    # It expects these, which neither Java 17 nor Spark has.
     "org.bouncycastle:bcpkix-jdk18on:1.80",
     "javax.xml.bind:jaxb-api:2.3.1",
     "com.sun.xml.bind:jaxb-impl:2.3.1",
@@ -41,24 +41,25 @@ class Yarn:
 
     @property
     def variables(self) -> dict[str, str]:
-        """For the one who submits."""
+        """Environment variables for spark-submit."""
         return {"HADOOP_CONF_DIR": str(self.conf)}
 
     def options(self, *confs: str) -> tuple[str, ...]:
-        """For spark-submit. Spark's own jars are on the machine; unlike those of dflib, which travel."""
+        """For spark-submit. Spark's own jars are on the machine; those of dflib are uploaded."""
         staging = f"spark.yarn.stagingDir=file://{self.folder}/staging"
         confs = (f"spark.yarn.jars=local:{SPARK_HOME}/jars/*", staging, *confs)
         return ("--", *(part for conf in confs for part in ("--conf", conf)))
 
-    def said(self, name: str = "stdout") -> str:
-        """What the first container of the newest application said: a driver in deploy mode cluster."""
+    def output(self, name: str = "stdout") -> str:
+        """Output of the first container of the newest application: the driver in deploy mode cluster."""
         newest = max((self.folder / "logs").glob("application_*"), key=lambda path: path.name)
         (first,) = newest.glob("container_*_000001")
         return (first / name).read_text()
 
 
 def fetch_jars() -> None:
-    """Into :data:`JARS`, by Spark's Ivy as in dflib/cli/jars.py, without what these packages bring along of others."""
+    """Downloads the packages into :data:`JARS` with Spark's Ivy, as dflib/cli/jars.py does, without conflicting
+    dependencies."""
     if (JARS / "fetched").exists():
         return
     JARS.mkdir(exist_ok=True)
@@ -83,8 +84,8 @@ def yarn(folder: Path, gpus: str) -> Iterator[Yarn]:
 
     Args:
         folder: for its files.
-        gpus: addresses of GPUs that are only said to be there. YARN is told how many; it gives none to a container
-            alone, which takes its plugin and a real GPU.
+        gpus: addresses of simulated GPUs. YARN knows their number but isolates none of them: that takes its GPU plugin
+            and a real GPU.
     """
     fetch_jars()
     ports = free_ports(8)
@@ -124,7 +125,7 @@ def yarn(folder: Path, gpus: str) -> Iterator[Yarn]:
         },
     )
     environment = {**os.environ, "DFLIB_GPUS": gpus}
-    # What a cluster's machines do not have: the checkout, and the variables of the one who submits.
+    # The machines of a cluster have neither the checkout nor the variables of the submitting machine.
     for name in ("PYTHONPATH", "DFLIB_JARS", "PYSPARK_PYTHON"):
         environment.pop(name, None)
     jars = [str(path) for name in OF_SPARK for path in (SPARK_HOME / "jars").glob(f"{name}*.jar")]
@@ -167,8 +168,8 @@ def _write(path: Path, settings: Mapping[str, str]) -> None:
 def _alive(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/ws/v1/cluster/metrics", timeout=5) as answer:
-            told = json.load(answer)
-            # With or without the outer name, as the JAXB at hand has it.
-            return bool(told.get("clusterMetrics", told).get("activeNodes") == 1)
+            metrics = json.load(answer)
+            # Whether there is an outer name depends on the version of JAXB.
+            return bool(metrics.get("clusterMetrics", metrics).get("activeNodes") == 1)
     except (OSError, ValueError):
         return False

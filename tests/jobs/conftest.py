@@ -18,7 +18,7 @@ class Bucket:
 
     @property
     def settings(self) -> list[str]:
-        """What a job is told to reach it."""
+        """Settings of a job that reads from it."""
         return [f"s3.endpoint={self.endpoint}", "s3.region=us-east-1", "s3.path_style=true"]
 
     def upload(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""spark-submit.sh: what is refused before Spark starts, and how it is said."""
+"""spark-submit.sh: what is refused before Spark starts, and the messages."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Chunks on an S3 server that fails now and then give the same rows as on disk, in few requests; retries are told."""
+"""Chunks on an unreliable S3 server give the rows of those on disk, in few requests, and retries are counted."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How S3 is reached: what Spark is told, and where it comes from."""
+"""Settings of S3 for Spark, and their sources."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def submitted(*settings: str) -> list[str]:
     return list(prepare(conf_files.load(CONF, "local", settings), CONF, options).arguments)
 
 
-def test_spark_is_told_of_s3_where_a_place_is_there() -> None:
+def test_spark_conf_has_s3_settings_when_a_place_is_on_s3() -> None:
     arguments = submitted(*REQUIRED, "s3.endpoint=http://127.0.0.1:9", "s3.region=r-1", "s3.path_style=true")
     prefix = "spark.hadoop.fs.s3a."
     for setting in (

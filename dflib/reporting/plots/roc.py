@@ -8,7 +8,7 @@ from dflib.reporting.findings import Findings
 from dflib.reporting.metrics import roc_curve
 from dflib.reporting.plots import BOTH_CLASSES, LABELS, Plot
 
-# More points than this can't be told apart on the page.
+# More points than this are indistinguishable on the page.
 CURVE_POINTS = 400
 
 
