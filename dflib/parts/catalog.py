@@ -19,10 +19,10 @@ SAMPLINGS = Kind(
     "sampling",
     "Frame samplings",
     "dflib.extraction.samplings",
-    Part("even", "N frames evenly spread from the first to the last", argument=r"[1-9]\d*"),
-    Part("per_second", "N frames a second", argument=r"(?=.*[1-9])\d*\.?\d+"),
-    Part("every", "every Nth frame, from the first", argument=r"[1-9]\d*"),
-    Part("first", "the first N frames", argument=r"[1-9]\d*"),
+    Part("even", "N frames evenly spread from the first to the last", argument=r"[1-9]\d{0,11}"),
+    Part("per_second", "N frames a second", argument=r"(?=.*[1-9])(\d{1,12}(\.\d{1,12})?|\.\d{1,12})"),
+    Part("every", "every Nth frame, from the first", argument=r"[1-9]\d{0,11}"),
+    Part("first", "the first N frames", argument=r"[1-9]\d{0,11}"),
     Part("keyframes", "the key frames of the stream"),
 )
 
@@ -72,7 +72,7 @@ RULES = Kind(
     Part(
         "run",
         "longest run of consecutive suspicious frames; FAKE from N frames on",
-        argument=r"[1-9]\d*",
+        argument=r"[1-9]\d{0,11}",
         default="3",
     ),
 )

@@ -2,6 +2,7 @@
 
 from dflib.scoring.score import ScoreResult, score
 from dflib.steps.step import Context, Step, Summary
+from dflib.tables.current import NOT_CURRENT
 
 
 def run(context: Context) -> Summary:
@@ -14,7 +15,7 @@ def run(context: Context) -> Summary:
     counts |= {"tasks": result.tasks, "loads": result.loads, "retries": result.retries}
     line = _line(result, context.dry_run)
     if result.not_current:
-        line += f"; {result.not_current:,} faces left out (file changed or extraction cut short: run extract)"
+        line += f"; {result.not_current:,} faces left out ({NOT_CURRENT})"
     if result.without_landmarks:
         line += f"; {result.without_landmarks:,} faces left out (no landmarks, which the model's view needs)"
     return Summary(line, counts)

@@ -1,6 +1,7 @@
 """train: a training set of labelled faces, a network fitted on it, and the row of the model."""
 
 from dflib.steps.step import Context, Step, Summary
+from dflib.tables.current import NOT_CURRENT
 from dflib.training import train
 from dflib.training.train import TrainingJob
 
@@ -13,7 +14,7 @@ def run(context: Context) -> Summary:
         "model_id": training.model_id,
         "training_set": training.selection.set_id,
         "faces": faces,
-        "joiners": training.selection.crossing_videos,
+        "crossing_videos": training.selection.crossing_videos,
         "not_current": training.selection.not_current,
     }
     line = (
@@ -24,7 +25,7 @@ def run(context: Context) -> Summary:
         line += f", {training.selection.crossing_videos:,} videos left out that would join two splits"
     if training.selection.not_current:
         not_current = training.selection.not_current
-        line += f", {not_current:,} faces left out (file changed or extraction cut short: run extract)"
+        line += f", {not_current:,} faces left out ({NOT_CURRENT})"
     if training.exists:
         line += "; it is there already, nothing to do"
         if training.latest != training.model_id:

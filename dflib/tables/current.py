@@ -11,6 +11,8 @@ CROPS = "crops-"
 """Prefix of the extractors of ready-cut crops; those of videos begin with their sampling."""
 CROPS_PACKING = "crops"
 """``videos.packing`` of ready-cut crops without a video."""
+NOT_CURRENT = "file changed or extraction cut short: run extract"
+"""Why faces do not count, and what to do, for summaries."""
 
 
 def is_video(packing: str = "packing") -> Column:

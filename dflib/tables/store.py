@@ -277,17 +277,16 @@ class Tables:
         return reader.load(for_jvm(self.uri(table, folder)))
 
     def _add_columns(self, table: Table, folder: str | None) -> None:
-        def lacking() -> list[StructField]:
+        def missing() -> tuple[list[StructField], set[str]]:
             present = set(self._load(table, folder).columns)
-            return [column for column in table.spark_schema() if column.name not in present]
+            return [column for column in table.spark_schema() if column.name not in present], present
 
-        if lacking():
+        if missing()[0]:
             path = for_jvm(self.uri(table, folder))
             with self._committing(table, folder):
-                columns = lacking()  # another writer may have added them while this one waited
+                columns, present = missing()  # another writer may have added them while this one waited
                 if columns:
                     log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
-                    present = set(self._load(table, folder).columns)
                     definitions = ", ".join(
                         f"`{column.name}` {column.dataType.simpleString()} "
                         f"COMMENT {quoted(_comment(table, column.name, present))}"

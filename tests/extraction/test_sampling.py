@@ -122,6 +122,7 @@ def test_every_sampling_of_the_catalog_requests_frames_in_order(part: Part) -> N
         ),
         *("per_second:-1", "per_second:1e3", "even:0", "even:", "even", "even:2.5", "even:-3", "every:", "every:0"),
         *("first:0", "first: 3", "keyframes:", "keyframes:3", "often", ":3"),
+        *(f"even:{'9' * 400}", f"per_second:{'9' * 400}", f"per_second:.{'0' * 400}1", f"every:{'9' * 5000}"),
     ],
 )
 def test_configuration_rejects_a_sampling_of_nothing(frames: str) -> None:

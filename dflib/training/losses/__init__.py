@@ -14,11 +14,9 @@ class Loss:
     Attributes:
         build: returns a new ``tf_keras.losses.Loss`` of labels (float 0 or 1, ``[B, 1]``) and probabilities ``[B, 1]``,
             which averages over the batch and applies sample weights. It imports TensorFlow.
-        purpose: what the loss is for, in one sentence.
     """
 
     build: Callable[[], Any]
-    purpose: str
 
 
 def load(name: str) -> Loss:

@@ -11,4 +11,4 @@ def _build() -> Any:
     return tensorflow().keras.losses.BinaryCrossentropy()
 
 
-PART = Loss(_build, "The default: the negative log-likelihood of the labels.")
+PART = Loss(_build)

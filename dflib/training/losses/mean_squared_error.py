@@ -15,4 +15,4 @@ def _build() -> Any:
     return tensorflow().keras.losses.MeanSquaredError()
 
 
-PART = Loss(_build, "Reproduces MesoNet's training; a confident error, such as a wrong label, weighs at most 1.")
+PART = Loss(_build)
