@@ -128,8 +128,9 @@ def test_take_shows_the_worker_its_gpu_only_and_keeps_it() -> None:
 
 
 def test_take_rejects_a_task_without_a_required_gpu() -> None:
-    assert "cluster.gpu=required, but TensorFlow sees no GPU at address 0" in take("0", "required")[0]
-    assert "Spark assigned this task no GPU" in take("")[0]
+    without_address, without_gpu = take(",0", "required")
+    assert "Spark assigned this task no GPU" in without_address
+    assert "cluster.gpu=required, but TensorFlow sees no GPU at address 0" in without_gpu
 
 
 WORKERS = """

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dflib.config import TrainConfig
+from dflib.errors import TrainingError
 from dflib.training.spec import Epoch
 from dflib.training.state import TrainingState
 from tests.training.synthetic_faces import configuration
@@ -46,3 +47,9 @@ def test_read_returns_what_write_wrote(tmp_path: Path) -> None:
 def test_parse_rejects_other_content(content: str) -> None:
     with pytest.raises(ValueError):
         TrainingState.parse(content.encode())
+
+
+def test_read_rejects_the_work_folder_of_an_earlier_version(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"history": [], "best": 0, "unreadable": {}}')
+    with pytest.raises(TrainingError, match=r"state.json: cannot resume from this file .* delete the work folder"):
+        TrainingState.read(tmp_path)

@@ -82,7 +82,9 @@ def in_order_of_two_workers(spec: FitSpec, batch_size: int) -> FitSpec:
     return replace(spec, files=spec.files | {"train": {other: len(table)}})
 
 
-@pytest.mark.parametrize(("mode", "tolerance"), [("plain", 1e-5), ("deterministic", 0.02)])
+@pytest.mark.parametrize(
+    ("mode", "tolerance"), [("plain", 1e-5), pytest.param("deterministic", 0.02, marks=pytest.mark.cluster)]
+)
 def test_two_workers_take_the_steps_of_one(tmp_path: Path, mode: str, tolerance: float) -> None:
     """With the same batches, shared by two, the loss agrees after each step."""
     options = [*NO_AUGMENTATION, "train.augment.horizontal_flip=false", "train.learning_rate=0.01"]
@@ -95,15 +97,8 @@ def test_two_workers_take_the_steps_of_one(tmp_path: Path, mode: str, tolerance:
     assert one[-1] < one[0]
 
 
-@pytest.mark.parametrize(
-    ("count", "micro_batches", "devices"),
-    [
-        (1, 1, 1),
-        pytest.param(1, 2, 1, marks=pytest.mark.cluster),
-        pytest.param(1, 1, 2, marks=pytest.mark.cluster),
-        pytest.param(2, 1, 1, marks=pytest.mark.cluster),
-    ],
-)
+@pytest.mark.cluster
+@pytest.mark.parametrize(("count", "micro_batches", "devices"), [(1, 1, 1), (1, 2, 1), (1, 1, 2), (2, 1, 1)])
 def test_a_resumed_training_has_the_figures_of_an_uninterrupted_one(
     tmp_path: Path, count: int, micro_batches: int, devices: int
 ) -> None:
