@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import os
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -33,14 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(2)
     name, rest = arguments[0], arguments[1:]
     if name in HELP:
-        print(help_text())
-        sys.exit(0)
+        _print_and_exit(help_text())
     if name == "--version":
-        print(f"dflib {dflib.__version__}")
-        sys.exit(0)
+        _print_and_exit(f"dflib {dflib.__version__}")
     if name == "parts":
-        print("\n".join(parts_lines(catalog.KINDS)))
-        sys.exit(0)
+        _print_and_exit("\n".join(parts_lines(catalog.KINDS)))
     scripts = jobs()
     if name in scripts:
         sys.argv = [str(scripts[name]), *rest]
@@ -60,6 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     hint = f"did you mean {near[0]}? " if near else ""
     print(f"dflib: no job named {name!r}; {hint}one of: {' '.join(known)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _print_and_exit(text: str) -> NoReturn:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader has seen enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def jobs() -> dict[str, Path]:

@@ -19,6 +19,14 @@ from dflib.tables.schemas import TABLES
 
 HOME = Path(__file__).parent.parent.parent
 DATA_TABLES = tuple(TABLES)
+CHAIN = '''"""Steps of a test, in one application."""
+
+from dflib.cli.job import main
+from dflib.steps import {names}
+
+if __name__ == "__main__":
+    main({steps}, name="chain")
+'''
 
 
 @dataclass
@@ -56,15 +64,25 @@ class Place:
         self, job: str, *settings: str, options: tuple[str, ...] = (), code: int = 0
     ) -> subprocess.CompletedProcess[str]:
         """Runs a job and asserts its exit code."""
-        done = subprocess.run(
-            self.command(job, *settings, options=options),
-            env=self.environment(),
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        assert done.returncode == code, f"{job} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return self._run(job, self.command(job, *settings, options=options), self.environment(), code)
+
+    def chain(
+        self, *steps: str, settings: tuple[str, ...] = (), options: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs steps one after another in one Spark application, as a job named ``chain``, and asserts success.
+
+        Starting an application takes longer than most steps of a test.
+        """
+        script = self.root / "chain.py"
+        script.write_text(CHAIN.format(names=", ".join(steps), steps=", ".join(f"{step}.STEP" for step in steps)))
+        command = [sys.executable, str(script), *self.command("chain", *settings, options=options)[2:]]
+        return self._run("chain", command, self.environment() | {"PYTHONPATH": str(HOME)}, 0)
+
+    def _run(
+        self, name: str, command: list[str], environment: dict[str, str], code: int
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, env=environment, cwd=self.root, capture_output=True, text=True, timeout=900)
+        assert done.returncode == code, f"{name} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
     def table(self, name: str, version: int | None = None) -> pd.DataFrame:

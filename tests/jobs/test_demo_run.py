@@ -98,8 +98,7 @@ def test_the_model_tells_unseen_groups_apart(demo_run: DemoRun) -> None:
 
 def test_a_second_run_changes_nothing_and_reads_no_video(demo_run: DemoRun) -> None:
     before = demo_run.versions()
-    for job in ("ingest", "extract", "train", "score", "report"):
-        demo_run.submit(job)
+    demo_run.chain("ingest", "extract", "train", "score", "report")
     assert demo_run.versions() == before
     assert demo_run.runs("extract")[-1]["counts"]["bytes_read"] == 0
 

@@ -18,13 +18,15 @@ PUBLISHED = {
 }
 
 
-def import_meso4(place: Place, sample_data: Path, name: str) -> None:
-    place.submit(
-        "import_model",
+def meso4(sample_data: Path, name: str) -> tuple[str, ...]:
+    """Settings that import the published weights and score with them."""
+    return (
         f"weights.path={sample_data}/mesonet/{name}.h5",
         "weights.network=meso4",
         f"weights.name={name}",
         "weights.positive=real",
+        f"score.model={name}",
+        f"report.model={name}",
     )
 
 
@@ -40,12 +42,11 @@ def test_five_clips_get_five_verdicts(sample_data: Path, tmp_path: Path, bucket:
         chunks="s3://dfdc/chunks/*.zip",
         settings=["tables.metastore=none", "sampling.frames=even:20", *bucket.settings],
     )
-    place.submit("ingest")
+    place.chain("ingest", "extract")
     chunk_row = place.table("chunks").iloc[0]
     assert chunk_row["requests"] <= 6
     assert chunk_row["bytes_read"] < 0.01 * archive.stat().st_size
 
-    place.submit("extract")
     faces = place.table("faces").merge(place.table("frames")[["video_id", "frame_index", "width", "height"]])
     ledger = place.table("extractions")
     assert (ledger["frames"] == 20).all() and (ledger["requests"] == 1).all()
@@ -59,9 +60,7 @@ def test_five_clips_get_five_verdicts(sample_data: Path, tmp_path: Path, bucket:
     # The portraits hang small on the wall; the person is several times as wide.
     assert marked["box_w"].max() < 80
 
-    import_meso4(place, sample_data, "Meso4_DF")
-    place.submit("score", "score.model=Meso4_DF")
-    text = place.submit("report", "report.model=Meso4_DF").stdout
+    text = place.chain("import_model", "score", "report", settings=meso4(sample_data, "Meso4_DF")).stdout
     verdicts = place.table("verdicts")
     for _, of_rule in verdicts.groupby("rule"):
         assert len(of_rule) == 5
@@ -77,14 +76,14 @@ def test_published_weights_give_the_published_scores(sample_data: Path, tmp_path
             f"sources.crops={images}",
             "sources.crop_fake=df",
             "sources.crop_pattern=<video>",
+            "sources.chunks=",
             "tables.metastore=none",
         ],
     )
-    place.submit("ingest", "sources.chunks=")
+    place.submit("ingest")
     names = sorted(path.stem for path in images.glob("df/*")) + sorted(path.stem for path in images.glob("real/*"))
     for network, published in PUBLISHED.items():
-        import_meso4(place, sample_data, network)
-        place.submit("score", f"score.model={network}")
+        place.chain("import_model", "score", settings=meso4(sample_data, network))
         scores = place.table("predictions").query("model_id == @network").set_index("video_id")["p_fake"]
         ours = np.array([scores[f"dfdc/{name}"] for name in names])
         np.testing.assert_allclose(ours, 1 - np.array(published), atol=1e-3)

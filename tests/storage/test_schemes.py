@@ -56,15 +56,15 @@ def test_operation_on_no_uri_is_refused() -> None:
 class Memory(Scheme):
     """A scheme that is one dictionary."""
 
-    name = "memory"
-    jvm_name = "mem"
+    name = "test-memory"
+    jvm_name = "jvm-memory"
     concurrent_commits = True
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
 
     def check(self, uri: str) -> None:
-        if uri == "memory://":
+        if uri == "test-memory://":
             raise ValueError(f"{uri}: names nothing")
 
     def stat(self, access: Access, uri: str) -> Entry:
@@ -100,22 +100,24 @@ class Memory(Scheme):
 def test_new_scheme_needs_its_module_and_its_line_in_the_catalog(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = ModuleType("dflib.storage.schemes.memory")
+    module = ModuleType("dflib.storage.schemes.test-memory")
     module.PART = Memory()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert importlib.import_module(module.__name__) is module
-    listed = Kind("storage scheme", "Storage schemes", "dflib.storage.schemes", *catalog.SCHEMES, Part("memory", "RAM"))
+    listed = Kind(
+        "storage scheme", "Storage schemes", "dflib.storage.schemes", *catalog.SCHEMES, Part("test-memory", "RAM")
+    )
     for place in (uris, scheme):
         monkeypatch.setattr(place, "SCHEMES", listed)
     with pytest.raises(ValueError, match="names nothing"):
-        uris.to_uri("memory://")
-    root = uris.to_uri("memory://models/")
+        uris.to_uri("test-memory://")
+    root = uris.to_uri("test-memory://models/")
     storage = Storage()
     storage.write(f"{root}/a/x", b"0123")
     storage.download_folder(root, tmp_path)
     assert (tmp_path / "a/x").read_bytes() == b"0123" and storage.counters.bytes_read == 4
-    assert (for_jvm(root), from_jvm("mem://models/a%20b"), local_path(root)) == (
-        "mem://models", "memory://models/a b", None,
+    assert (for_jvm(root), from_jvm("jvm-memory://models/a%20b"), local_path(root)) == (
+        "jvm-memory://models", "test-memory://models/a b", None,
     )  # fmt: skip
-    with pytest.raises(StorageError, match="memory:// has no conditional writes"):
+    with pytest.raises(StorageError, match="test-memory:// has no conditional writes"):
         storage.write_if(f"{root}/x", b"", None)

@@ -22,8 +22,8 @@ A rule sees a video with at least one usable face, all of them scored, as these 
 ``frames_used``
     number of those frames.
 
-For videos that cannot be decided, the result of a rule is discarded; it must not fail on them, so divisors that may be
-0 are wrapped in ``nullif``.
+For videos that cannot be decided, the result of a rule is discarded; it must not fail on them: their arrays are empty
+and their counts 0.  Wrap divisors in ``nullif`` and read elements with ``F.get``, which returns null beyond the end.
 """
 
 from collections.abc import Callable
