@@ -16,6 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadScopeScheduling
 
+from dflib.cli.submit import class_archive_options
 from dflib.runtime.session import interactive, java_options
 from dflib.storage import Storage
 from dflib.tables.store import Tables
@@ -73,7 +74,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session with the settings of ``conf/spark/local.conf``, but for those that only pay on large tables."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
     properties = HOME / "conf" / "spark" / "local.conf"
-    options = java_options(properties, HOME / "conf")
+    options = java_options(properties, HOME / "conf", default=class_archive_options(JARS))
     key = "spark.driver.extraJavaOptions"
     session = interactive(
         properties,

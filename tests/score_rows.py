@@ -7,14 +7,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow as pa
-from deltalake import write_deltalake
 from pyspark.sql import DataFrame
 
 from dflib import config
 from dflib.tables.quality import ALL_FACES
 from dflib.tables.schemas import EXTRACTIONS, FACES, MODELS, PREDICTIONS, SPLITS, TRAINING_SET, VIDEOS, Table
 from dflib.tables.store import Tables
+from tests.table_rows import add
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXTRACTOR = "even20-mtcnn-0123abcd"
@@ -183,12 +182,6 @@ def train_on(tables: Tables, set_id: str, splits: dict[str, str], videos: dict[s
         for group, split in splits.items()
     ]
     add(tables, TRAINING_SET, rows, f"training_sets/{set_id}")
-
-
-def add(tables: Tables, table: Table, rows: list[dict[str, Any]], folder: str | None = None) -> None:
-    """Appends rows to a table with delta-rs, in a tenth of the time that Spark takes."""
-    arrow = pa.Table.from_pylist(rows, schema=table.schema)
-    write_deltalake(tables.uri(table, folder).removeprefix("file://"), arrow, mode="append")
 
 
 def frame(tables: Tables, table: Table, rows: list[dict[str, Any]]) -> DataFrame:

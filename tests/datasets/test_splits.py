@@ -9,7 +9,8 @@ from dflib.datasets import splits
 from dflib.errors import TrainingError
 from dflib.tables.schemas import SPLITS, VIDEOS
 from dflib.tables.store import Tables
-from tests.training.synthetic_faces import Clip, insert_rows, insert_splits, source_groups
+from tests.table_rows import add
+from tests.training.synthetic_faces import Clip, insert_splits, source_groups
 
 pytestmark = pytest.mark.spark
 
@@ -46,11 +47,11 @@ def test_assign_depends_on_the_seed_and_writes_nothing_in_a_dry_run(tables: Tabl
 
 
 def test_assign_gives_each_split_a_group_when_there_are_few(tables: Tables) -> None:
-    assert sorted(assign(tables, source_groups(3)).values()) == ["test", "train", "validation"]
+    assert sorted(assign(tables, source_groups(3), dry_run=True).values()) == ["test", "train", "validation"]
 
 
 def test_assign_ignores_videos_without_label(tables: Tables) -> None:
-    assert set(assign(tables, [Clip("a"), Clip("b", label=None)])) == {"a"}
+    assert set(assign(tables, [Clip("a"), Clip("b", label=None)], dry_run=True)) == {"a"}
 
 
 def test_assign_by_chunk_keeps_chunks_whole_also_for_new_groups(tables: Tables) -> None:
@@ -73,7 +74,7 @@ def test_assign_auto_splits_by_original_when_there_are_few_chunks(tables: Tables
 
 def test_assign_given_takes_the_splits_of_the_source(tables: Tables) -> None:
     clips = [Clip("a", given="train"), Clip("b", given="Val"), Clip("c", given="test")]
-    assert assign(tables, clips, by="given") == {"a": "train", "b": "validation", "c": "test"}
+    assert assign(tables, clips, by="given", dry_run=True) == {"a": "train", "b": "validation", "c": "test"}
 
 
 @pytest.mark.parametrize(
@@ -94,5 +95,5 @@ def test_assign_given_refuses_unknown_missing_or_contradictory_splits(
 
 def test_assign_keeps_splits_of_groups_without_videos(tables: Tables) -> None:
     insert_splits(tables, {"gone": "test"})
-    insert_rows(tables, VIDEOS, [])
+    add(tables, VIDEOS, [])
     assert assign(tables, [Clip("a")])["gone"] == "test"

@@ -16,6 +16,7 @@ from dflib.errors import CountError, TrainingError
 from dflib.storage import Storage, for_jvm, local_path
 from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS
 from dflib.tables.store import Tables
+from tests.table_rows import add
 from tests.training.synthetic_faces import (
     EXTRACTOR,
     NOW,
@@ -23,7 +24,6 @@ from tests.training.synthetic_faces import (
     configuration,
     face_rows,
     insert_clips,
-    insert_rows,
     insert_splits,
     source_groups,
 )
@@ -137,8 +137,8 @@ def test_select_takes_only_current_faces(tables: Tables) -> None:
     whole = select(tables, balance="none")
     before = set(rows(whole)["video_id"])
     killed = [row | {"face_id": "left", "video_id": "made/killed"} for row in face_rows([Clip("killed", faces=1)])]
-    insert_rows(tables, FACES, killed)
-    insert_rows(tables, VIDEOS, [Clip("killed", original="real00").row])
+    add(tables, FACES, killed)
+    add(tables, VIDEOS, [Clip("killed", original="real00").row])
     assert (rows(select(tables, balance="none"))["video_id"] != "made/killed").all()
     tables.upsert(VIDEOS, tables.read(VIDEOS).where("video_id = 'made/fake000'").withColumn("fingerprint", F.lit("2")))
     selection = select(tables, balance="none")
@@ -229,7 +229,7 @@ def test_resolve_extractor_takes_the_requested_the_only_or_the_configured_one(ma
         training_set.resolve_extractor(made, "x", EXTRACTOR)
     with pytest.raises(TrainingError, match="no faces to train on; run extract first"):
         training_set.resolve_extractor(tables, None, EXTRACTOR)
-    insert_rows(tables, EXTRACTIONS, [
+    add(tables, EXTRACTIONS, [
         {"video_id": "v", "extractor": name, "outcome": "DONE", "attempts": 1, "frames": 1, "faces": 1, "bytes_read": 0,
          "requests": 0, "run_id": "r", "extracted_at": NOW} for name in (EXTRACTOR, OTHER)
     ])  # fmt: skip

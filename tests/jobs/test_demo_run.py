@@ -105,13 +105,12 @@ def test_a_second_run_changes_nothing_and_reads_no_video(demo_run: DemoRun) -> N
 
 def test_status_and_estimate_report_it_and_change_nothing(demo_run: DemoRun) -> None:
     before, ledger = demo_run.versions(), demo_run.table("extractions")
-    output = demo_run.submit("status").stdout
+    output = demo_run.chain("status", "estimate", settings=("estimate.cores=8",)).stdout
     done = ledger.query("outcome == 'DONE'")
     assert f"extracted  {len(done)} by {ledger['extractor'].iloc[0]}, {len(ledger) - len(done)} failed" in output
     assert ", 0 to do" in output and "running" not in output and output.count("ended ") == 5
     faces = len(demo_run.table("faces"))
     assert f"scored     {faces:,} of {faces:,} faces by {demo_run.table('models')['model_id'].iloc[0]}" in output
-    output = demo_run.submit("estimate", "estimate.cores=8").stdout
     assert f"measured on {ledger['run_id'].iloc[0]}: {len(done)} videos" in output
     assert "estimate: 0.0 minutes for 0 videos" in output
     assert demo_run.versions() == before

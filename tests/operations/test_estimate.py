@@ -16,6 +16,7 @@ from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, TASKS, VIDEOS
 from dflib.tables.store import Tables
 from tests import extract_rows
+from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
 CONF = Path(__file__).parents[2] / "conf"
@@ -38,7 +39,7 @@ def test_size_recovers_the_measurements_of_a_made_up_run(spark: SparkSession, tm
         estimate.estimate(tables, storage, config)
 
     sizes = [1_000_000 + 40_000 * (number * 7 % 50) for number in range(TOTAL)]
-    tables.insert_new(VIDEOS, spark.createDataFrame(extract_rows.videos(sizes, BEGUN), VIDEOS.spark_schema()))
+    add(tables, VIDEOS, extract_rows.videos(sizes, BEGUN))
     ledger = [
         extract_rows.extraction(
             number,
@@ -51,7 +52,7 @@ def test_size_recovers_the_measurements_of_a_made_up_run(spark: SparkSession, tm
         )
         for number in range(MEASURED_RUN)
     ]
-    tables.upsert(EXTRACTIONS, spark.createDataFrame(ledger, EXTRACTIONS.spark_schema()))
+    add(tables, EXTRACTIONS, ledger)
     free = [BEGUN + timedelta(seconds=START)] * SLOTS
     rows = []
     for task in range(MEASURED_RUN // PER_TASK):
@@ -67,7 +68,7 @@ def test_size_recovers_the_measurements_of_a_made_up_run(spark: SparkSession, tm
             )
         )  # fmt: skip
         free[slot] += timedelta(seconds=seconds)
-    tables.insert_new(TASKS, spark.createDataFrame(rows, TASKS.spark_schema()))
+    add(tables, TASKS, rows)
     took = (max(free) - BEGUN).total_seconds() + WRITING
     done = {"run_id": "r", "job": "extract", "started_at": BEGUN.isoformat(), "outcome": "DONE", "seconds": took}
     storage.write(uris.join(root, "runs", "r.json"), json.dumps(done).encode())

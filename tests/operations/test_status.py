@@ -16,6 +16,7 @@ from dflib.storage import Storage
 from dflib.tables.schemas import EXTRACTIONS, VIDEOS
 from dflib.tables.store import Tables
 from tests import extract_rows
+from tests.table_rows import add
 
 CONF = Path(__file__).parents[2] / "conf"
 BEGUN = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
@@ -31,7 +32,7 @@ def test_text_reports_tables_and_runs(spark: SparkSession, tmp_path: Path) -> No
     storage, root = Storage(), f"file://{tmp_path}/tables"
     tables = Tables(spark, root, storage)
     config = conf_files.load(CONF, "local", [f"tables.root={tmp_path}/tables"])
-    tables.insert_new(VIDEOS, spark.createDataFrame(extract_rows.videos([9] * 30, BEGUN), VIDEOS.spark_schema()))
+    add(tables, VIDEOS, extract_rows.videos([9] * 30, BEGUN))
     ledger = [
         extract_rows.extraction(
             number,
@@ -42,7 +43,7 @@ def test_text_reports_tables_and_runs(spark: SparkSession, tmp_path: Path) -> No
         )
         for number in range(8)
     ]
-    tables.upsert(EXTRACTIONS, spark.createDataFrame(ledger, EXTRACTIONS.spark_schema()))
+    add(tables, EXTRACTIONS, ledger)
     progress = {"what": "videos", "done": 11.0, "total": 30, "rate": 0.4}
     record(storage, root, "now", seen_at=(BEGUN + timedelta(seconds=36)).isoformat(), progress=progress)
     record(storage, root, "before", outcome="FAILED", seconds=7.0, error="a: reason\nmore")

@@ -11,7 +11,8 @@ from dflib.reporting.report import choose, page_name
 from dflib.tables.schemas import METRICS, MODELS, PREDICTIONS, VERDICTS
 from dflib.tables.store import Tables
 from tests.reporting.conftest import SPLITS, Reported, random_rows, run
-from tests.score_rows import WHEN, ScoreRows, add, assign, model, train_on
+from tests.score_rows import WHEN, ScoreRows, assign, model, train_on
+from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
 MEAN = "mean(t=0.5,static=out,min_faces=1)"

@@ -11,9 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from dflib.config import ClusterConfig, ScoreConfig, View
-from dflib.config import load as conf_files
 from dflib.errors import CountError, ModelError
-from dflib.models import import_model, networks, registry, saved_model
+from dflib.models import networks, registry, saved_model
 from dflib.models.view import cut_row
 from dflib.runtime.gpus import Device
 from dflib.runtime.progress import Progress
@@ -22,7 +21,8 @@ from dflib.scoring import score as scoring
 from dflib.storage import Storage, local_path
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS
 from dflib.tables.store import Tables
-from tests.score_rows import WHEN, add
+from tests.score_rows import WHEN
+from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
 
@@ -82,7 +82,7 @@ def insert(tables: Tables, rows: list[dict[str, Any]]) -> None:
     if not tables.exists(EXTRACTIONS):
         add(tables, VIDEOS, [video(number) for number in range(7)])
         add(tables, EXTRACTIONS, [extraction(number, name) for number in range(7) for name in "xy"])
-    tables.insert_new(FACES, tables.spark.createDataFrame(rows, FACES.spark_schema()))
+    add(tables, FACES, rows)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_score_scores_only_new_faces(tables: Tables, model: None) -> None:
     """First few faces are scored, then most: pending ids are broadcast, then scored ones."""
     scores: dict[str, float] = {}
     for count, pending in ((3, 3), (23, 20), (25, 2)):
-        insert(tables, [face(number) for number in range(count)])
+        insert(tables, [face(number) for number in range(count - pending, count)])
         result = run(tables)
         assert (result.present, result.pending, result.written) == (count, pending, pending)
         predictions = tables.read(PREDICTIONS).toPandas().set_index("face_id")["p_fake"].to_dict()
@@ -298,25 +298,3 @@ def test_score_batches_passes_batches_of_one_size_to_the_model(monkeypatch: pyte
     np.testing.assert_allclose([row["p_fake"] for row in scored], expected)
     videos = {row["video_id"] for row in rows}
     assert (last["task"]["faces"], last["task"]["videos"], last["task"]["loaded"]) == (10, len(videos), True)
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("weights", "p_real"),
-    [
-        ("Meso4_DF", [0.0304, 0.0281, 0.9897, 0.9983]),
-        ("Meso4_F2F", [0.8222, 0.7676, 0.8810, 0.9585]),
-    ],
-)
-def test_score_gives_the_published_scores_of_published_weights(
-    tables: Tables, sample_data: Path, tmp_path: Path, weights: str, p_real: list[float]
-) -> None:
-    base = conf_files.load(Path(__file__).parent.parent.parent / "conf", "local").weights
-    path = f"file://{sample_data}/mesonet/{weights}.h5"
-    source = base.model_copy(update={"path": path, "name": weights, "positive": "real"})
-    import_model.import_model(tables, tables.storage, f"file://{tmp_path}/models", source, dry_run=False)
-    images = sorted((sample_data / "mesonet" / "test_images").rglob("*.jpg"))
-    insert(tables, [crop(number) | {"image": path.read_bytes()} for number, path in enumerate(images)])
-    run(tables, model=weights)
-    found = tables.read(PREDICTIONS).toPandas().sort_values("frame_index")
-    np.testing.assert_allclose(found["p_fake"], 1 - np.array(p_real), atol=1e-3)

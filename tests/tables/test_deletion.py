@@ -3,36 +3,31 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-import pyarrow as pa
 import pytest
 
 from dflib.tables import deletion
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS, Table
 from dflib.tables.store import Tables
+from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def insert(tables: Tables, table: Table, *rows: dict[str, object]) -> None:
-    arrow = pa.Table.from_pylist(list(rows), table.schema)
-    tables.insert_new(table, tables.spark.createDataFrame(arrow, table.spark_schema()))
-
-
 def fill(tables: Tables, videos: str, extractor: str) -> None:
     """One frame with one face a video, predicted and judged."""
     of = [{"video_id": video, "extractor": extractor} for video in videos]
-    insert(tables, EXTRACTIONS, *[row | {
+    add(tables, EXTRACTIONS, [row | {
         "outcome": "DONE", "attempts": 1, "frames": 1, "faces": 1, "bytes_read": 0, "requests": 0, "run_id": "r",
         "extracted_at": NOW,
     } for row in of])  # fmt: skip
-    insert(tables, FRAMES, *[row | {"frame_index": 0, "faces": 1} for row in of])
+    add(tables, FRAMES, [row | {"frame_index": 0, "faces": 1} for row in of])
     face = {"frame_index": 0, "face_index": 0, "format": "jpeg", "image": b"x"}
-    insert(tables, FACES, *[row | face | {"face_id": f"{row['video_id']}/{extractor}"} for row in of])
-    insert(tables, PREDICTIONS, *[row | {
+    add(tables, FACES, [row | face | {"face_id": f"{row['video_id']}/{extractor}"} for row in of])
+    add(tables, PREDICTIONS, [row | {
         "face_id": f"{row['video_id']}/{extractor}", "model_id": "m", "frame_index": 0, "p_fake": 0.5,
     } for row in of])  # fmt: skip
-    insert(tables, VERDICTS, *[row | {
+    add(tables, VERDICTS, [row | {
         "model_id": "m", "rule": "mean", "verdict": "FAKE", "faces_used": 1, "frames_used": 1, "judged_at": NOW,
     } for row in of])  # fmt: skip
 

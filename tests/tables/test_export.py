@@ -15,7 +15,8 @@ from dflib.reporting import submission
 from dflib.tables import export
 from dflib.tables.schemas import PREDICTIONS, VERDICTS
 from dflib.tables.store import Tables
-from tests.score_rows import EXTRACTOR, WHEN, ScoreRows, add, train_on
+from tests.score_rows import EXTRACTOR, WHEN, ScoreRows, train_on
+from tests.table_rows import add
 
 SETTINGS = config.ExportConfig(
     table="verdicts", version=None, format="csv", to=None, model="latest", extractor=None, rule=None

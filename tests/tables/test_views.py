@@ -23,7 +23,8 @@ from dflib.tables.schemas import (
 from dflib.tables.store import Tables
 from dflib.tables.views import VIEWS
 from tests.reporting.conftest import random_rows, run
-from tests.score_rows import EXTRACTOR, WHEN, add, assign, model, train_on
+from tests.score_rows import EXTRACTOR, WHEN, assign, model, train_on
+from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
 

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from dflib.config import Config
 from dflib.config import load as conf_files
-from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS, Table
+from dflib.tables.schemas import EXTRACTIONS, FACES, SPLITS, TRAINING_SET, VIDEOS
 from dflib.tables.store import Tables
+from tests.table_rows import add
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXTRACTOR = "even4-mtcnn-00000000"
@@ -73,12 +74,6 @@ def face_rows(clips: Iterable[Clip], extractor: str = EXTRACTOR) -> list[dict[st
     return rows
 
 
-def insert_rows(tables: Tables, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Inserts rows; missing columns become null."""
-    complete = [{name: row.get(name) for name in table.schema.names} for row in rows]
-    tables.insert_new(table, tables.spark.createDataFrame(complete, table.spark_schema()))
-
-
 def insert_clips(tables: Tables, clips: Iterable[Clip], extractor: str = EXTRACTOR) -> None:
     """Inserts videos, their faces, and their rows of the extraction ledger."""
     clips = list(clips)
@@ -89,9 +84,9 @@ def insert_clips(tables: Tables, clips: Iterable[Clip], extractor: str = EXTRACT
             "extracted_at": NOW,
         } for clip in clips
     ]  # fmt: skip
-    insert_rows(tables, VIDEOS, [clip.row for clip in clips])
-    insert_rows(tables, FACES, face_rows(clips, extractor))
-    insert_rows(tables, EXTRACTIONS, ledger)
+    add(tables, VIDEOS, [clip.row for clip in clips])
+    add(tables, FACES, face_rows(clips, extractor))
+    add(tables, EXTRACTIONS, ledger)
 
 
 def source_groups(count: int, fakes: int = 2, faces: int = 2, first: int = 0) -> list[Clip]:
@@ -106,8 +101,8 @@ def source_groups(count: int, fakes: int = 2, faces: int = 2, first: int = 0) ->
 
 def insert_splits(tables: Tables, split_of: dict[str, str]) -> None:
     """Inserts the split of each source group, by the group's name."""
-    rows = [(f"made/{group}", split, "original", NOW) for group, split in split_of.items()]
-    tables.insert_new(SPLITS, tables.spark.createDataFrame(rows, SPLITS.spark_schema()))
+    row = {"split_by": "original", "assigned_at": NOW}
+    add(tables, SPLITS, [{"source_group": f"made/{group}", "split": split} | row for group, split in split_of.items()])
 
 
 def configuration(root: Path, *overrides: str) -> Config:

@@ -138,6 +138,7 @@ def test_fit_validates_each_epoch_although_an_unreadable_image_costs_the_last_ba
     assert [epoch.epoch for epoch in result.history] == [1, 2, 3] and result.unreadable["validation"] == 1
 
 
+@pytest.mark.cluster
 def test_fit_reads_the_training_set_and_resumes_from_s3(tmp_path: Path, s3: Storage) -> None:
     spec = fit_spec(tmp_path)
     files = {}
