@@ -39,10 +39,11 @@ test-spark: setup ## tests on a Spark session of their own
 coverage: ## branch coverage of the tests that ran last in this process tree (fast and Spark)
 	$(PY) -m coverage report | tail -n 1
 
+# One after another: each job uses all cores.
 test-e2e: setup ## the real jobs through spark-submit.sh
-	$(PY) -m pytest -q -n 2 --dist loadgroup --durations=12 -m "e2e and not cluster"
+	$(PY) -m pytest -q --durations=12 -m "e2e and not cluster"
 
-test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start; not part of make test
+test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, and kills; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
 
 test-py312: tools ## tests that start no Spark, on Python 3.12, in an environment of their own

@@ -14,7 +14,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 from pyspark.sql import SparkSession
-from xdist.scheduler import LoadScopeScheduling
 
 from dflib.cli.submit import class_archive_options
 from dflib.runtime.session import interactive, java_options
@@ -22,29 +21,10 @@ from dflib.storage import Storage
 from dflib.tables.store import Tables
 from tests.jobs.places import DemoRun
 
-DEMO_RUN = ("tests/jobs/test_demo_run.py", "tests/notebooks/test_notebooks.py")
-"""Files whose end-to-end tests look at one run of the demo."""
-
 HOME = Path(__file__).parent.parent
 SAMPLE_DATA = Path(os.environ.get("DFLIB_SAMPLE_DATA", HOME.parent / "shared" / "data"))
 NO_SAMPLE_DATA = "no sample data at"
 JARS = Path(os.environ.get("DFLIB_JARS", HOME / ".jars" / "jars"))
-
-
-class ByFile(LoadScopeScheduling):
-    """A file goes to one worker, and those of :data:`DEMO_RUN` to the same, so that the run is made once.
-
-    Instead of xdist_group, which xdist 3.8 does not see under pytest 9.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "demo_run" if file in DEMO_RUN else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
-    """Used by ``--dist loadgroup``."""
-    return ByFile(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -15,7 +15,8 @@ import pytest
 from dflib.operations import status
 from tests.jobs.places import HOME, Place
 
-pytestmark = pytest.mark.e2e
+# With the other tests that kill; make test has no time for it.
+pytestmark = pytest.mark.cluster
 WAVE = 12
 OFTEN = """
 from dflib.runtime import runs

@@ -82,9 +82,8 @@ def in_order_of_two_workers(spec: FitSpec, batch_size: int) -> FitSpec:
     return replace(spec, files=spec.files | {"train": {other: len(table)}})
 
 
-@pytest.mark.parametrize(
-    ("mode", "tolerance"), [("plain", 1e-5), pytest.param("deterministic", 0.02, marks=pytest.mark.cluster)]
-)
+@pytest.mark.cluster
+@pytest.mark.parametrize(("mode", "tolerance"), [("plain", 1e-5), ("deterministic", 0.02)])
 def test_two_workers_take_the_steps_of_one(tmp_path: Path, mode: str, tolerance: float) -> None:
     """With the same batches, shared by two, the loss agrees after each step."""
     options = [*NO_AUGMENTATION, "train.augment.horizontal_flip=false", "train.learning_rate=0.01"]
