@@ -72,7 +72,8 @@ class Team:
         mark = secrets.token_hex(4)
         stdin = self.processes[session].stdin
         assert stdin is not None
-        stdin.write(f"SELECT 'answer {mark}', * FROM ({query});\n".encode())
+        # With a name of its own, so that the line of column names is not taken for the answer.
+        stdin.write(f"SELECT 'answer {mark}' AS mark, * FROM ({query});\n".encode())
         stdin.flush()
         line = re.compile(rf"answer {mark}\t(.*)")
         return self.until(session, lambda: line.search(self.log(session))).group(1).split("\t")
