@@ -9,7 +9,7 @@ import pytest
 from tests.jobs.conftest import Bucket
 from tests.jobs.places import Place
 
-pytestmark = [pytest.mark.e2e, pytest.mark.shared]
+pytestmark = pytest.mark.shared
 
 PUBLISHED = {
     # P(real) that the authors' networks give, in the order of IMAGES.
@@ -30,6 +30,7 @@ def meso4(sample_data: Path, name: str) -> tuple[str, ...]:
     )
 
 
+@pytest.mark.cluster  # with the other tests on S3 servers
 def test_five_clips_get_five_verdicts(sample_data: Path, tmp_path: Path, bucket: Bucket) -> None:
     """From a chunk zip on S3 to a report."""
     archive = tmp_path / "dfdc_train_part_00.zip"
@@ -68,6 +69,7 @@ def test_five_clips_get_five_verdicts(sample_data: Path, tmp_path: Path, bucket:
     assert "FAKE" in text
 
 
+@pytest.mark.e2e
 def test_published_weights_give_the_published_scores(sample_data: Path, tmp_path: Path) -> None:
     images = sample_data / "mesonet" / "test_images"
     place = Place(
@@ -80,10 +82,9 @@ def test_published_weights_give_the_published_scores(sample_data: Path, tmp_path
             "tables.metastore=none",
         ],
     )
-    place.submit("ingest")
     names = sorted(path.stem for path in images.glob("df/*")) + sorted(path.stem for path in images.glob("real/*"))
-    for network, published in PUBLISHED.items():
-        place.chain("import_model", "score", settings=meso4(sample_data, network))
+    for steps, (network, published) in zip((("ingest",), ()), PUBLISHED.items(), strict=True):
+        place.chain(*steps, "import_model", "score", settings=meso4(sample_data, network))
         scores = place.table("predictions").query("model_id == @network").set_index("video_id")["p_fake"]
         ours = np.array([scores[f"dfdc/{name}"] for name in names])
         np.testing.assert_allclose(ours, 1 - np.array(published), atol=1e-3)
