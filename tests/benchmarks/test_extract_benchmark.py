@@ -38,7 +38,7 @@ def test_benchmark_writes_table_json_and_images(clip: Path, tmp_path: Path) -> N
     out, variants = tmp_path / "extract.json", ["bare", "seeds11", "ours"]
     images = tmp_path / "images"
     done = run(
-        *(str(clip), "--repeats", "1", "--variants", ",".join(variants), "--out", str(out)),
+        *(str(clip), "--repeats", "2", "--variants", ",".join(variants), "--out", str(out)),
         *("--recall-every", "6", "--min-face", "30", "--images", str(images)),
     )
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,8 @@
 """The dflib command: listings, and names that are no job."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,16 @@ def test_an_unknown_job_is_refused_with_the_nearest_name(capsys: pytest.CaptureF
 def test_job_help_shows_its_docstring_and_options(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "status", "--help")
     assert code == 0 and out.startswith("usage: dflib status") and "--dry-run" in out and "Shows what is done" in out
+
+
+def test_output_to_a_reader_that_has_ended_is_no_error() -> None:
+    """As by ``dflib --help | head -1``."""
+    command = [sys.executable, "-c", "from dflib.cli.main import main; main(['--help'])"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HOME)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (0, b"")
+    process.stderr.close()
 
 
 def test_jobs_are_thin() -> None:

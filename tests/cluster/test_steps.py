@@ -1,23 +1,13 @@
 """Two steps in one Spark application on a cluster: a stage on the CPU, then one on GPUs."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.jobs.places import HOME, Place
+from tests.jobs.places import Place
 
 pytestmark = pytest.mark.cluster
-JOB = '''"""Extracts, then scores."""
-
-from dflib.cli.job import main
-from dflib.steps import extract, score
-
-if __name__ == "__main__":
-    main(extract.STEP, score.STEP, name="both")
-'''
 CPU = ("faces.detector=haar", "faces.threshold=.5", "faces.lone_threshold=.5", "faces.track_threshold=.5")
 
 
@@ -25,14 +15,9 @@ def test_steps_of_one_application_run_on_devices_of_their_own(
     copied: Callable[..., Place], options: tuple[str, ...], tmp_path: Path
 ) -> None:
     place = copied(tmp_path / "place", *CPU)
-    script = tmp_path / "both.py"
-    script.write_text(JOB)
-    command = [sys.executable, str(script), *place.command("both", "score.model=m", options=options)[2:]]
-    variables = {**place.environment(), "PYTHONPATH": str(HOME)}
-    done = subprocess.run(command, env=variables, cwd=place.root, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
+    place.chain("extract", "score", settings=("score.model=m",), options=options)
 
-    ((parent,), (extract,), (score,)) = (place.runs(name) for name in ("both", "extract", "score"))
+    ((parent,), (extract,), (score,)) = (place.runs(name) for name in ("chain", "extract", "score"))
     assert [record["outcome"] for record in (parent, extract, score)] == ["DONE"] * 3
     assert parent["parent"] is None and extract["parent"] == score["parent"] == parent["run_id"]
 

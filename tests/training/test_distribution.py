@@ -25,7 +25,7 @@ def test_check_rejects_a_batch_that_devices_cannot_share(
         distribution(replicas, workers, batch_size, accumulate).check()
     fitting = distribution(replicas, workers, multiple, accumulate)
     fitting.check()
-    assert fitting.dataset_batch_size * accumulate * replicas == multiple * accumulate
+    assert fitting.dataset_batch_size * replicas == multiple
 
 
 def test_keras_splits_whole_batches_of_one_process() -> None:

@@ -117,6 +117,12 @@ def test_fit_saves_float32_after_accumulation_in_bfloat16(tmp_path: Path) -> Non
     assert p_fake.dtype == np.float32 and p_fake[0] > 0.5 > p_fake[1]
 
 
+def test_fit_rejects_a_batch_that_devices_cannot_share(tmp_path: Path) -> None:
+    spec = replace(fit_spec(tmp_path, "train.batch_size=8", "train.accumulate=4"), devices=["CPU:0", "CPU:1", "CPU:2"])
+    with pytest.raises(TrainingError, match="a multiple of 12"):
+        run(spec)
+
+
 def test_run_raises_the_error_of_the_child(tmp_path: Path) -> None:
     spec = fit_spec(tmp_path)
     with pytest.raises(CountError, match="64 rows according to its footer, 65 according to the training set"):
