@@ -28,7 +28,9 @@ controls: setup ## trains two controls on the demo, labels shuffled and face bla
 	./spark-submit.sh score --env demo --set score.model=control-blanked
 	./spark-submit.sh report --env demo --set report.model=control-blanked
 
-test: setup lint test-fast test-spark coverage test-e2e ## linters and all tests, cheapest first, with branch coverage
+test: ## linters and all tests, cheapest first, with branch coverage
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync setup lint # fetching the jars is mostly waiting
+	@$(MAKE) --no-print-directory test-fast test-spark coverage test-e2e
 
 test-fast: setup ## tests that start no Spark
 	$(PY) -m pytest -q -n 2 --cov --cov-report= -m "not spark and not e2e and not cluster"
@@ -56,7 +58,7 @@ docs: setup ## the documentation as a site in build/site; fails on broken links
 	$(PY) -m tools.reference
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir build/site
 
-lint: setup ## ruff, mypy --strict on dflib and jobs, hadolint, and reference pages that are up to date
+lint: tools $(VENV)/.installed ## ruff, mypy --strict on dflib and jobs, hadolint, and reference pages that are up to date
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
