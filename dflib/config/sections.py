@@ -36,6 +36,8 @@ Uris = Annotated[tuple[Uri, ...], BeforeValidator(_split_list)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31 - 1)]
+"""NumPy takes no seed below 0, and TensorFlow takes seeds modulo 2^31 - 1."""
 
 
 def _check_layout(text: str) -> str:
@@ -419,7 +421,7 @@ class TrainConfig(Section):
     cache_bytes: Annotated[int, Field(ge=0)]
     """Memory limit, bytes: a split whose images (as the network sees them) need no more stays in memory after the first
     epoch. It holds for each split and worker separately."""
-    seed: int
+    seed: Seed
     """Seed of everything random: choice of faces, shuffling, augmentation, initial weights and dropout."""
 
 
@@ -481,7 +483,7 @@ class ReportConfig(Section):
     """Number of resamples of the source groups from which each interval is computed."""
     confidence: Annotated[float, Field(gt=0, lt=1)]
     """Nominal coverage of the intervals."""
-    seed: int
+    seed: Seed
     """Seed of the resamples."""
     worst: Positive
     """Largest number of misclassified videos shown on the page."""

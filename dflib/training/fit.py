@@ -30,6 +30,9 @@ from dflib.training.state import TrainingState
 
 Send = Callable[[dict[str, Any]], None]
 
+SEED_FOR_0 = 2**31 - 2
+"""TensorFlow's global seed where ``train.seed`` is 0: the largest that it distinguishes."""
+
 
 def fit(spec: FitSpec, send: Send) -> None:
     """Trains a network and leaves ``saved_model/``, ``examples.npz`` and ``result.json`` in the work folder.
@@ -45,7 +48,7 @@ def fit(spec: FitSpec, send: Send) -> None:
     """
     from dflib.runtime import tensorflow_setup
 
-    tensorflow_setup.tensorflow()
+    tf = tensorflow_setup.tensorflow()
     import tf_keras
 
     # First of all: workers connect when TensorFlow starts.
@@ -56,6 +59,9 @@ def fit(spec: FitSpec, send: Send) -> None:
     storage = Storage(**spec.storage)
     state = TrainingState.read(folder)
     tf_keras.utils.set_random_seed(train.seed)
+    if train.seed == 0:
+        # With 0, TensorFlow can't take seeds of operations that are tensors, such as those of the feed's shuffling.
+        tf.random.set_seed(SEED_FOR_0)
     # Dropout then draws from generators whose state can be saved, with a stream of its own on each device.
     tf_keras.backend.experimental.enable_tf_random_generator()
     data = TrainingData(spec, storage, distribution)

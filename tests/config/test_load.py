@@ -42,6 +42,8 @@ def test_digest_changes_with_a_value() -> None:
         ("nosuch.key=1", "nosuch: unknown key"),
         ("train.epochs=0", "train.epochs: .*greater than 0"),
         ("train.epochs=many", "train.epochs: .*integer"),
+        ("train.seed=-1", "train.seed: .*greater than or equal to 0"),
+        ("report.seed=2147483647", "report.seed: .*less than 2147483647"),
         ("sampling.frames=even:0", "sampling.frames: sampling even: '0' is not a valid argument; write even:N"),
         ("sampling.frames=often", "sampling.frames: unknown sampling 'often'; known: even, per_second"),
         ("faces.threshold=1.5", "faces.threshold: .*less than or equal to 1"),

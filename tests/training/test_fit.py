@@ -117,6 +117,12 @@ def test_fit_saves_float32_after_accumulation_in_bfloat16(tmp_path: Path) -> Non
     assert p_fake.dtype == np.float32 and p_fake[0] > 0.5 > p_fake[1]
 
 
+def test_fit_takes_0_as_seed(tmp_path: Path) -> None:
+    """TensorFlow compares a global seed of 0 with the seeds of operations, which fails for those that are tensors."""
+    result = run(fit_spec(tmp_path, "train.epochs=1", "train.seed=0"))
+    assert len(result.history) == 1
+
+
 def test_fit_rejects_a_batch_that_devices_cannot_share(tmp_path: Path) -> None:
     spec = replace(fit_spec(tmp_path, "train.batch_size=8", "train.accumulate=4"), devices=["CPU:0", "CPU:1", "CPU:2"])
     with pytest.raises(TrainingError, match="a multiple of 12"):
