@@ -29,7 +29,7 @@ controls: setup ## trains two controls on the demo, labels shuffled and face bla
 	./spark-submit.sh report --env demo --set report.model=control-blanked
 
 test: ## linters and all tests, cheapest first, with branch coverage
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync setup lint # fetching the jars is mostly waiting
+	@$(MAKE) --no-print-directory --jobs=2 setup lint # fetching the jars is mostly waiting
 	@$(MAKE) --no-print-directory test-fast test-spark coverage test-e2e
 
 test-fast: setup ## tests that start no Spark

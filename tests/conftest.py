@@ -71,8 +71,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.shuffle.partitions": "2",
-            "spark.sql.leafNodeDefaultParallelism": "1",
-            "spark.databricks.delta.snapshotPartitions": "1",
             "spark.databricks.delta.merge.materializeSource": "none",
             # A barrier stage that can't start is given up at once.
             "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "1s",

@@ -110,7 +110,7 @@ def _kind(schema: dict[str, Any], root: dict[str, Any]) -> str:
         return "list of texts"
     kind = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false"}[schema["type"]]
     limits = [
-        f"{sign} {schema[key]:g}"
+        f"{sign} {schema[key]:.15g}"
         for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
         if key in schema
     ]

@@ -5,22 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import published_weights
 from tests.jobs.conftest import Bucket
 from tests.jobs.places import Place
 
 pytestmark = pytest.mark.shared
-
-
-def meso4(sample_data: Path, name: str) -> tuple[str, ...]:
-    """Settings that import the published weights and score with them."""
-    return (
-        f"weights.path={sample_data}/mesonet/{name}.h5",
-        "weights.network=meso4",
-        f"weights.name={name}",
-        "weights.positive=real",
-        f"score.model={name}",
-        f"report.model={name}",
-    )
 
 
 @pytest.mark.cluster  # with the other tests on S3 servers
@@ -54,7 +43,9 @@ def test_five_clips_get_five_verdicts(sample_data: Path, tmp_path: Path, bucket:
     # The portraits hang small on the wall; the person is several times as wide.
     assert marked["box_w"].max() < 80
 
-    text = place.chain("import_model", "score", "report", settings=meso4(sample_data, "Meso4_DF")).stdout
+    text = place.chain(
+        "import_model", "score", "report", settings=published_weights.settings(sample_data, "Meso4_DF")
+    ).stdout
     verdicts = place.table("verdicts")
     for _, of_rule in verdicts.groupby("rule"):
         assert len(of_rule) == 5

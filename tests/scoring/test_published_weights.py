@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dflib.config import load as conf_files
 from dflib.steps import import_model, ingest, score
 from dflib.steps.runner import Application, run_steps
 from dflib.tables.schemas import PREDICTIONS
 from dflib.tables.store import Tables
+from tests import published_weights
+from tests.training.synthetic_faces import configuration
 
-CONF = Path(__file__).parents[2] / "conf"
 PUBLISHED = {
     # P(real) that the authors' networks give: two images of the folder df, then two of the folder real.
     "Meso4_DF": (0.0304, 0.0281, 0.9897, 0.9983),
@@ -25,14 +25,13 @@ def test_published_weights_give_the_published_scores(tables: Tables, sample_data
     images = sample_data / "mesonet" / "test_images"
     names = sorted(path.stem for path in images.glob("df/*")) + sorted(path.stem for path in images.glob("real/*"))
     for steps, (name, published) in zip(([ingest.STEP], []), PUBLISHED.items(), strict=True):
-        settings = [
-            *(f"{section}.root={tmp_path}/{section}" for section in ("tables", "models", "reports")),
+        config = configuration(
+            tmp_path,
             *("tables.metastore=none", "sources.chunks=", f"sources.crops={images}"),
             *("sources.crop_fake=df", "sources.crop_pattern=<video>"),
-            *(f"weights.path={sample_data}/mesonet/{name}.h5", "weights.network=meso4", "weights.positive=real"),
-            *(f"weights.name={name}", f"score.model={name}"),
-        ]
-        application = Application(config=conf_files.load(CONF, "local", settings), code_version="", dry_run=False)
+            *published_weights.settings(sample_data, name),
+        )
+        application = Application(config=config, code_version="", dry_run=False)
         assert run_steps("published", [*steps, import_model.STEP, score.STEP], application, tables.spark) == 0
         rows = tables.read(PREDICTIONS).where(f"model_id = '{name}'").collect()
         scores = {row["video_id"]: row["p_fake"] for row in rows}
