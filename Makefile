@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
 
-.PHONY: help demo controls test test-fast test-spark test-e2e test-cluster test-py312 coverage lint docs setup tools clean
+.PHONY: help demo controls test test-fast test-spark test-e2e test-spark-e2e test-cluster test-py312 coverage lint docs setup tools clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -30,20 +30,24 @@ controls: setup ## trains two controls on the demo, labels shuffled and face bla
 
 test: ## linters and all tests, cheapest first, with branch coverage
 	@$(MAKE) --no-print-directory --jobs=2 setup lint # fetching the jars is mostly waiting
-	@$(MAKE) --no-print-directory test-fast test-spark coverage test-e2e
+	@$(MAKE) --no-print-directory test-fast test-spark-e2e coverage
 
 test-fast: setup ## tests that start no Spark
 	$(PY) -m pytest -q -n 2 --cov --cov-report= -m "not spark and not e2e and not cluster"
 
 test-spark: setup ## tests on a Spark session of their own
-	$(PY) -m pytest -q -n 2 --dist loadfile --durations=5 --cov --cov-append --cov-report= -m "spark and not e2e and not cluster"
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "spark and not e2e and not cluster"
+
+test-e2e: setup ## the real jobs through spark-submit.sh
+	$(PY) -m pytest -q --durations=12 -m "e2e and not cluster"
+
+# On two cores, jobs that start or train use one; Spark tests use the other. One file has all tests of the demo's run,
+# so that one worker makes it once.
+test-spark-e2e: setup
+	$(PY) -m pytest -q -n 2 --dist loadfile --durations=12 --cov --cov-append --cov-report= -m "(spark or e2e) and not cluster"
 
 coverage: ## branch coverage of the tests that ran last in this process tree (fast and Spark)
 	$(PY) -m coverage report | tail -n 1
-
-# One after another: each job uses all cores.
-test-e2e: setup ## the real jobs through spark-submit.sh
-	$(PY) -m pytest -q --durations=12 -m "e2e and not cluster"
 
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, and kills; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster

@@ -1,9 +1,14 @@
-"""The whole job on the demo data set: what it finds is held against the truth file."""
+"""The whole job on the demo data set: its tables are compared with the truth file."""
 
+import os
+from pathlib import Path
+
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from sklearn.metrics import roc_auc_score
 
-from tests.jobs.places import DemoRun
+from tests.jobs.places import HOME, DemoRun
 
 pytestmark = pytest.mark.e2e
 
@@ -152,3 +157,13 @@ def test_sql_of_another_process_finds_the_tables_by_name(demo_run: DemoRun) -> N
     scored = scored.sort_values(["error", "video_id"], ascending=[False, True]).head(10)
     assert [row[0] for row in worst] == list(scored["video_id"])
     assert [float(row[1]) for row in worst] == pytest.approx(list(scored["p_fake"]))
+
+
+@pytest.mark.parametrize("path", sorted((HOME / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebook_executes_and_shows_images(path: Path, demo_run: DemoRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFLIB_TABLES", str(demo_run.root / "tables"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HOME), os.environ.get("PYTHONPATH", "")]))
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(HOME / "notebooks")}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert [output for output in outputs if "image/png" in output.get("data", {})]
