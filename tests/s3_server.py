@@ -4,13 +4,15 @@ import json
 import signal
 import subprocess
 import sysconfig
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import boto3
 import pytest
@@ -21,11 +23,26 @@ from tests.ports import free_ports
 REGION = "us-east-1"
 
 
+class _AtomicConditions:
+    """Handles one conditional write at a time, as S3 does: moto checks the condition and writes in two steps."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        conditional = "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ
+        with self._lock if conditional else nullcontext():
+            return self._app(environ, start_response)
+
+
 @contextmanager
 def s3_server(*buckets: str) -> Iterator[str]:
     """The endpoint of a server with these empty buckets; credentials are in the environment meanwhile."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    assert server._server is not None
+    server._server.app = _AtomicConditions(server._server.app)
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
     with pytest.MonkeyPatch.context() as environment:
