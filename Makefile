@@ -47,7 +47,7 @@ test-spark-e2e: setup
 	$(PY) -m pytest -q -n 2 --dist loadfile --durations=12 --cov --cov-append --cov-report= -m "(spark or e2e) and not cluster"
 
 coverage: ## branch coverage of the tests that ran last in this process tree (fast and Spark)
-	$(PY) -m coverage report | tail -n 1
+	@$(PY) -m coverage report | grep -w TOTAL
 
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, and kills; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
