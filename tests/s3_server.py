@@ -50,6 +50,8 @@ def s3_server(*buckets: str) -> Iterator[str]:
             environment.setenv(name, "test")
         for bucket in buckets:
             boto3.client("s3", endpoint_url=endpoint, region_name=REGION).create_bucket(Bucket=bucket)
+            # All servers of a process share their content, also that of servers which have ended.
+            boto3.resource("s3", endpoint_url=endpoint, region_name=REGION).Bucket(bucket).objects.all().delete()
         yield endpoint
     server.stop()
 
