@@ -1,4 +1,7 @@
-"""Networks, one module each: ``dflib.models.networks.<name>`` defines ``PART``, a :class:`Network`."""
+"""Networks, one module each: ``dflib.models.networks.<name>`` defines ``PART``, a :class:`Network`.
+
+A module is listed in :data:`dflib.parts.catalog.NETWORKS`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

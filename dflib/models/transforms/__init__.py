@@ -43,7 +43,7 @@ def apply(image: Image, transforms: Sequence[str]) -> Image:
 
     Args:
         image: uint8 RGB ``[size, size, 3]``.
-        transforms: names with arguments, such as ``clahe:2``.
+        transforms: names with arguments, such as ``name:2``.
 
     Returns:
         uint8 RGB ``[size, size, 3]``.
