@@ -18,7 +18,8 @@ from tests.table_rows import add
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXTRACTOR = "even20-mtcnn-0123abcd"
 SETTINGS = config.ReportConfig(
-    model="latest",
+    model="m",
+    extractor=None,
     rules=("mean", "share:0.5", "run:3"),
     threshold=0.5,
     exclude_static=True,
@@ -29,6 +30,8 @@ SETTINGS = config.ReportConfig(
     seed=1,
     worst=3,
 )
+
+GATE = config.NightlyConfig(move=0.1, max_flips=0.05, max_videos=None, max_minutes=None, summary=None)
 
 
 def crop(seed: int) -> bytes:

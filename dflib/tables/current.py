@@ -1,4 +1,5 @@
-"""Which rows count: faces of a finished extraction, read from the bytes that their video has now.
+"""Which rows count: faces of a finished extraction, read from the bytes that their video has now, and the verdicts of
+the newest publication.
 
 Faces without a DONE row in the ledger are leftovers of a killed run.  Faces of other bytes than ``videos`` names belong
 to a file that has been replaced since; they count again after the next extract.
@@ -46,6 +47,28 @@ def ledger(extractions: DataFrame, videos: DataFrame) -> DataFrame:
     now = videos.select("video_id", "fingerprint", "packing").alias("v")
     joined = extractions.alias("e").join(now, F.col("e.video_id") == F.col("v.video_id"), "left")
     return joined.select("e.*", F.expr(changed("e", "v")).alias("changed"))
+
+
+CURRENT_VERDICTS = """
+  SELECT * EXCEPT (place) FROM (
+    SELECT t.*, p.published_at,
+      row_number() OVER (PARTITION BY t.video_id ORDER BY p.published_at DESC, t.extractor) AS place
+    FROM {verdicts} t JOIN (
+      SELECT extractor, model_id, rule, max(published_at) AS published_at FROM {publications}
+      GROUP BY extractor, model_id, rule
+    ) p ON t.extractor = p.extractor AND t.model_id = p.model_id AND t.rule = p.rule
+  ) WHERE place = 1"""
+"""The current verdict of each video, with ``published_at``: that of the newest publication which has one."""
+
+
+def verdicts(rows: DataFrame, publications: DataFrame) -> DataFrame:
+    """The current ones among ``rows`` (as in VERDICTS), see :data:`CURRENT_VERDICTS`.
+
+    Args:
+        rows: as in VERDICTS.
+        publications: as in PUBLICATIONS.
+    """
+    return rows.sparkSession.sql(CURRENT_VERDICTS, verdicts=rows, publications=publications)
 
 
 def faces(rows: DataFrame, extractions: DataFrame, videos: DataFrame) -> DataFrame:

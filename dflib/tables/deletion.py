@@ -6,20 +6,27 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VERDICTS
+from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, HELD_VERDICTS, PREDICTIONS, VERDICTS
 from dflib.tables.store import Tables
 
-ORDER = (VERDICTS, PREDICTIONS, EXTRACTIONS, FACES, FRAMES)
+ORDER = (HELD_VERDICTS, VERDICTS, PREDICTIONS, EXTRACTIONS, FACES, FRAMES)
 """Children first.  While its ledger row is there, a changed or vanished video is found and deleted again; so what was
 derived from the faces goes before that row, and the row goes before the faces, since it promises them.  What then is
 left of a video is found by :func:`uncommitted`."""
 
 
-def delete_extractions(tables: Tables, video_ids: Sequence[str], extractor: str) -> None:
-    """Deletes all rows that one extractor made of these videos, predictions and verdicts included."""
+def delete_extractions(tables: Tables, video_ids: Sequence[str], extractor: str, keep_verdicts: bool = False) -> None:
+    """Deletes all rows that one extractor made of these videos, predictions included.
+
+    Args:
+        keep_verdicts: of videos that are about to be extracted again: what changes is told by comparing the new
+            verdicts with these.  They name the bytes that they are about.
+    """
     if video_ids:
+        rows = _frame(tables, video_ids).withColumn("extractor", F.lit(extractor))
         for table in ORDER:
-            tables.delete_videos(table, _frame(tables, video_ids), extractor)
+            if not (keep_verdicts and table is VERDICTS):
+                tables.delete_matching(table, rows)
 
 
 def uncommitted(tables: Tables, video_ids: Sequence[str], extractor: str) -> set[str]:

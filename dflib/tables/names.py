@@ -38,6 +38,7 @@ RUN_COLUMNS = {
     "versions_after": ("STRING", "version of each table after the run, JSON"),
     "counts": ("STRING", "counts of the run, JSON"),
     "config": ("STRING", "whole configuration, JSON"),
+    "packages": ("STRING", "versions of the driver's Python packages by name, JSON"),
 }
 """Type and comment of each column of the run records.  What differs between jobs is JSON text."""
 
@@ -125,6 +126,8 @@ def _register(tables: Tables, database: str, move: bool, renew: bool) -> Names:
         present.add(RUNS)
     for view in _possible_views(present):
         if renew or view.name not in present:
+            for table in view.tables:
+                tables.create(table)  # adds the columns that a table of an earlier version lacks
             stored = {table.name: spark.table(f"{database}.{table.name}").columns for table in view.tables}
             spark.sql(view.statement(database, renew, stored))
             present.add(view.name)

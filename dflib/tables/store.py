@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from delta import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
@@ -120,13 +122,22 @@ class Tables:
             version: an earlier version of the table.
 
         Raises:
-            TableError: a version was requested of a table that does not exist.
+            TableError: a version was requested that the table does not have, or of a table that does not exist.
         """
         if not self.exists(table, folder):
             if version is not None:
                 raise TableError(f"{self.uri(table, folder)}: there is no such table, so no version {version} of it")
             return self.spark.createDataFrame([], table.spark_schema())
-        return _present_names(table, self._load(table, folder, version))
+        try:
+            return _present_names(table, self._load(table, folder, version))
+        except AnalysisException as error:
+            if version is None:
+                raise
+            reason = str(error).partition("\n")[0]
+            raise TableError(
+                f"{self.uri(table, folder)}: version {version} can't be read: {reason} Earlier versions are removed by "
+                "maintain after maintain.keep_days, and by forget at once"
+            ) from None
 
     def create(self, table: Table, folder: str | None = None) -> None:
         """Creates the table unless it exists, with NOT NULL and comments as in its schema.
@@ -146,8 +157,34 @@ class Tables:
             builder = builder.addColumn(
                 column.name, column.dataType, nullable=column.nullable, comment=table.comments[column.name]
             )
+        for name, condition in table.constraints.items():
+            builder = builder.property(f"delta.constraints.{name}", condition)
         with self._committing(table, folder):
             builder.execute()
+
+    def missing_constraints(self, table: Table, folder: str | None = None) -> dict[str, str]:
+        """The constraints of the schema that the table, of an earlier version of dflib, lacks."""
+        path = for_jvm(self.uri(table, folder))
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES delta.`{path}`").collect()
+        present = {row["key"].removeprefix("delta.constraints.") for row in rows}
+        return {name: sql for name, sql in table.constraints.items() if name not in present}
+
+    def add_constraints(self, table: Table, folder: str | None = None) -> None:
+        """Adds the constraints of the schema that the table lacks; reads all of its rows.
+
+        Raises:
+            TableError: a row violates one; the table stays as it was, but for those that were added before.
+        """
+        path = for_jvm(self.uri(table, folder))
+        for name, condition in self.missing_constraints(table, folder).items():
+            try:
+                with self._committing(table, folder):
+                    self.spark.sql(f"ALTER TABLE delta.`{path}` ADD CONSTRAINT {name} CHECK ({condition})")
+            except (AnalysisException, Py4JJavaError, PySparkException) as error:
+                raise TableError(
+                    f"{self.uri(table, folder)}: rows violate the constraint {name}, CHECK ({condition}): "
+                    f"{str(error).partition(chr(10))[0]}"
+                ) from None
 
     def insert_new(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Inserts the rows whose key the table lacks; makes no version when there are none.
@@ -219,20 +256,24 @@ class Tables:
                 merge = self._merge(table, staged, folder).whenMatchedUpdateAll().whenNotMatchedInsertAll()
                 return int(_committed(merge)["num_affected_rows"])
 
-    def delete_videos(self, table: Table, video_ids: DataFrame, extractor: str | None = None) -> None:
-        """Deletes the rows of videos from one table; see :mod:`dflib.tables.deletion` for all tables.
+    def delete_matching(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
+        """Deletes the rows that equal one of ``rows`` in all of its columns; makes no version when there are none.
 
         Args:
-            video_ids: with the column ``video_id``; may repeat.
-            extractor: delete only rows of this extractor.
+            rows: some of the table's columns, none of them null; may repeat.  Evaluated twice.
+
+        Returns:
+            Rows that the commit deleted, as Delta counted them.
         """
-        if self.exists(table):
-            target = DeltaTable.forPath(self.spark, for_jvm(self.uri(table)))
-            condition = F.col("t.video_id") == F.col("s.video_id")
-            if extractor is not None:
-                condition &= F.col("t.extractor") == extractor
-            with self._committing(table):
-                target.alias("t").merge(video_ids.distinct().alias("s"), condition).whenMatchedDelete().execute()
+        columns = list(rows.columns)
+        present = self.exists(table, folder)
+        if not present or self.read(table, folder=folder).join(rows, columns, "left_semi").isEmpty():
+            return 0
+        target = DeltaTable.forPath(self.spark, for_jvm(self.uri(table, folder)))
+        condition = " AND ".join(f"t.{column} = s.{column}" for column in columns)
+        with self._committing(table, folder):
+            merge = target.alias("t").merge(rows.distinct().alias("s"), condition).whenMatchedDelete()
+            return int(_committed(merge)["num_deleted_rows"])
 
     @contextlib.contextmanager
     def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:
@@ -354,7 +395,17 @@ def _comment(table: Table, name: str, present: set[str]) -> str:
 
 
 def _committed(merge: Any) -> Row:
-    """Runs a MERGE and returns Delta's counts of its commit."""
-    counts: Row | None = merge.execute().first()
+    """Runs a MERGE and returns Delta's counts of its commit.
+
+    Raises:
+        TableError: a row violates a constraint of the table; nothing was written.
+    """
+    try:
+        counts: Row | None = merge.execute().first()
+    except Py4JJavaError as error:
+        text = str(error.java_exception.toString())
+        if "DELTA_VIOLATE_CONSTRAINT" not in text:
+            raise
+        raise TableError(f"nothing was written: {' '.join(text.partition(': ')[2].split())[:500]}") from None
     assert counts is not None
     return counts

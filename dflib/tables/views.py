@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dflib.tables import current
-from dflib.tables.schemas import EXTRACTIONS, MODELS, VERDICTS, VIDEOS, Table
+from dflib.tables.schemas import EXTRACTIONS, MODELS, PUBLICATIONS, VERDICTS, VIDEOS, Table
 from dflib.tables.sql import quoted
 
 
@@ -109,8 +109,10 @@ _RATIOS = """
     try_divide(greatest(true_fake + false_real, true_real + false_fake), videos - undetermined) AS majority_baseline,
     try_divide(true_fake, true_fake + false_fake) AS `precision`"""
 
-# Where the ledger has no row there is nothing to compare.
-_CHANGED = f"e.video_id IS NOT NULL AND {current.changed('e', 'v')}"
+# Where the ledger has no row there is nothing to compare.  Verdicts of older versions do not name their bytes.
+_CHANGED = f"""e.video_id IS NOT NULL AND (
+          {current.changed("e", "v")} OR (t.fingerprint IS NOT NULL AND NOT (t.fingerprint <=> e.fingerprint))
+        )"""
 
 JUDGED = SqlView(
     "judged",
@@ -202,20 +204,12 @@ MOST_WRONG = SqlView(
 
 NEWEST_VERDICT = SqlView(
     "newest_verdict",
-    "One row per video: the verdict of the model that judged it last, by the rule mean if there is one",
-    JUDGED.tables,
+    "One row per video: its current verdict, which is that of the newest publication that has one; without those held",
+    (*JUDGED.tables, PUBLICATIONS),
     JUDGED.columns,
     f"""
   SELECT {", ".join(JUDGED.columns)}
-  FROM (
-    SELECT *, row_number() OVER (
-      PARTITION BY video_id
-      ORDER BY last_judged DESC, model_id, extractor, startswith(rule, 'mean(') DESC, judged_at DESC, rule
-    ) AS place
-    FROM (
-      SELECT *, max(judged_at) OVER (PARTITION BY video_id, model_id, extractor) AS last_judged FROM {{db}}.judged
-    )
-  ) WHERE place = 1""",
+  FROM ({current.CURRENT_VERDICTS.format(verdicts="{db}.judged", publications="{db}.publications")})""",
 )
 
 MODEL_AGAINST_MODEL = SqlView(

@@ -19,7 +19,7 @@ from tests.score_rows import EXTRACTOR, WHEN, ScoreRows, train_on
 from tests.table_rows import add
 
 SETTINGS = config.ExportConfig(
-    table="verdicts", version=None, format="csv", to=None, model="latest", extractor=None, rule=None
+    table="verdicts", version=None, format="csv", to=None, model="m", extractor=None, rule=None
 )
 MEAN = "mean(t=0.5,static=out,min_faces=1)"
 HOSTILE = ' "quoted", comma\nnew line\r\ttab \\ back\\" '

@@ -108,15 +108,24 @@ def test_insert_new_rejects_unknown_and_missing_columns(tables: Tables) -> None:
         tables.insert_new(SPLITS, frame.withColumnRenamed("split", "splitt"))
 
 
-def test_delete_videos_deletes_only_their_rows(tables: Tables) -> None:
+def test_delete_matching_deletes_only_their_rows(tables: Tables) -> None:
     table = TABLES["predictions"]
     schema = table.spark_schema()
     tables.insert_new(
         table,
-        tables.spark.createDataFrame([(f"{video}/0", "m", video, "x", 0, 0, 0.5) for video in ("a", "b", "c")], schema),
+        tables.spark.createDataFrame(
+            [(f"{video}/0", "m", video, "x", 0, 0, 0.5, "r") for video in ("a", "b", "c")], schema
+        ),
     )
-    tables.delete_videos(table, tables.spark.createDataFrame([("a",), ("c",), ("a",)], "video_id string"))
+    wanted = tables.spark.createDataFrame(
+        [("a", "x"), ("b", "y"), ("c", "x"), ("a", "x")], "video_id string, extractor string"
+    )
+    tables.delete_matching(table, wanted)
     assert [row["video_id"] for row in tables.read(table).collect()] == ["b"]
+    version = tables.version(table)
+    tables.delete_matching(table, wanted)
+    tables.delete_matching(TABLES["verdicts"], wanted)
+    assert tables.version(table) == version and not tables.exists(TABLES["verdicts"])
 
 
 def test_stage_computes_rows_once(tables: Tables) -> None:
@@ -152,7 +161,7 @@ def test_stage_folders_are_unique_and_old_leftovers_are_deleted(tables: Tables) 
 def test_insert_new_rejects_null_in_a_required_column(tables: Tables) -> None:
     tables.create(SPLITS)
     frame = rows(tables, ("a", "train")).selectExpr(
-        "source_group", "cast(null as string) split", "split_by", "assigned_at"
+        "source_group", "split", "cast(null as string) split_by", "assigned_at"
     )
     with pytest.raises(Exception, match=r"NOT NULL|NOT_NULL"):
         tables.insert_new(SPLITS, frame)
@@ -222,3 +231,29 @@ def test_stage_only_warns_when_its_folder_can_not_be_deleted(
         assert staged.count() == 3
         monkeypatch.setattr(tables.storage, "delete_folder", refuse)
     assert "left for a later run" in caplog.text and "Permission denied" in caplog.text
+
+
+def test_a_row_that_violates_a_constraint_is_refused_with_the_reason(tables: Tables) -> None:
+    with pytest.raises(TableError, match=r"nothing was written: .*CHECK constraint split_is_known"):
+        tables.insert_new(SPLITS, rows(tables, ("a", "holdout")))
+    assert tables.read(SPLITS).isEmpty()
+    tables.insert_new(SPLITS, rows(tables, ("a", "train")))
+    assert tables.missing_constraints(SPLITS) == {}
+
+
+def test_constraints_are_added_to_a_table_of_an_earlier_version(tables: Tables) -> None:
+    table = dataclasses.replace(SPLITS, constraints={})
+    tables.insert_new(table, rows(tables, ("a", "train")))
+    assert list(tables.missing_constraints(SPLITS)) == ["split_is_known"]
+    tables.add_constraints(SPLITS)
+    assert tables.missing_constraints(SPLITS) == {}
+    with pytest.raises(TableError, match="split_is_known"):
+        tables.insert_new(SPLITS, rows(tables, ("b", "holdout")))
+
+
+def test_constraints_that_rows_violate_are_not_added(tables: Tables) -> None:
+    table = dataclasses.replace(SPLITS, constraints={})
+    tables.insert_new(table, rows(tables, ("a", "holdout")))
+    with pytest.raises(TableError, match=r"rows violate the constraint split_is_known, CHECK \(split IN"):
+        tables.add_constraints(SPLITS)
+    assert list(tables.missing_constraints(SPLITS)) == ["split_is_known"]
