@@ -5,6 +5,7 @@ How files and the command line become one of these: :mod:`dflib.config.load`.  E
 
 import hashlib
 import json
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -38,6 +39,18 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31 - 1)]
 """NumPy takes no seed below 0, and TensorFlow takes seeds modulo 2^31 - 1."""
+
+
+def _read_since(value: object) -> object:
+    """A day stands for its midnight, and a time without a zone is UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+
+Since = Annotated[datetime | None, BeforeValidator(_read_since)]
 
 
 def _check_layout(text: str) -> str:
@@ -167,6 +180,15 @@ class LocationConfig(Section):
     """Folder of the files, on storage that all machines reach."""
 
 
+class ModelsConfig(LocationConfig):
+    """Where models are."""
+
+    mlflow: str | None
+    """URI of an MLflow tracking server, to which models and aliases are copied; null: none.  Needs the extra
+    ``mlflow``.  ``file://`` of a folder works with MLFLOW_ALLOW_FILE_STORE=true.
+    Example: ``http://mlflow.example:5000``."""
+
+
 class SplitsConfig(Section):
     """How source groups (an original with its fakes) are assigned to train, validation and test.
 
@@ -255,6 +277,8 @@ class ExtractConfig(Section):
     """Width times height of a frame above which a video fails with TOO_LARGE."""
     batch_bytes: Positive
     """Size in bytes from which a task passes an Arrow batch on to Spark."""
+    since: Since
+    """Only videos whose row in ``videos`` was written since then, a date or time (UTC); null: all."""
 
 
 class View(Section):
@@ -442,13 +466,28 @@ class WeightsConfig(Section):
     """What the model sees of a face."""
 
 
+class PromoteConfig(Section):
+    """What ``promote`` does; set by its arguments."""
+
+    model: str | None
+    """model_id, or another alias; promote requires it."""
+    alias: str | None
+    """The alias that is to stand for the model; promote requires it."""
+    reason: str | None
+    """Why, for the table ``aliases``."""
+
+
 class ScoreConfig(Section):
     """Which model scores the faces, and how."""
 
     model: str
-    """model_id, or ``latest`` for the newest model that is not a control."""
+    """model_id, an alias such as ``champion``, or ``aliased`` for all models that have an alias."""
     batch_size: Positive
     """Number of faces that pass through the model at once."""
+    since: Since
+    """Only faces of videos whose row in ``videos`` was written since then, a date or time (UTC); null: all."""
+    extractor: str | None
+    """Only faces of this extractor; null: of all."""
 
 
 def _distinct_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
@@ -468,7 +507,9 @@ class ReportConfig(Section):
     """How face scores become verdicts, and how the verdicts are measured."""
 
     model: str
-    """Which models are reported: a model_id, ``latest``, or ``all`` models with predictions."""
+    """Which models are reported: a model_id, an alias, ``aliased``, or ``all`` models with predictions."""
+    extractor: str | None
+    """Only on faces of this extractor; null: of all."""
     rules: Annotated[Names, AfterValidator(_distinct_rules)]
     """Pooling rules of the catalog with their arguments, such as ``share:0.5``. The first one makes the headline."""
     threshold: Fraction
@@ -489,6 +530,105 @@ class ReportConfig(Section):
     """Largest number of misclassified videos shown on the page."""
 
 
+def _check_checks(checks: tuple[str, ...]) -> tuple[str, ...]:
+    for text in checks:
+        catalog.CHECKS.check(text)
+    return checks
+
+
+Checks = Annotated[Names, AfterValidator(_check_checks)]
+
+
+class ChecksConfig(Section):
+    """What must be true of the tables: data checks of the catalog with their bounds, such as ``faceless_share:0.5``."""
+
+    fail: Checks
+    """Checks that hold new verdicts when they fail."""
+    warn: Checks
+    """Checks that only ask for attention."""
+
+
+class NightlyConfig(Section):
+    """What a night may do, and when new verdicts of the champion become current."""
+
+    move: Fraction
+    """A score that moved by more than this is listed in ``changes``, also when the verdict is the same."""
+    max_flips: Annotated[float, Field(ge=0)]
+    """Largest number of verdicts that may change, among the videos that have a current one: a share below 1, a number
+    from 1 on. If more would change, the new verdicts are held until ``release``."""
+    max_videos: Positive | None
+    """Videos that one night extracts; the next night goes on. null: all."""
+    max_minutes: Annotated[float, Field(gt=0)] | None
+    """Minutes after which a night begins no further wave of videos; the next night goes on. null: no limit."""
+    summary: Uri | None
+    """File for the summary of a night as JSON; null: only in the run record."""
+
+
+class ReleaseConfig(Section):
+    """What ``release`` does; set by its arguments."""
+
+    reason: str | None
+    """Why, for the table ``publications``."""
+
+
+class RetryConfig(Section):
+    """Which failed videos ``retry`` lets extract try again; set by its arguments."""
+
+    reason: str | None
+    """Reason of the failure, as in ``extractions.reason``; null: any."""
+    videos: Names
+    """Their video_ids; none: all."""
+
+
+class ExplainConfig(Section):
+    """What ``explain`` shows; set by its arguments."""
+
+    video: str | None
+    """video_id; explain requires it."""
+    model: str | None
+    """model_id or alias; null: the model of the current verdict, or else the champion."""
+    extractor: str | None
+    """The extractor; null: that of the current verdict, or else the only one that has extracted the video."""
+    format: Literal["text", "json", "html"]
+    """Format of the output."""
+    to: Uri | None
+    """File for it; null: the terminal."""
+    replay: bool
+    """Whether the chain is computed again and compared."""
+    bundle: Uri | None
+    """File for the chain with its crops, which ``verify`` checks; null: none."""
+
+
+class ForgetConfig(Section):
+    """What ``forget`` removes for good; set by its arguments."""
+
+    videos: Names
+    """video_ids; forget requires some."""
+    reason: str | None
+    """Why, for the table ``forgotten``; forget requires it."""
+    with_fakes: bool
+    """Whether the fakes that were made from these videos go, too."""
+
+
+class MaintainConfig(Section):
+    """What ``maintain`` keeps."""
+
+    keep_days: Annotated[float, Field(ge=7)]
+    """Days for which earlier versions of tables stay readable. A reader that runs for longer than this can lose the
+    files that it reads."""
+    keep_run_days: Annotated[float, Field(ge=30)]
+    """Days for which run records are kept. Those that rows of the tables name are kept for as long as the rows."""
+
+
+class VerifyConfig(Section):
+    """What ``verify`` checks; set by its arguments."""
+
+    bundle: Uri | None
+    """A bundle of ``explain``; verify requires it."""
+    video: Uri | None
+    """The video file that it is about; null: it is not checked."""
+
+
 class ExportConfig(Section):
     """What is exported, in which format, and where to."""
 
@@ -501,7 +641,7 @@ class ExportConfig(Section):
     to: Uri | None
     """A folder, or a name that ends in .csv or .parquet; null: ``export`` below ``reports.root``."""
     model: str
-    """submission: a model_id or ``latest``."""
+    """submission: a model_id or an alias."""
     extractor: str | None
     """submission: the extractor of the faces; null: the only one with verdicts of the model."""
     rule: str | None
@@ -533,7 +673,7 @@ class Config(Section):
     tables: TablesConfig
     sql: SqlConfig
     monitoring: MonitoringConfig
-    models: LocationConfig
+    models: ModelsConfig
     reports: LocationConfig
     splits: SplitsConfig
     sampling: SamplingConfig
@@ -542,10 +682,25 @@ class Config(Section):
     extract: ExtractConfig
     train: TrainConfig
     weights: WeightsConfig
+    promote: PromoteConfig
     score: ScoreConfig
     report: ReportConfig
+    checks: ChecksConfig
+    nightly: NightlyConfig
+    release: ReleaseConfig
+    retry: RetryConfig
+    forget: ForgetConfig
+    maintain: MaintainConfig
+    explain: ExplainConfig
+    verify: VerifyConfig
     export: ExportConfig
     estimate: EstimateConfig
+
+    def recorded(self) -> dict[str, Any]:
+        """The configuration as run records hold it: without the ids of videos that are to be forgotten."""
+        values = self.model_dump(mode="json")
+        values["forget"]["videos"] = ["***"] * len(self.forget.videos)
+        return values
 
     def digest(self) -> str:
         """Hash of the whole configuration, 12 hex digits, for the run record."""

@@ -5,6 +5,9 @@ This file imports no part, so that the configuration, messages and documents are
 
 from dflib.parts.kind import Kind, Part
 
+_SHARE = r"0|1|(0|1)?\.0+|0?\.\d+"
+_NUMBER = r"\d{1,9}(\.\d{1,9})?|\.\d{1,9}"
+
 DETECTORS = Kind(
     "detector",
     "Face detectors",
@@ -68,7 +71,7 @@ RULES = Kind(
     "Pooling rules: the faces of a video to its score",
     "dflib.scoring.rules",
     Part("mean", "mean of the face scores"),
-    Part("share", "share of suspicious frames; FAKE above N", argument=r"0|1|(0|1)?\.0+|0?\.\d+", default="0.5"),
+    Part("share", "share of suspicious frames; FAKE above N", argument=_SHARE, default="0.5"),
     Part(
         "run",
         "longest run of consecutive suspicious frames; FAKE from N frames on",
@@ -112,6 +115,35 @@ PLOTS = Kind(
     Part("reliability", "reliability diagram of scores that are probabilities"),
 )
 
+CHECKS = Kind(
+    "data check",
+    "Data checks",
+    "dflib.checks",
+    Part("unique_keys", "rows that repeat the key of their table"),
+    Part("promised_rows", "videos whose frames or faces are not those that the ledger counts"),
+    Part("orphans", "rows without the row that they belong to"),
+    Part("score_range", "scores outside 0 to 1"),
+    Part("faceless_share", "share of extracted videos without a face; at most N", argument=_SHARE, default="0.5"),
+    Part(
+        "fake_share",
+        "distance between the share of FAKE in a chunk and in all chunks; at most N",
+        argument=_SHARE,
+        default="0.3",
+    ),
+    Part(
+        "drift_psi",
+        "population stability index of the newest scores against those of earlier runs; at most N",
+        argument=_NUMBER,
+        default="0.25",
+    ),
+    Part(
+        "drift_ks",
+        "Kolmogorov-Smirnov distance of the newest scores from those of earlier runs; at most N",
+        argument=_SHARE,
+        default="0.2",
+    ),
+)
+
 SCHEMES = Kind(
     "storage scheme",
     "Storage schemes",
@@ -120,4 +152,17 @@ SCHEMES = Kind(
     Part("s3", "S3 and servers that speak its protocol: s3://bucket/key"),
 )
 
-KINDS = (DETECTORS, SAMPLINGS, LAYOUTS, NETWORKS, MODEL_FORMATS, TRANSFORMS, LOSSES, RULES, METRICS, PLOTS, SCHEMES)
+KINDS = (
+    DETECTORS,
+    SAMPLINGS,
+    LAYOUTS,
+    NETWORKS,
+    MODEL_FORMATS,
+    TRANSFORMS,
+    LOSSES,
+    RULES,
+    METRICS,
+    PLOTS,
+    CHECKS,
+    SCHEMES,
+)

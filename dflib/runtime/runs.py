@@ -1,9 +1,12 @@
 """Run records: one JSON object a run, so that concurrent runs never conflict."""
 
 import contextlib
+import functools
+import importlib.metadata
 import json
 import logging
 import os
+import platform
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ from typing import Any
 
 import dflib
 from dflib import uris
+from dflib.errors import MissingError
 from dflib.runtime.periodic import every
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
@@ -29,7 +33,8 @@ class Run:
     """The record of one run of a job or step; written at its start, while it runs, and at its end, also after an error.
 
     ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING. ``parent`` is the run_id of the job
-    that this run is a step of; None for a job of one step. ``seen_at`` and ``progress`` (a
+    that this run is a step of; None for a job of one step. ``packages`` are the versions of the driver's Python
+    packages, by name. ``seen_at`` and ``progress`` (a
     :class:`dflib.runtime.progress.ProgressState`) describe a run that has not ended.
     """
 
@@ -49,6 +54,12 @@ class Run:
     versions_after: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+
+    def masked_config(self) -> dict[str, Any]:
+        """The configuration as it is stored, without the credentials that a URI may contain."""
+        masked: dict[str, Any] = _masked(self.config)
+        return masked
 
     def write(self, storage: Storage, tables_root: str) -> str:
         """Writes the record to ``<tables_root>/runs/<run_id>.json`` and returns its URI.
@@ -58,6 +69,26 @@ class Run:
         uri = uris.join(tables_root, "runs", f"{self.run_id}.json")
         storage.write(uri, json.dumps(_masked(vars(self)), default=str).encode())
         return uri
+
+
+def newest(storage: Storage, tables_root: str, job: str) -> Run | None:
+    """The record of the newest run of a job or step; None when there is none that can be read.
+
+    A record that was written by another version of dflib may lack or have other fields; such a run does not count.
+    """
+    folder = uris.join(tables_root, "runs")
+    found = [entry.uri for entry in storage.list_files(folder) if _job_of(uris.name(entry.uri)) == job]
+    if not found:
+        return None
+    try:
+        return Run(**json.loads(storage.read(max(found))))
+    except (ValueError, TypeError, MissingError):
+        return None
+
+
+def _job_of(file_name: str) -> str:
+    """The job in the name of a record: between the time and the process."""
+    return file_name.partition("-")[2].rpartition("-")[0]
 
 
 @contextlib.contextmanager
@@ -97,6 +128,15 @@ def _masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _masked(held) for key, held in value.items()}
     return [_masked(held) for held in value] if isinstance(value, list | tuple) else value
+
+
+@functools.cache
+def installed_packages() -> dict[str, str]:
+    """Versions of the installed Python packages, by name, and of Python itself."""
+    found = {"python": platform.python_version()}
+    for distribution in importlib.metadata.distributions():
+        found[distribution.metadata["Name"]] = distribution.version
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def new_run_id(job: str) -> str:

@@ -31,6 +31,11 @@ class TaskLog:
         self._started = datetime.now(UTC)
         self._wall, self._cpu = time.monotonic(), time.process_time()
 
+    @property
+    def run_id(self) -> str:
+        """The run of the task."""
+        return self._origin.run_id
+
     def row(self, videos: int, faces: int, **more: Any) -> dict[str, Any]:
         """The row; columns that only some jobs fill are passed in ``more``."""
         context = TaskContext.get()

@@ -1,5 +1,6 @@
 """Loading the configuration: overlays, overrides, and error messages."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_load_converts_paths_to_uris() -> None:
     config = load(CONF, "local", ["sources.chunks=s3://b/dfdc_*.zip, /data/x", "tables.root=/t/"])
     assert config.sources.chunks == ("s3://b/dfdc_*.zip", "file:///data/x")
     assert config.tables.root == "file:///t"
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"), [("2026-11-02", 0), ("'2026-11-02'", 0), ("2026-11-02T03:00", 3), ("2026-11-02T05:00+02:00", 3)]
+)
+def test_a_day_or_time_is_utc(text: str, hour: int) -> None:
+    assert load(CONF, "local", [f"score.since={text}"]).score.since == datetime(2026, 11, 2, hour, tzinfo=UTC)
+
+
+def test_run_records_do_not_name_videos_to_forget() -> None:
+    recorded = load(CONF, "local", ["forget.videos=d/a,d/b"]).recorded()
+    assert recorded["forget"]["videos"] == ["***", "***"]
 
 
 def test_digest_changes_with_a_value() -> None:
