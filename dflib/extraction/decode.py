@@ -26,6 +26,14 @@ MAX_FRAMES = 1_000_000
 _SLICE, _PARTITIONS, _IDR = 1, (2, 3, 4), 5  # NAL unit types, ITU-T H.264 table 7-1
 
 
+@functools.cache
+def version() -> str:
+    """The decoder in use, such as ``PyAV 16.0.1, libavcodec 61.19.101``."""
+    import av
+
+    return f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
+
+
 @dataclass(frozen=True)
 class StreamInfo:
     """A video stream as its packets describe it, without decoding; frames in presentation order.

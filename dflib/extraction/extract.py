@@ -55,6 +55,9 @@ class ExtractResult:
         frames, faces: rows written.
         bytes_read, requests: of storage, for the videos.
         retries: of requests to storage, by the tasks.
+        postponed: pending videos that the budget left for the next run.
+        retriable: failed videos that the next run tries again.
+        new_failures: videos that failed in their first attempt at these bytes.
         write_seconds: wall-clock time after the tasks of the waves, for counting and committing rows.
         seconds: wall-clock time.
     """
@@ -77,6 +80,9 @@ class ExtractResult:
     retries: int = 0
     write_seconds: float = 0.0
     seconds: float = 0.0
+    postponed: int = 0
+    retriable: int = 0
+    new_failures: int = 0
 
     @property
     def line(self) -> str:
@@ -94,6 +100,7 @@ class ExtractResult:
         return (
             f"{head}: {done}, {failed} failed{f' ({reasons})' if failed else ''}; {self.frames} frames, "
             f"{self.faces} faces; {_megabytes(self.bytes_read)} read in {self.requests} requests; {self.seconds:.0f} s"
+            f"{f'; {self.postponed} videos are left for the next run' if self.postponed else ''}"
         )
 
     @property
@@ -102,14 +109,34 @@ class ExtractResult:
         return {name: value for name, value in vars(self).items() if name != "dry_run"}
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What one run may do; the next run goes on.
+
+    Attributes:
+        videos: number of videos; None: all.
+        seconds: time after which no further wave begins; None: no limit.
+    """
+
+    videos: int | None = None
+    seconds: float | None = None
+
+
 def extract(
-    tables: Tables, storage: Storage, config: Config, run_id: str, progress: Progress, dry_run: bool = False
+    tables: Tables,
+    storage: Storage,
+    config: Config,
+    run_id: str,
+    progress: Progress,
+    dry_run: bool = False,
+    budget: Budget | None = None,
 ) -> ExtractResult:
     """Extracts the pending videos of the configured extractor.
 
     Each wave is computed once, staged, counted and written: frames, faces and, last, its ledger rows.  A killed run
     keeps its finished waves; the next run deletes the leftovers of the unfinished one.  Before a changed video is
-    extracted again, its rows are deleted, including those of other extractors, its predictions and its verdicts.
+    extracted again, its rows are deleted, including those of other extractors and its predictions; its verdicts stay
+    until the next report replaces them.
 
     Args:
         tables: all tables.
@@ -118,6 +145,7 @@ def extract(
         run_id: of this run, for the rows.
         progress: counts videos.
         dry_run: whether to count only.
+        budget: default: no limits.
 
     Raises:
         TableError: there are no videos.
@@ -131,7 +159,11 @@ def extract(
     rows = schedule.pending(
         videos, tables.read(EXTRACTIONS), tables.read(CHUNKS), extractor, config.extract.max_attempts
     )
-    pending = schedule.collect(rows)
+    if config.extract.since is not None:
+        rows = rows.where(F.col("ingested_at") >= F.lit(config.extract.since))
+    budget = budget or Budget()
+    every = schedule.collect(rows)
+    pending = every[: budget.videos]
     total = videos.where(current.is_video()).count()
     if total == 0 and videos.isEmpty():
         raise TableError(f"{tables.uri(VIDEOS)}: there are no videos; run ingest first")
@@ -149,6 +181,7 @@ def extract(
         tasks=sum(map(len, waves)),
         bytes=sum(video.bytes for video in pending),
         dry_run=dry_run,
+        postponed=len(every) - len(pending),
     )
     if dry_run or not pending:
         return result
@@ -160,6 +193,9 @@ def extract(
     outages: list[OutageError] = []
     for number, tasks in enumerate(waves):
         count = sum(map(len, tasks))
+        if number and budget.seconds is not None and time.monotonic() - started > budget.seconds:
+            result.postponed += len(pending) - before
+            break
         origin = Origin(run_id, "extract", number)
         task = make_task(tasks, extractor, config, storage, origin, ask, threads)
         computed = _computed(tables, len(tasks), task, ask, profile)
@@ -168,7 +204,7 @@ def extract(
                 staged = stack.enter_context(tables.stage(computed, "extract"))
             written = time.monotonic()
             try:
-                _write(tables, staged, count, result)
+                _write(tables, staged, count, config.extract.max_attempts, result)
                 consecutive = 0
             except OutageError as error:
                 # A single deleted archive may be a whole wave, and is no reason to skip the next ones.
@@ -218,14 +254,14 @@ def _clear(tables: Tables, todo: Sequence[PendingVideo], extractor: str) -> None
     for name, videos in gone.items():
         if videos:
             log.info("deleting the rows of %d videos by %s", len(videos), name)
-            deletion.delete_extractions(tables, sorted(videos), name)
+            deletion.delete_extractions(tables, sorted(videos), name, keep_verdicts=True)
 
 
 def _ids(tables: Tables, video_ids: Sequence[str]) -> DataFrame:
     return tables.spark.createDataFrame([(video_id,) for video_id in video_ids], "video_id string")
 
 
-def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult) -> None:
+def _write(tables: Tables, staged: DataFrame, videos: int, max_attempts: int, result: ExtractResult) -> None:
     """Counts a staged wave, writes it, and adds it to the result.
 
     Raises:
@@ -249,7 +285,10 @@ def _write(tables: Tables, staged: DataFrame, videos: int, result: ExtractResult
     result.done += len(done)
     result.without_face += sum(row["faces"] == 0 for row in done)
     result.partial += sum(row["reason"] == "PARTIAL" for row in done)
-    result.failed.update(row["reason"] for row in ledger if row["outcome"] == "FAILED")
+    failed = [row for row in ledger if row["outcome"] == "FAILED"]
+    result.failed.update(row["reason"] for row in failed)
+    result.new_failures += sum(row["attempts"] == 1 for row in failed)
+    result.retriable += sum(schedule.is_retried(row["reason"], row["attempts"], max_attempts) for row in failed)
     result.frames += frames
     result.faces += faces
     result.bytes_read += sum(row["bytes_read"] for row in ledger)

@@ -14,6 +14,9 @@ TASKS_PER_SLOT = 3
 UNREADABLE_PROBLEMS = ("MISSING_FILE", "EMPTY_FILE", "BAD_RANGE", "UNSUPPORTED_PACKING")
 """Problems found by ingest with which a video cannot be read."""
 
+STORAGE_ERROR = "STORAGE_ERROR"
+"""Reason of a video that storage failed to deliver."""
+
 DAMAGED = ("BAD_RANGE", "CRC_MISMATCH", "UNSUPPORTED_PACKING")
 """Reasons that a repaired archive removes although CRC and size in its directory stay the same."""
 
@@ -51,8 +54,8 @@ def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: 
     """Videos that this extractor still has to process, with the columns ``attempts`` and ``changed``.
 
     These are videos without a row in the ledger, videos whose bytes changed since they were read (``changed``),
-    videos that could not be read from storage in fewer than ``max_attempts`` attempts, and videos with damaged bytes
-    in an archive that was ingested again since.  Ready-cut crops are not videos.
+    videos that could not be read from storage in fewer than ``max_attempts`` attempts, videos with damaged bytes in an
+    archive that was ingested again since, and failed videos for which ``retry`` asked.  Ready-cut crops are not videos.
 
     Args:
         videos, ledger, chunks: the tables ``videos``, ``extractions`` and ``chunks``.
@@ -66,13 +69,14 @@ def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: 
         F.col("outcome").alias("ledger_outcome"),
         F.col("attempts").alias("ledger_attempts"),
         F.col("extracted_at"),
+        F.col("retry_at").isNotNull().alias("retry_requested"),
         F.lit(True).alias("present"),
     )
     ingested = chunks.groupBy("uri").agg(F.max("ingested_at").alias("chunk_ingested_at"))
     changed = F.col("present").isNotNull() & ~F.col("fingerprint").eqNullSafe(F.col("read_fingerprint"))
-    retried = (F.col("ledger_reason") == "STORAGE_ERROR") & (F.col("ledger_attempts") < max_attempts)
+    retried = (F.col("ledger_reason") == STORAGE_ERROR) & (F.col("ledger_attempts") < max_attempts)
     repaired = F.col("ledger_reason").isin(*DAMAGED) & (F.col("chunk_ingested_at") > F.col("extracted_at"))
-    again = (F.col("ledger_outcome") == "FAILED") & (retried | repaired)
+    again = (F.col("ledger_outcome") == "FAILED") & (retried | repaired | F.col("retry_requested"))
     return (
         videos.where(current.is_video())
         .join(own, "video_id", "left")
@@ -81,6 +85,11 @@ def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: 
         .where(F.col("present").isNull() | F.col("changed") | again)
         .withColumn("attempts", F.when(F.col("changed"), 0).otherwise(F.coalesce("ledger_attempts", F.lit(0))))
     )
+
+
+def is_retried(reason: str | None, attempts: int, max_attempts: int) -> bool:
+    """Whether a failed video is tried again although its bytes are the same, as :func:`pending` decides."""
+    return reason == STORAGE_ERROR and attempts < max_attempts
 
 
 def collect(rows: DataFrame) -> list[PendingVideo]:

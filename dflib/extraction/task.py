@@ -1,11 +1,13 @@
 """One Spark task of extract: reads its videos and returns Arrow batches of bounded size."""
 
 import contextlib
+import hashlib
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -13,7 +15,7 @@ import pyarrow as pa
 
 from dflib.config import Config
 from dflib.errors import CredentialsError, StorageError, VideoError
-from dflib.extraction import detect, tracks
+from dflib.extraction import decode, detect, tracks
 from dflib.extraction.schedule import PendingVideo
 from dflib.extraction.video import Lock, Row, VideoRows, extract_video
 from dflib.runtime import gpus
@@ -170,6 +172,7 @@ def _attempt(
     faces = config.faces
     if video.problem:
         return _failed(*video.problem)
+    facts: Row = {}
     with detector_lock or contextlib.nullcontext():
         detector = detect.load(faces.detector, tracks.candidate_threshold(faces), device)
     try:
@@ -185,24 +188,27 @@ def _attempt(
             video.size,
             config.extract.max_video_bytes,
         )
-        return extract_video(content, video.video_id, extractor, config, detector, detector_lock)
+        facts = {"sha256": hashlib.sha256(content).hexdigest(), "decoder": decode.version()}
+        rows = extract_video(content, video.video_id, extractor, config, detector, detector_lock)
+        return replace(rows, ledger=rows.ledger | facts)
     except CredentialsError:
         raise
     except StorageError as error:
         return _failed("STORAGE_ERROR", str(error))
     except VideoError as error:
-        return _failed(error.reason, error.detail)
+        return _failed(error.reason, error.detail, facts)
     except MemoryError:
-        return _failed("TOO_LARGE", "does not fit into the memory of a task")
+        return _failed("TOO_LARGE", "does not fit into the memory of a task", facts)
     except (av.FFmpegError, cv2.error, ValueError, ArithmeticError) as error:
         # Errors that hostile bytes may cause in the libraries; the type is a hint at where.
         log.exception("%s", video.video_id)
-        return _failed("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+        return _failed("INTERNAL_ERROR", f"{type(error).__name__}: {error}", facts)
 
 
-def _failed(reason: str, detail: str) -> VideoRows:
+def _failed(reason: str, detail: str, facts: Row | None = None) -> VideoRows:
+    """The rows of a video that can't be extracted; ``facts`` are columns of the ledger that are known nevertheless."""
     ledger = {"outcome": "FAILED", "reason": reason, "detail": detail[:1000], "frames": 0, "faces": 0}
-    return VideoRows(ledger, [], [])
+    return VideoRows(ledger | (facts or {}), [], [])
 
 
 def _batches(rows: Iterator[tuple[str, Row]], batch_bytes: int) -> Iterator[pa.RecordBatch]:

@@ -8,6 +8,9 @@ from dflib import uris
 from dflib.config import digest
 from dflib.storage import Entry
 
+GONE = "gone"
+"""Etag of a chunk that is not there any more."""
+
 MAX_LISTED = 100
 """Largest number of problems of one code that a row of ``chunks`` lists one by one."""
 
@@ -23,6 +26,7 @@ class Source:
         labels: the labels CSV of a plain folder.
         labels_own: whether that CSV lies in the folder, so that each of its lines must be a video there.
         settings: settings that change the rows; part of the etag.
+        gone: whether an ingested chunk is not there any more.
     """
 
     kind: str
@@ -31,10 +35,13 @@ class Source:
     labels: Entry | None = None
     labels_own: bool = False
     settings: str = ""
+    gone: bool = False
 
     @cached_property
     def etag(self) -> str:
         """Changes with the content: an archive's own etag, or a hash of a folder's listing; and with the settings."""
+        if self.gone:
+            return GONE
         if self.kind == "zip":
             return self.files[0].etag + (f"-{digest(self.settings)}" if self.settings else "")
         listing = sorted((entry.uri.removeprefix(self.uri), entry.size, entry.etag) for entry in self.files)

@@ -40,9 +40,8 @@ def write(
 ) -> Written:
     """Reads the crops of videos that the ledger lacks or has with another fingerprint, and writes them.
 
-    The crops of a changed video replace its previous ones; predictions and verdicts of those are deleted.  A crop
-    that cannot be decoded becomes a problem of ``chunk``.  A video with a crop that storage failed to read is left
-    to the next run.
+    The crops of a changed video replace its previous ones, whose predictions are deleted.  A crop that cannot be
+    decoded becomes a problem of ``chunk``.  A video with a crop that storage failed to read is left to the next run.
 
     Args:
         tables: the tables to write.
@@ -113,7 +112,7 @@ def _write_rows(
     # Rows without a ledger row are leftovers of a killed run; their images may have changed since.
     found = deletion.uncommitted(tables, video_ids, extractor)
     changed = [video_id for video_id in video_ids if video_id in ledger or video_id in found]
-    deletion.delete_extractions(tables, changed, extractor)
+    deletion.delete_extractions(tables, changed, extractor, keep_verdicts=True)
     read = staged.where("problem IS NULL").join(_ids(tables, video_ids), "video_id", "left_semi")
     faces = tables.insert_new(FACES, read.select(FACES.schema.names))
     per_frame = read.groupBy("video_id", "extractor", "frame_index").agg(F.count(F.lit(1)).alias("faces"))

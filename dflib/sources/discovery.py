@@ -1,6 +1,8 @@
 """Finds the chunks and crops folders behind the URIs and globs of the configuration."""
 
+import fnmatch
 import logging
+from collections.abc import Mapping, Set
 
 from dflib import uris
 from dflib.config import SourcesConfig
@@ -56,6 +58,32 @@ def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[
             raise SourceError(f"{pattern}: no such folder, or an empty one; correct sources.crops")
         found |= {uri: Source("crops", uri, files, settings=settings) for uri, files in folders.items() if files}
     return _checked(found)
+
+
+def gone(sources: SourcesConfig, ingested: Mapping[str, str], found: Set[str]) -> list[Source]:
+    """Ingested chunks that are not there any more, although the configured sources cover their place.
+
+    Chunks elsewhere, such as those of another data set, are not looked at.  A source that matches nothing at all is an
+    error of :func:`find_chunks`, so an unmounted disk does not look like deleted chunks.
+
+    Args:
+        sources: the configuration.
+        ingested: kind of each ingested chunk, by URI.
+        found: URIs of the chunks that are there.
+    """
+    lost = []
+    for uri, kind in ingested.items():
+        patterns = sources.crops if kind == "crops" else sources.chunks
+        if uri not in found and any(_covers(pattern, uri) for pattern in patterns):
+            log.warning("%s: was ingested and is not there any more", uri)
+            lost.append(Source(kind, uri, (), gone=True))
+    return lost
+
+
+def _covers(pattern: str, uri: str) -> bool:
+    """Whether a place is what a pattern matches, or below it."""
+    wanted, parts = pattern.rstrip("/").split("/"), uri.split("/")
+    return len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def _checked(found: dict[str, Source]) -> list[Source]:

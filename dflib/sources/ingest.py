@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,12 @@ from dflib.config import SourcesConfig
 from dflib.errors import ConfigError, CountError, SourceError, StorageError
 from dflib.runtime.progress import Progress
 from dflib.sources import crop_writer, discovery, readers
-from dflib.sources.chunk import Chunk, Source, Video, code
+from dflib.sources.chunk import GONE, Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
 from dflib.sources.crops import CropFile, extractor_of, read_listing
-from dflib.sources.reconcile import Reconciled, crops_folder, reconcile
+from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reconcile
 from dflib.storage import Storage
+from dflib.tables import forgotten
 from dflib.tables.schemas import CHUNKS, VIDEOS, Table
 from dflib.tables.store import Tables
 
@@ -44,7 +46,10 @@ class IngestResult:
         crops_named: crops in new folders, by their names.
         faces_new: rows of ``faces`` added from ready-cut crops.
         problems: number of problems by code, in those rows and in the new chunks.
-        originals_nowhere: originals named in ``videos`` without a row there (a later chunk may add it).
+        chunks_gone: chunks that were ingested and are not there any more.
+        videos_missing: videos that were there and are not any more, with such a chunk or without it.
+        originals_nowhere: originals named in ``videos`` without a row there (a later chunk may add it); None when no
+            chunk is new: then it is as before.
         requests, bytes_read: of storage, in all.
         retries: of storage, in tasks.
     """
@@ -60,8 +65,10 @@ class IngestResult:
     unlabelled: int
     crops_named: int
     faces_new: int
+    chunks_gone: int
+    videos_missing: int
     problems: dict[str, int]
-    originals_nowhere: int
+    originals_nowhere: int | None
     requests: int
     bytes_read: int
     retries: int
@@ -74,9 +81,12 @@ class IngestResult:
             f"{self.videos_new} videos new, {self.videos_changed} changed "
             f"({self.real} REAL, {self.fake} FAKE, {self.unlabelled} unlabelled)",
             f"problems: {problems}",
-            f"originals nowhere: {self.originals_nowhere}",
             f"{self.requests} requests, {self.bytes_read / 1e6:,.1f} MB read",
         ]
+        if self.originals_nowhere is not None:
+            parts.insert(2, f"originals nowhere: {self.originals_nowhere}")
+        if self.chunks_gone or self.videos_missing:
+            parts.insert(1, f"{self.chunks_gone} chunks gone, {self.videos_missing} videos missing")
         if self.crops_named:
             parts.insert(1, f"{self.crops_named} crops named, {self.faces_new} faces new")
         return "; ".join(parts)
@@ -84,11 +94,12 @@ class IngestResult:
 
 @dataclass
 class _Incoming:
-    """The new chunks, and why some could not be read."""
+    """The new chunks, why some could not be read, and how many were read again without being new."""
 
     chunks: list[Chunk] = field(default_factory=list)
     crops: list[tuple[Chunk, list[CropFile]]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    again: int = 0
 
 
 def check(sources: SourcesConfig) -> None:
@@ -136,14 +147,20 @@ def ingest(
     if sources.crops:
         found += discovery.find_crops(counted, sources, f"{sources.dataset} {extractor_of(sources)}")
     _check_dataset(tables, found, sources.dataset)
-    ingested = _ingested(tables)
+    ingested, present = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]
     incoming = _read_new(storage, new, sources, progress)
+    _leave_out_forgotten(tables, incoming)
+    for source in discovery.gone(sources, present, {source.uri for source in found}):
+        _add_gone(incoming, source)
     for chunk in incoming.chunks:
-        if chunk.source.etag in ingested.get(chunk.source.uri, []):
+        if chunk.source.etag in ingested.get(chunk.source.uri, []) and not chunk.source.gone:
             # The time makes the row differ from the existing one, so that it is the newest of its URI again.
             chunk.problems.append(f"CAME_BACK: was replaced, and is back since {datetime.now(UTC).isoformat()}")
     known = _known_videos(tables, incoming.chunks)
+    if _read_also(storage, found, incoming, known, sources, progress):
+        _leave_out_forgotten(tables, incoming)
+        known = _known_videos(tables, incoming.chunks)
     reconciled = reconcile(known, incoming.chunks, {source.uri for source in found})
     faces_new = 0
     if not dry_run:
@@ -191,12 +208,77 @@ def _check_dataset(tables: Tables, found: list[Source], dataset: str) -> None:
         )
 
 
-def _ingested(tables: Tables) -> dict[str, list[str]]:
-    """The etags under which each URI was ingested, the newest last."""
+def _ingested(tables: Tables) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The etags under which each URI was ingested, the newest last; and the kinds of those not known to be gone."""
     etags: dict[str, list[str]] = {}
-    for row in tables.read(CHUNKS).select("uri", "etag", "ingested_at").orderBy("ingested_at").collect():
+    kinds: dict[str, str] = {}
+    rows = tables.read(CHUNKS).select("uri", "etag", "kind", "ingested_at").orderBy("ingested_at")
+    for row in rows.collect():
         etags.setdefault(row["uri"], []).append(row["etag"])
-    return etags
+        kinds[row["uri"]] = row["kind"]
+    return etags, {uri: kind for uri, kind in kinds.items() if etags[uri][-1] != GONE}
+
+
+def _add_gone(incoming: _Incoming, source: Source) -> None:
+    chunk = Chunk(source, 0)
+    # The time makes the row differ from that of an earlier loss of the same chunk.
+    chunk.problems.append(f"GONE: not found since {datetime.now(UTC).isoformat()}")
+    incoming.chunks.append(chunk)
+    if source.kind == "crops":
+        incoming.crops.append((chunk, []))
+
+
+def _read_also(
+    storage: Storage,
+    found: list[Source],
+    incoming: _Incoming,
+    known: dict[str, Video],
+    sources: SourcesConfig,
+    progress: Progress,
+) -> bool:
+    """Reads chunks that have not changed, but have videos that a changed or deleted one has no more; whether any."""
+    wanted = other_places(known, incoming.chunks) - {chunk.source.uri for chunk in incoming.chunks}
+    more = [source for source in found if source.uri in wanted]
+    if more:
+        also = _read_new(storage, more, sources, progress)
+        incoming.chunks += also.chunks
+        incoming.crops += also.crops
+        incoming.failed += also.failed
+        incoming.again += len(also.chunks)
+    return bool(more)
+
+
+def _leave_out_forgotten(tables: Tables, incoming: _Incoming) -> None:
+    """Removes videos that must not come back, and their names from what other rows say."""
+    named = {
+        name
+        for chunk in incoming.chunks
+        for video in chunk.videos
+        for name in (video.video_id, video.original, video.source_group)
+        if name is not None
+    }
+    gone = forgotten.known(tables, named)
+    if not gone:
+        return
+    pattern = forgotten.whole_words(forgotten.names(gone))
+    for chunk in incoming.chunks:
+        kept = [_without_names(video, gone, pattern) for video in chunk.videos if video.video_id not in gone]
+        chunk.problems[:] = [pattern.sub("forgotten", problem) for problem in chunk.problems]
+        if len(kept) < len(chunk.videos):
+            chunk.problems.append(f"FORGOTTEN: {len(chunk.videos) - len(kept)} videos are left out, see forget")
+            chunk.videos[:] = kept
+    for _, crops in incoming.crops:
+        crops[:] = [crop for crop in crops if crop.video_id not in gone]
+
+
+def _without_names(video: Video, gone: set[str], pattern: re.Pattern[str]) -> Video:
+    group = video.source_group
+    return dataclasses.replace(
+        video,
+        original=None if video.original in gone else video.original,
+        source_group=forgotten.alias(group) if group in gone else group,
+        problems=tuple(pattern.sub("forgotten", problem) for problem in video.problems),
+    )
 
 
 def _own_crops(chunk: Chunk, crops: list[CropFile], final: dict[str, Video]) -> list[CropFile]:
@@ -307,7 +389,7 @@ def _result(
     labels = Counter(row.label for row in reconciled.rows)
     return IngestResult(
         chunks_seen=len(found),
-        chunks_new=len(incoming.chunks),
+        chunks_new=sum(not chunk.source.gone for chunk in incoming.chunks) - incoming.again,
         chunk_bytes=sum(chunk.source.size for chunk in incoming.chunks),
         videos_new=reconciled.new,
         videos_changed=reconciled.changed,
@@ -317,8 +399,12 @@ def _result(
         unlabelled=labels[None],
         crops_named=sum(len(crops) for _, crops in incoming.crops),
         faces_new=faces_new,
+        chunks_gone=sum(chunk.source.gone for chunk in incoming.chunks),
+        videos_missing=reconciled.missing,
         problems=dict(problems),
-        originals_nowhere=_originals_nowhere(tables, reconciled if dry_run else Reconciled()),
+        originals_nowhere=_originals_nowhere(tables, reconciled if dry_run else Reconciled())
+        if incoming.chunks
+        else None,
         requests=counted.counters.requests + sum(chunk.requests for chunk in incoming.chunks),
         bytes_read=counted.counters.bytes_read + sum(chunk.bytes_read for chunk in incoming.chunks),
         retries=sum(chunk.task_retries for chunk in incoming.chunks),

@@ -6,7 +6,7 @@ later run.  What other chunks say of a video is stored there as JSON (``DUPLICAT
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from dflib.sources.chunk import Chunk, Source, Video, code
@@ -30,34 +30,49 @@ class OtherChunk:
 
 @dataclass
 class Reconciled:
-    """Rows to write (new ones and those that differ from the table), and how many are of which kind."""
+    """Rows to write (new ones and those that differ from the table), and how many are of which kind.
+
+    Attributes:
+        rows: the rows.
+        new, changed: number of them without and with a row in the table.
+        moved: number of the changed ones that come from another place.
+        missing: number of the changed ones that had a file and have none.
+    """
 
     rows: list[Video] = field(default_factory=list)
     new: int = 0
     changed: int = 0
     moved: int = 0
+    missing: int = 0
 
 
-def reconcile(known: Mapping[str, Video], chunks: Iterable[Chunk], seen: set[str]) -> Reconciled:
+def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]) -> Reconciled:
     """Reconciles the chunks, in their order, with the known rows.
 
     A video stays with the first chunk that has its bytes.  The same chunk with other content updates its rows.  A
     chunk of the same name at another place, with the same bytes and labels, takes the rows over unless the previous
-    place is also part of this run, so that chunks may move.
+    place is also part of this run, so that chunks may move.  Any chunk that has a video of one that is gone does, too.
 
     Args:
         known: rows of the table, at least those with an id or a chunk name of ``chunks``.
-        chunks: the new and changed chunks.
+        chunks: the new and changed chunks, and those that are gone.
         seen: URIs of all chunks of this run, known ones included.
     """
     state = dict(known)
     result = Reconciled()
+    before_loss: dict[str, Video] = {}
+    for chunk in chunks:
+        if chunk.source.gone or chunk.members:
+            before_loss |= _mark_missing(state, chunk)
     for chunk in chunks:
         source = chunk.source
         for row in chunk.videos:
             old = state.get(row.video_id)
             if old is None:
                 state[row.video_id] = row
+            elif row.video_id in before_loss and _rank(row):
+                state[row.video_id] = _updated(before_loss.pop(row.video_id), row, source)
+                result.moved += 1
             elif _owns(source, old):
                 state[row.video_id] = _updated(old, row)
             elif _has_moved(old, row, seen):
@@ -65,15 +80,23 @@ def reconcile(known: Mapping[str, Video], chunks: Iterable[Chunk], seen: set[str
                 result.moved += 1
             else:
                 state[row.video_id] = _shared(old, row, source)
-        if chunk.members:
-            _mark_missing(state, chunk)
     for video_id, row in state.items():
         before = known.get(video_id)
         if row != before:
             result.rows.append(row)
             result.new += before is None
             result.changed += before is not None
+            result.missing += before is not None and before.uri is not None and row.uri is None
     return result
+
+
+def other_places(known: Mapping[str, Video], chunks: Sequence[Chunk]) -> set[str]:
+    """URIs of other chunks that have a video which its own chunk, one of ``chunks``, has no more."""
+    state, lost = dict(known), dict[str, Video]()
+    for chunk in chunks:
+        if chunk.source.gone or chunk.members:
+            lost |= _mark_missing(state, chunk)
+    return {other.uri for row in lost.values() for other in _others(row) if other.rank and other.uri}
 
 
 def _owns(source: Source, row: Video) -> bool:
@@ -96,15 +119,20 @@ def _has_moved(old: Video, row: Video, seen: set[str]) -> bool:
     )
 
 
-def _updated(old: Video, row: Video) -> Video:
-    """The row as its own chunk has it now, with what other chunks say."""
+def _updated(old: Video, row: Video, source: Source | None = None) -> Video:
+    """The row as its own chunk has it now, with what other chunks say.
+
+    Args:
+        source: the chunk, where it was one of the others until now.
+    """
     changes = []
     if old.fingerprint and row.fingerprint and old.fingerprint != row.fingerprint:
         changes.append(f"{CHANGED}: was {old.fingerprint}, is {row.fingerprint}")
     if _own_label(old) != row.label:
         changes.append(f"{CHANGED}: label was {_own_label(old)}, is {row.label}")
     changes = changes or [problem for problem in old.problems if code(problem) == CHANGED]
-    return _with_relations(replace(row, problems=(*row.problems, *changes)), _others(old))
+    others = [other for other in _others(old) if source is None or other.uri != source.uri]
+    return _with_relations(replace(row, problems=(*row.problems, *changes)), others)
 
 
 def _shared(old: Video, row: Video, source: Source) -> Video:
@@ -134,12 +162,20 @@ def _with_relations(row: Video, others: list[OtherChunk]) -> Video:
     return replace(row, problems=(*row.problems, *relations))
 
 
-def _mark_missing(state: dict[str, Video], chunk: Chunk) -> None:
-    """Videos that the chunk no longer has: their rows lose the bytes and get the problem ``MISSING_FILE``."""
+def _mark_missing(state: dict[str, Video], chunk: Chunk) -> dict[str, Video]:
+    """Videos that the chunk no longer has: their rows lose the bytes and get the problem ``MISSING_FILE``.
+
+    Returns:
+        The rows as they were.
+    """
     present = {row.video_id for row in chunk.videos}
+    lost = {}
     for video_id, row in state.items():
         if video_id not in present and row.uri is not None and _owns(chunk.source, row):
+            lost[video_id] = row
             text = f"MISSING_FILE: {row.member} is no longer in {row.chunk}"
+            if chunk.source.gone:
+                text = f"MISSING_FILE: {row.chunk} is gone"
             state[video_id] = replace(
                 row,
                 uri=None,
@@ -152,6 +188,7 @@ def _mark_missing(state: dict[str, Video], chunk: Chunk) -> None:
                 fingerprint=None,
                 problems=(*(problem for problem in row.problems if code(problem) != "MISSING_FILE"), text),
             )
+    return lost
 
 
 def _others(row: Video) -> list[OtherChunk]:

@@ -282,4 +282,4 @@ def with_extract(config: Config, **changes: Any) -> Config:
 
 def predictions(tables: Tables) -> Any:
     faces = tables.read(FACES).select("face_id", "video_id", "extractor", "frame_index", "track")
-    return faces.withColumn("model_id", F.lit("m")).withColumn("p_fake", F.lit(0.5))
+    return faces.withColumns({"model_id": F.lit("m"), "p_fake": F.lit(0.5), "run_id": F.lit("r")})

@@ -1,8 +1,10 @@
 """Ingest into real tables."""
 
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from dflib.errors import ConfigError, SourceError
 from dflib.runtime.progress import Progress
 from dflib.sources.ingest import IngestResult, check, ingest
 from dflib.storage import Storage
-from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS, Table
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FORGOTTEN, FRAMES, PREDICTIONS, VIDEOS, Table
 from dflib.tables.store import Tables
+from tests.table_rows import add
 
 REAL, FAKE = {"label": "REAL"}, {"label": "FAKE", "original": "r.mp4"}
 
@@ -200,7 +203,7 @@ def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Ca
 
     # One crop replaced, one removed, one video added: only their rows differ; predictions of the old crops are deleted.
     scored = [
-        (row["face_id"], "m", row["video_id"], extractor, row["frame_index"], None, 0.5) for row in faces.values()
+        (row["face_id"], "m", row["video_id"], extractor, row["frame_index"], None, 0.5, "r") for row in faces.values()
     ]
     tables.insert_new(PREDICTIONS, tables.spark.createDataFrame(scored, PREDICTIONS.spark_schema()))
     write_image(crops / "train" / "real" / "r-0-0.png", 77)
@@ -246,3 +249,86 @@ def test_ingest_of_sample_crops(tables: Tables, sample_data: Path) -> None:
     assert {video_id: row["label"] for video_id, row in videos.items()} == expected
     assert videos["d/akndzxxbai"]["original"] == "d/ryfqnbcpmt"
     assert tables.read(FACES).where("crop_w = 224 AND crop_h = 224 AND format = 'jpeg'").count() == result.faces_new
+
+
+@pytest.mark.spark
+def test_ingest_finds_deleted_chunks_of_its_sources(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
+) -> None:
+    chunks, other = tmp_path / "c", tmp_path / "o"
+    chunks.mkdir()
+    other.mkdir()
+    (chunks / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    deleted = zip_bytes({"f.mp4": b"f", "g.mp4": b"g"}, {"f.mp4": FAKE, "g.mp4": FAKE})
+    (chunks / "b.zip").write_bytes(deleted)
+    (other / "z.zip").write_bytes(zip_bytes({"z.mp4": b"z"}, {"z.mp4": REAL}))
+    run(tables, chunks=f"{chunks},{other}")
+
+    (chunks / "b.zip").unlink()
+    (other / "z.zip").unlink()
+    (other / "y.zip").write_bytes(zip_bytes({"z.mp4": b"z"}, {"z.mp4": REAL}))
+    dry = run(tables, dry_run=True, chunks=chunks / "*.zip")
+    result = run(tables, chunks=chunks / "*.zip")
+    for outcome in (dry, result):
+        assert (outcome.chunks_new, outcome.chunks_gone, outcome.videos_missing) == (0, 1, 2)
+        assert "1 chunks gone, 2 videos missing" in outcome.line()
+    table = rows(tables)
+    assert {video_id: row["uri"] is None for video_id, row in table.items()} == {
+        "d/r": False,
+        "d/f": True,
+        "d/g": True,
+        "d/z": False,  # not below the sources of this run
+    }
+    versions = tables.versions()
+    again = run(tables, chunks=chunks / "*.zip")
+    assert (again.chunks_gone, again.videos_missing) == (0, 0) and tables.versions() == versions
+
+    moved = run(tables, chunks=other)
+    assert (moved.chunks_gone, moved.videos_moved, moved.videos_missing) == (1, 1, 0)
+    assert rows(tables)["d/z"]["chunk"] == "y"
+
+    (chunks / "b.zip").write_bytes(deleted)
+    back = run(tables, chunks=chunks)
+    assert (back.chunks_new, back.chunks_gone, back.videos_changed) == (1, 0, 2)
+    assert rows(tables)["d/f"]["uri"] is not None
+    (chunks / "b.zip").unlink()
+    assert run(tables, chunks=chunks).videos_missing == 2
+    (chunks / "a.zip").unlink()
+    with pytest.raises(SourceError, match="empty one"):
+        run(tables, chunks=chunks)
+    assert rows(tables)["d/r"]["uri"] is not None, "a source without any chunk is an error, and nothing is lost"
+
+
+def test_a_copy_in_an_unchanged_chunk_takes_over_when_the_first_is_deleted(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
+) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    run(tables, chunks=tmp_path)
+    assert rows(tables)["d/r"]["chunk"] == "a"
+    (tmp_path / "a.zip").unlink()
+    result = run(tables, chunks=tmp_path)
+    assert (result.chunks_new, result.chunks_gone, result.videos_moved, result.videos_missing) == (0, 1, 1, 0)
+    row = rows(tables)["d/r"]
+    assert (row["chunk"], row["problems"]) == ("b", []) and row["uri"].endswith("/b.zip")
+    versions = tables.versions()
+    assert run(tables, chunks=tmp_path).chunks_gone == 0 and tables.versions() == versions
+
+
+def test_a_forgotten_video_is_left_out_of_new_chunks(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
+) -> None:
+    original, fake = "abcdefgh.mp4", "ijklmnop.mp4"
+    listed = {original: REAL, fake: FAKE | {"original": original}}
+    add(tables, FORGOTTEN, [
+        {"id_hash": hashlib.sha256(b"d/abcdefgh").hexdigest(), "reason": "r", "forgotten_by": "b", "models": [],
+         "run_id": "r", "forgotten_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    ])  # fmt: skip
+    (tmp_path / "a.zip").write_bytes(zip_bytes({original: b"r", fake: b"f"}, listed))
+    result = run(tables, chunks=tmp_path)
+    assert result.videos_new == 1 and result.problems == {"FORGOTTEN": 1}
+    table = rows(tables)
+    assert list(table) == ["d/ijklmnop"]
+    assert table["d/ijklmnop"]["original"] is None
+    assert table["d/ijklmnop"]["source_group"].startswith("forgotten-")
+    assert "abcdefgh" not in str(tables.read(CHUNKS).collect()) + str(table)

@@ -5,7 +5,7 @@ import itertools
 from typing import Any
 
 from dflib.sources.chunk import Chunk, Source, Video, code
-from dflib.sources.reconcile import Reconciled, crops_folder, reconcile
+from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reconcile
 from dflib.storage import Entry
 
 
@@ -176,3 +176,62 @@ def test_reconcile_keeps_all_fields_of_a_row() -> None:
     table, _ = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "REAL", 1))])
     first = dataclasses.asdict(chunk("a", ("x", "REAL", 1)).videos[0])
     assert {**dataclasses.asdict(table["d/x"]), "problems": ()} == first
+
+
+def gone(name: str, where: str = "s3://b") -> Chunk:
+    return Chunk(Source("zip", f"{where}/{name}.zip", (), gone=True), members=0)
+
+
+def test_reconcile_gone_chunk_takes_the_bytes_of_its_videos_only() -> None:
+    table, result = run(
+        [chunk("a", ("r", "REAL", 1), ("f", "FAKE", 2)), chunk("b", ("n", "REAL", 3))],
+        [gone("a")],
+    )
+    assert (result.missing, result.changed, result.moved) == (2, 2, 0)
+    assert {video_id: row.uri is None for video_id, row in table.items()} == {"d/r": True, "d/f": True, "d/n": False}
+    assert table["d/r"].problems == ("MISSING_FILE: a is gone",)
+    assert (table["d/r"].label, table["d/r"].chunk, table["d/r"].fingerprint) == ("REAL", "a", None)
+    # Of another place with the same name.
+    table, result = run([chunk("a", ("r", "REAL", 1), where="s3://other")], [gone("a")])
+    assert not result.rows and table["d/r"].uri is not None
+
+
+def test_reconcile_videos_of_a_gone_chunk_move_to_a_new_one() -> None:
+    for later in (
+        [gone("a"), chunk("b", ("r", "REAL", 1), ("f", "FAKE", 9))],
+        [chunk("b", ("r", "REAL", 1), ("f", "FAKE", 9)), gone("a")],
+    ):
+        table, result = run([chunk("a", ("r", "REAL", 1), ("f", "FAKE", 2), ("x", "FAKE", 3))], later)
+        assert (result.moved, result.missing, result.new) == (2, 1, 0)
+        assert {video_id: (row.chunk, codes(row)) for video_id, row in table.items()} == {
+            "d/r": ("b", []),
+            "d/f": ("b", ["CHANGED"]),
+            "d/x": ("a", ["MISSING_FILE"]),
+        }
+
+
+def test_reconcile_gone_chunk_that_comes_back_gives_the_bytes_again() -> None:
+    table, result = run([chunk("a", ("r", "REAL", 1))], [gone("a")], [chunk("a", ("r", "REAL", 1))])
+    assert (result.changed, result.missing) == (1, 0)
+    assert table == run([chunk("a", ("r", "REAL", 1))])[0]
+
+
+def test_reconcile_a_copy_takes_over_when_the_first_chunk_has_lost_the_video() -> None:
+    first, copy = chunk("a", ("r", "REAL", 1), ("x", "REAL", 2)), chunk("b", ("r", "REAL", 1))
+    smaller = chunk("a", ("x", "REAL", 2))
+    for later in ([gone("a"), copy], [copy, gone("a")], [smaller, copy], [copy, smaller]):
+        table, result = run([first, copy], later)
+        row = table["d/r"]
+        assert (row.chunk, row.label, row.uri, codes(row)) == ("b", "REAL", copy.source.uri, []), later
+        assert result.moved == 1
+        table = {video_id: table[video_id] for video_id in ("d/r", "d/x")}
+        assert reconcile(table, [copy], {copy.source.uri}).rows == []
+
+
+def test_other_places_are_those_of_lost_videos_only() -> None:
+    first, copy = chunk("a", ("r", "REAL", 1), ("x", "REAL", 2)), chunk("b", ("r", "REAL", 1))
+    third = chunk("c", ("x", "REAL", 2))
+    table, _ = run([first, copy, third])
+    assert other_places(table, [gone("a")]) == {copy.source.uri, third.source.uri}
+    assert other_places(table, [chunk("a", ("x", "REAL", 2))]) == {copy.source.uri}
+    assert other_places(table, [first]) == set() == other_places(table, [gone("b")])
