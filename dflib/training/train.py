@@ -51,14 +51,12 @@ class TrainingJob:
         selection: the faces of the training set.
         identity: everything that determines the result: training set, backbone and settings.
         exists: whether this model is registered already.
-        latest: identifier of the latest model, None without one; looked up only when ``exists``.
     """
 
     model_id: str
     selection: Selection
     identity: dict[str, Any]
     exists: bool
-    latest: str | None = None
 
 
 def check(config: Config) -> None:
@@ -120,7 +118,7 @@ def prepare(tables: Tables, storage: Storage, config: Config, dry_run: bool = Fa
     }
     model_id = train.name or f"{train.network}-{digest(identity)[:8]}"
     exists = _exists(tables, model_id, identity)
-    return TrainingJob(model_id, selection, identity, exists, registry.latest_id(tables) if exists else None)
+    return TrainingJob(model_id, selection, identity, exists)
 
 
 def run(

@@ -10,7 +10,7 @@ import pytest
 
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
-from dflib.models import networks, registry, saved_model
+from dflib.models import aliases, networks, registry, saved_model
 from dflib.storage import Storage, local_path
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> str:
 
 
 @pytest.mark.spark
-def test_find_returns_a_model_by_name_and_as_latest(tables: Tables, root: str, folder: Path) -> None:
+def test_find_returns_a_model_by_name_and_by_alias(tables: Tables, root: str, folder: Path) -> None:
     assert register(tables, root, folder)
     assert register(tables, root, folder, model_id="m2")
     first = registry.find(tables, "m1")
@@ -58,15 +58,27 @@ def test_find_returns_a_model_by_name_and_as_latest(tables: Tables, root: str, f
     assert first.metrics == {"val_loss": 0.5}
     assert first.sha256 == registry.folder_sha256(folder)
     assert (first.imported_sha256, first.variables_sha256) == (None, registry.variables_sha256(folder))
-    assert registry.find(tables, "latest").model_id == "m2"
-    with pytest.raises(ModelError, match="there is no model 'm3'; the models are m2, m1"):
+    with pytest.raises(ModelError, match=r"no model 'm3'; the models are m2, m1 \(newest first\); no alias is set"):
         registry.find(tables, "m3")
+    aliases.assign(tables, "champion", "m1", "ana", None)
+    aliases.assign(tables, "a", "m2", "ana", None)
+    aliases.assign(tables, "b", "m2", "ana", None)
+    assert registry.find(tables, "champion").model_id == "m1"
+    assert [model.model_id for model in registry.find_all(tables, "aliased")] == ["m1", "m2"]
+    assert [model.model_id for model in registry.find_all(tables, "b")] == ["m2"]
+    with pytest.raises(ModelError, match=r"no model 'm3'; .*, the aliases a \(m2\), b \(m2\), champion \(m1\)"):
+        registry.find(tables, "m3")
+    with pytest.raises(ModelError, match="b: this is an alias and can't be the name of a model"):
+        register(tables, root, folder, model_id="b")
 
 
 @pytest.mark.spark
 def test_find_without_models_names_the_fix(tables: Tables) -> None:
+    for wanted in ("champion", "m"):
+        with pytest.raises(ModelError, match="run train or import_model first"):
+            registry.find(tables, wanted)
     with pytest.raises(ModelError, match="run train or import_model first"):
-        registry.find(tables, "latest")
+        registry.find_all(tables, "aliased")
 
 
 @pytest.mark.spark
@@ -94,7 +106,7 @@ def test_models_of_an_older_version_keep_working(
     (tmp_path / "older").rename(local_path(tables.uri(MODELS)))
     assert "variables_sha256" not in tables.spark.read.format("delta").load(tables.uri(MODELS)).columns
 
-    model = registry.find(tables, "latest")
+    model = registry.find(tables, "m0")
     assert (model.model_id, model.imported_sha256, model.variables_sha256) == ("m0", None, None)
     assert registry.fetch(tables.storage, model.uri, model.sha256) == local_path(model.uri)
     saved_model.save(network, tmp_path / "again", 32, "fake")
@@ -138,14 +150,6 @@ def test_register_refuses_another_model_of_the_same_name(
 
 
 @pytest.mark.spark
-def test_find_latest_skips_controls(tables: Tables, root: str, folder: Path) -> None:
-    register(tables, root, folder)
-    register(tables, root, folder, model_id="m2", settings={"decided_by": {"train": {"shuffle_labels": True}}})
-    assert registry.find(tables, "latest").model_id == "m1"
-    assert registry.find(tables, "m2").model_id == "m2"
-
-
-@pytest.mark.spark
 def test_register_removes_leftovers_of_a_killed_upload(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
     name = f"m1-{registry.folder_sha256(folder)[:12]}"
     left = tmp_path / "models" / name / "variables" / "left.over"
@@ -164,7 +168,9 @@ def test_register_refuses_a_model_that_cannot_score_its_view(tables: Tables, roo
     assert not tables.exists(MODELS)
 
 
-@pytest.mark.parametrize("name", ["latest", "all", "", "../up", "a/b", ".hidden", "a b", "x" * 129])
+@pytest.mark.parametrize(
+    "name", ["latest", "all", "champion", "aliased", "", "../up", "a/b", ".hidden", "a b", "x" * 129]
+)
 def test_check_name_refuses_reserved_and_invalid_names(name: str) -> None:
     with pytest.raises(ConfigError, match=r"weights\.name="):
         registry.check_name(name, "weights.name")

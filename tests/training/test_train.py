@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from dflib.cli.package import pack
 from dflib.config import Config, digest
 from dflib.errors import ConfigError, ModelError, StorageError, TableError, TrainingError
-from dflib.models import registry, saved_model
+from dflib.models import aliases, promotion, registry, saved_model
 from dflib.runtime.progress import Progress
 from dflib.steps.step import Context
 from dflib.steps.train import STEP
@@ -75,12 +75,14 @@ def test_train_registers_a_model_and_does_nothing_when_run_again(
     assert "nothing to do" in again.line and again.counts["model_id"] == model_id
     assert tables.versions() == versions and sorted(tmp_path.rglob("*")) == files
 
-    assert "latest" not in again.line
+    assert aliases.current(tables)["champion"].model_id == model_id
+    assert "champion is" not in again.line
     other = tables.read(MODELS).withColumns(
         {"model_id": F.lit("other"), "created_at": F.col("created_at") + F.expr("interval 1 day")}
     )
     tables.insert_new(MODELS, other)
-    assert f"latest is other, score with this one by --set score.model={model_id}" in STEP.run(context).line
+    promotion.promote(tables, "other", "champion", "ana", None)
+    assert f"champion is other: score with this one by --set score.model={model_id}" in STEP.run(context).line
 
     named = configuration(tmp_path, *SMALL, f"train.name={model_id}", "train.epochs=3")
     with pytest.raises(TrainingError, match="a name is never used twice"):
