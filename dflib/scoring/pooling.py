@@ -75,12 +75,12 @@ def pool(
         settings: threshold, rules and filters.
 
     Returns:
-        ``video_id, source_group, chunk, label, split`` (of the videos), ``ledger_faces`` (number of faces in the
-        ledger), ``face_rows`` (number of rows in ``faces``), ``faces_moving`` (those that ``report.exclude_static``
-        leaves), ``bad_scores`` (outside 0 to 1), ``faces_used``, ``frames_used``, ``faces_scored``, ``faces_fake``
-        (above the threshold), ``score_sum``, ``reason`` (null when decided), ``frames`` (array of frame_index, scores,
-        top; usable faces only) and ``rules`` (array of rule, p_fake, fake in the order of the settings; p_fake and
-        fake are null when UNDETERMINED).
+        ``video_id, source_group, chunk, label, split`` (of the videos), ``fingerprint, extraction_run`` (of the
+        ledger), ``ledger_faces`` (number of faces in the ledger), ``face_rows`` (number of rows in ``faces``),
+        ``faces_moving`` (those that ``report.exclude_static`` leaves), ``bad_scores`` (outside 0 to 1),
+        ``faces_used``, ``frames_used``, ``faces_scored``, ``faces_fake`` (above the threshold), ``score_sum``,
+        ``reason`` (null when decided), ``frames`` (array of frame_index, scores, top; usable faces only) and ``rules``
+        (array of rule, p_fake, fake in the order of the settings; p_fake and fake are null when UNDETERMINED).
     """
     columns = {"moving": _moving(settings), "usable": usable(settings)}
     scored = (
@@ -106,7 +106,10 @@ def pool(
     )
     of_video = videos.select("video_id", "source_group", "chunk", "label").join(splits, "video_id", "left")
     ledger = current.ledger(extractions, videos).select(
-        "video_id", "outcome", "changed", F.col("reason").alias("ledger_reason"), F.col("faces").alias("ledger_faces")
+        *("video_id", "outcome", "changed", "fingerprint"),
+        F.col("run_id").alias("extraction_run"),
+        F.col("reason").alias("ledger_reason"),
+        F.col("faces").alias("ledger_faces"),
     )
     joined = ledger.join(of_video, "video_id", "left").join(by_video, "video_id", "left")
     # From here on, a video without faces, or without faces of its current file, has zeros and an empty array.

@@ -84,32 +84,34 @@ class ScoreResult:
 def score(
     tables: Tables,
     storage: Storage,
+    model: registry.Model,
     settings: config.ScoreConfig,
     cluster: config.ClusterConfig,
-    run_id: str,
+    origin: Origin,
     progress: Progress,
     dry_run: bool = False,
 ) -> ScoreResult:
-    """Scores the current faces of all extractors that have no prediction by the model yet.
+    """Scores the current faces of all extractors that have no prediction by a model yet.
 
     Scored faces are written even when others fail; the error then names the others.
 
     Args:
         tables: holds ``faces``, ``extractions``, ``videos``, ``models`` and ``predictions``.
         storage: reads the model on executors.
-        settings: the model and the batch size.
+        model: the model.
+        settings: number of faces that pass through it at once, and which faces.
         cluster: GPU settings of the tasks.
-        run_id: identifier of this run.
+        origin: this run, for ``tasks``; each model of a run has a wave of its own.
         progress: reports the number of scored faces.
         dry_run: counts pending faces, scores nothing.
 
     Raises:
-        ModelError: there is no such model, its files differ from the registered ones, or a score is no probability.
+        ModelError: the model's files differ from the registered ones, or a score is no probability.
         CountError: a face could not be scored, or the numbers of faces and predictions disagree.
     """
-    model = registry.find(tables, settings.model)
     ledger_version = tables.version(EXTRACTIONS)
-    every = tables.read(FACES)
+    every = _wanted(tables, settings)
+    batch_size = settings.batch_size
     counting = current.faces(every, tables.read(EXTRACTIONS), tables.read(VIDEOS))
     faces = counting.where(quality.seen_by(model.view))
     done = tables.read(PREDICTIONS).where(F.col("model_id") == model.model_id).select("face_id")
@@ -131,9 +133,9 @@ def score(
     # Also on the driver, so that damaged files of the model fail with a clear error before any task starts.
     registry.fetch(storage, model.uri, model.sha256)
     started = time.monotonic()
-    rows = _spread(_only_pending(faces, done, pending, before), before.pending, settings.batch_size)
+    rows = _spread(_only_pending(faces, done, pending, before), before.pending, batch_size)
     ask, profile = gpus.ask(tables.spark, cluster)
-    scorer = _scorer(storage, model, settings.batch_size, task_cores(tables.spark), Origin(run_id, "score"), ask)
+    scorer = _scorer(storage, model, batch_size, task_cores(tables.spark), origin, ask)
     scored = gpus.map_in_arrow(rows, scorer, from_arrow_schema(_SCORED), ask, profile)
     with contextlib.ExitStack() as stack:
         progress.start("faces", before.pending)
@@ -160,6 +162,17 @@ def score(
             "rows were added; another run wrote at the same time, or faces changed: score again"
         )
     return result
+
+
+def _wanted(tables: Tables, settings: config.ScoreConfig) -> DataFrame:
+    """The faces that the settings ask for."""
+    faces = tables.read(FACES)
+    if settings.extractor is not None:
+        faces = faces.where(F.col("extractor") == settings.extractor)
+    if settings.since is not None:
+        recent = tables.read(VIDEOS).where(F.col("ingested_at") >= F.lit(settings.since)).select("video_id")
+        faces = faces.join(F.broadcast(recent), "video_id", "left_semi")
+    return faces
 
 
 def _of_same_bytes(tables: Tables, scored: DataFrame, version: int | None) -> DataFrame:
@@ -271,7 +284,7 @@ def score_batches(
     for faces in batches:
         for face in faces.to_pylist():
             row = {name: face[name] for name in _CARRIED}
-            row |= {"model_id": model_id, "p_fake": None, "problem": face["problem"]}
+            row |= {"model_id": model_id, "p_fake": None, "run_id": task.run_id, "problem": face["problem"]}
             videos.add(face["video_id"])
             if row["problem"] is None:
                 try:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -20,17 +21,36 @@ from dflib.tables.store import Tables
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdicts of one model on the faces of one extractor.
+    """The verdicts of one model on the faces of one extractor, not written yet.
 
     Attributes:
+        model_id, extractor: name of the model and of the extractor.
+        rule: full name of the first pooling rule, which makes the headline.
         pooled: result of :func:`dflib.scoring.pooling.pool`, staged: cheap to read again while the context is open.
         videos: the same on the driver, as :func:`to_driver` returns it.
-        written: number of rows of ``verdicts`` that were added or changed.
+        headline: the same rule as written in the settings.
     """
 
+    model_id: str
+    extractor: str
+    rule: str
     pooled: DataFrame
     videos: pd.DataFrame
-    written: int
+    headline: str
+
+    @property
+    def rows(self) -> DataFrame:
+        """As in VERDICTS, for all rules."""
+        return verdict_rows(self.pooled, self.model_id, self.extractor)
+
+    def of_headline(self) -> pd.DataFrame:
+        """The verdicts by the first rule on the driver: columns of VERDICTS without counts and times."""
+        p_fake, fake = self.videos[f"{self.headline}_p"], self.videos[f"{self.headline}_fake"]
+        verdict = np.where(p_fake.isna(), "UNDETERMINED", np.where(fake, "FAKE", "REAL"))
+        kept = self.videos[["video_id", "label", "reason", "fingerprint", "extraction_run"]]
+        return kept.assign(
+            extractor=self.extractor, model_id=self.model_id, rule=self.rule, verdict=verdict, p_fake=p_fake
+        )
 
 
 @contextlib.contextmanager
@@ -45,10 +65,10 @@ def judge(
     model_id: str,
     extractor: str,
 ) -> Iterator[Judged]:
-    """Pools the scores of a model, checks the counts, and writes ``verdicts``.
+    """Pools the scores of a model and checks the counts; :mod:`dflib.scoring.publish` writes the verdicts.
 
     Args:
-        tables: where ``verdicts`` is written.
+        tables: where pooled rows are staged.
         predictions: rows of the model and extractor, as in PREDICTIONS.
         faces: rows of the extractor, as in FACES.
         videos: as in VIDEOS.
@@ -59,14 +79,14 @@ def judge(
         extractor: name of the extractor, for the rows.
 
     Raises:
-        CountError: ledger and faces disagree, or a score is outside 0 to 1; nothing was written.
+        CountError: ledger and faces disagree, or a score is outside 0 to 1.
     """
+    text, rule = next(iter(pooling.rule_names(settings).items()))
     rows = pooling.pool(predictions, faces, videos, extractions, splits, settings)
     with tables.stage(rows, "pooled") as pooled:
         on_driver = to_driver(pooled, settings)
         check(on_driver, extractions.count())
-        written = tables.upsert(VERDICTS, verdict_rows(pooled, model_id, extractor))
-        yield Judged(pooled, on_driver, written)
+        yield Judged(model_id, extractor, rule, pooled, on_driver, text)
 
 
 def verdict_rows(pooled: DataFrame, model_id: str, extractor: str) -> DataFrame:

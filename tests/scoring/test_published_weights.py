@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dflib.steps import import_model, ingest, score
-from dflib.steps.runner import Application, run_steps
+from dflib.steps.runner import Application, run_job
+from dflib.steps.step import Job
 from dflib.tables.schemas import PREDICTIONS
 from dflib.tables.store import Tables
 from tests import published_weights
@@ -32,7 +33,7 @@ def test_published_weights_give_the_published_scores(tables: Tables, sample_data
             *published_weights.settings(sample_data, name),
         )
         application = Application(config=config, code_version="", dry_run=False)
-        assert run_steps("published", [*steps, import_model.STEP, score.STEP], application, tables.spark) == 0
+        assert run_job(Job("published", (*steps, import_model.STEP, score.STEP)), application, tables.spark) == 0
         rows = tables.read(PREDICTIONS).where(f"model_id = '{name}'").collect()
         scores = {row["video_id"]: row["p_fake"] for row in rows}
         ours = np.array([scores[f"dfdc/{image}"] for image in names])

@@ -1,6 +1,7 @@
 """Scoring on Spark: every face once, with the score that the model itself returns."""
 
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,17 @@ def register(tables: Tables, export: Path, name: str) -> None:
     registry.register(tables, tables.storage, f"file://{export.parent}/models", export, model_id=name, **fields)
 
 
-def run(tables: Tables, dry_run: bool = False, model: str = "latest") -> scoring.ScoreResult:
-    settings = ScoreConfig(model=model, batch_size=BATCH)
+def run(
+    tables: Tables,
+    dry_run: bool = False,
+    model: str = "m",
+    since: datetime | None = None,
+    extractor: str | None = None,
+) -> scoring.ScoreResult:
     cluster = ClusterConfig(gpu="auto", tasks_per_gpu=1, gpu_memory_mib=None)
-    return scoring.score(tables, tables.storage, settings, cluster, "run", Progress(), dry_run)
+    settings = ScoreConfig(model=model, batch_size=BATCH, since=since, extractor=extractor)
+    found, origin = registry.find(tables, model), Origin("run", "score")
+    return scoring.score(tables, tables.storage, found, settings, cluster, origin, Progress(), dry_run)
 
 
 def test_score_scores_every_face_once_as_the_model_does(tables: Tables, model: None, export: Path) -> None:
@@ -160,6 +168,18 @@ def test_score_scores_only_new_faces(tables: Tables, model: None) -> None:
         assert len(predictions) == count
         assert scores.items() <= predictions.items()
         scores = predictions
+
+
+def test_a_backfill_scores_the_asked_faces_only(tables: Tables, model: None) -> None:
+    day = timedelta(days=1)
+    add(tables, VIDEOS, [video(number) | {"ingested_at": WHEN + number * day} for number in range(7)])
+    add(tables, EXTRACTIONS, [extraction(number, name) for number in range(7) for name in "xy"])
+    add(tables, FACES, [face(number) for number in range(14)])
+    result = run(tables, since=WHEN + 5 * day, extractor="x")
+    assert (result.present, result.pending, result.written) == (2, 2, 2)
+    found = {(row["video_id"], row["extractor"]) for row in tables.read(PREDICTIONS).collect()}
+    assert found == {("d/v5", "x"), ("d/v6", "x")}
+    assert run(tables, dry_run=True).pending == 12
 
 
 def test_score_scores_only_current_faces(tables: Tables, model: None) -> None:
@@ -223,7 +243,7 @@ def test_score_refuses_changed_model_files_before_scoring(tables: Tables, export
     registered = local_path(registry.find(tables, "changed").uri)
     (registered / "saved_model.pb").write_bytes(b"other")
     with pytest.raises(ModelError, match="differ from the registered ones"):
-        run(tables)
+        run(tables, model="changed")
     assert not tables.exists(PREDICTIONS)
 
 

@@ -40,6 +40,7 @@ def judged(tables: Tables, rows: ScoreRows, **changes: Any) -> pd.DataFrame:
         EXTRACTOR,
     )
     with judging as result:
+        tables.upsert(VERDICTS, result.rows)
         assert result.pooled.count() == len(result.videos) == len(rows.extractions)
     texts = {name: text for text, name in pooling.rule_names(settings).items()}
     found = DeltaTable(tables.uri(VERDICTS).removeprefix("file://")).to_pandas()
