@@ -96,6 +96,17 @@ def runs(storage: Storage, root: str) -> list[dict[str, Any]]:
     return [json.loads(storage.read(uri)) for uri in sorted(entries)]
 
 
+def running(storage: Storage, root: str, now: datetime | None = None) -> list[dict[str, Any]]:
+    """The records of runs that have not ended and had a heartbeat lately, oldest first."""
+    now = now or datetime.now(UTC)
+    return [
+        record
+        for record in runs(storage, root)
+        if record["outcome"] == "RUNNING"
+        and now - datetime.fromisoformat(record.get("seen_at") or record["started_at"]) <= SILENT
+    ]
+
+
 def text_of_run(record: dict[str, Any], now: datetime) -> str:
     """Start, progress and estimated end of a run that has not ended."""
     started = datetime.fromisoformat(record["started_at"])

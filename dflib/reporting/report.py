@@ -4,6 +4,7 @@ Pooling runs in Spark; the driver gets one small row per video, never one per fa
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,16 +13,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dflib import config, uris
+from dflib.checks import evaluate
 from dflib.config import digest
 from dflib.datasets.video_splits import split_of_videos
 from dflib.errors import TableError
-from dflib.models import registry
+from dflib.models import aliases, registry
 from dflib.models.registry import Model
 from dflib.reporting import history, page, slices, text, thumbnails, verdict_table, worst
 from dflib.reporting.findings import SCORE_BINS, Findings
 from dflib.reporting.history import Made
 from dflib.runtime.progress import Progress
-from dflib.scoring import verdicts
+from dflib.scoring import publish, verdicts
 from dflib.storage import Storage
 from dflib.tables.schemas import (
     EXTRACTIONS,
@@ -30,6 +32,7 @@ from dflib.tables.schemas import (
     PREDICTIONS,
     SPLITS,
     TRAINING_SET,
+    VERDICTS,
     VIDEOS,
     Table,
 )
@@ -48,6 +51,8 @@ class ReportResult:
         videos: videos judged, summed over models and extractors.
         undetermined: number of those without a verdict.
         not_extracted: videos that have no row in the extraction ledger yet.
+        held: models whose verdicts are held, with the numbers that decided it.
+        changes: videos whose current verdict, label or score changed, by cause.
         text: for the terminal.
     """
 
@@ -58,6 +63,8 @@ class ReportResult:
     videos: int = 0
     undetermined: int = 0
     not_extracted: int = 0
+    held: list[str] = field(default_factory=list)
+    changes: Counter[str] = field(default_factory=Counter)
     text: str = ""
 
 
@@ -76,6 +83,7 @@ def report(
     tables: Tables,
     storage: Storage,
     settings: config.ReportConfig,
+    gate: config.NightlyConfig,
     reports_root: str,
     progress: Progress,
     made: Made,
@@ -83,11 +91,14 @@ def report(
 ) -> ReportResult:
     """Judges all videos of the ledger and measures how far the verdicts can be trusted.
 
+    A model whose verdicts are held (:mod:`dflib.scoring.publish`) gets neither metrics nor a page.
+
     Args:
         tables: reads predictions, faces (images only of those shown), videos, extractions, models, splits and the
-            model's training set; writes verdicts and metrics.
+            model's training set; writes verdicts, changes, publications and metrics.
         storage: writes one page per model and extractor (:mod:`dflib.reporting.history`).
         settings: ``report`` of the configuration.
+        gate: ``nightly`` of the configuration.
         reports_root: URI of the folder for the pages.
         progress: counts models and extractors.
         made: this run, as pages state it.
@@ -101,46 +112,59 @@ def report(
     present = tables.versions()
     read = (VIDEOS, EXTRACTIONS, FACES, PREDICTIONS, MODELS, SPLITS)
     snapshot = _Snapshot(tables, {table.name: present[table.name] for table in read if table.name in present})
-    pairs = choose(tables, snapshot.read(PREDICTIONS), settings.model)
+    pairs = choose(tables, snapshot.read(PREDICTIONS), settings.model, settings.extractor)
     result = ReportResult()
     if dry_run:
         result.text = "\n".join(f"would report model {model.model_id} on extractor {name}" for model, name in pairs)
         return result
+    named = aliases.current(tables)
+    champion = named[aliases.CHAMPION].model_id if aliases.CHAMPION in named else None
     parts = []
     progress.start("reports", len(pairs))
     for done, (model, extractor) in enumerate(pairs, 1):
-        parts.append(_report_one(snapshot, storage, settings, reports_root, model, extractor, made, result))
+        current_gate = gate if model.model_id == champion else None
+        parts.append(
+            _report_one(snapshot, storage, settings, current_gate, reports_root, model, extractor, made, result)
+        )
         progress.set(done)
     progress.finish()
     result.text = "\n\n".join(parts)
     return result
 
 
-def choose(tables: Tables, predictions: DataFrame, wanted: str) -> list[tuple[Model, str]]:
+def choose(
+    tables: Tables, predictions: DataFrame, wanted: str, extractor: str | None = None
+) -> list[tuple[Model, str]]:
     """The requested models, each with the extractors on whose faces it has predictions.
 
     Args:
         tables: where ``models`` is.
         predictions: as in PREDICTIONS.
-        wanted: a model_id, ``latest`` (the newest model) or ``all`` (every model with predictions).
+        wanted: a model_id, an alias, ``aliased`` (every model with an alias) or ``all`` (every model with predictions).
+        extractor: only on faces of this extractor; None: of all.
 
     Raises:
         ModelError: no such model.
         TableError: no predictions, or none by the requested model.
     """
     pairs = predictions.select("model_id", "extractor").distinct().orderBy("model_id", "extractor").collect()
+    known = sorted({row["extractor"] for row in pairs})
+    if extractor is not None and pairs and extractor not in known:
+        raise TableError(
+            f"{tables.uri(PREDICTIONS)}: report.extractor={extractor}: no predictions on its faces; there are some of: "
+            f"{', '.join(known)}"
+        )
+    pairs = [row for row in pairs if extractor in (None, row["extractor"])]
     if not pairs:
         raise TableError(f"{tables.uri(PREDICTIONS)}: there are no predictions, so nothing to report; run score first")
     scored = list(dict.fromkeys(row["model_id"] for row in pairs))
-    models = {name: registry.find(tables, name) for name in (scored if wanted == "all" else [wanted])}
-    found = [
-        (model, row["extractor"]) for model in models.values() for row in pairs if row["model_id"] == model.model_id
-    ]
+    models = [registry.find(tables, name) for name in scored] if wanted == "all" else registry.find_all(tables, wanted)
+    found = [(model, row["extractor"]) for model in models for row in pairs if row["model_id"] == model.model_id]
     if not found:
-        name = models[wanted].model_id
+        names = ", ".join(model.model_id for model in models)
         raise TableError(
-            f"{tables.uri(PREDICTIONS)}: model {name}{' (the latest)' if wanted != name else ''} has no predictions; "
-            f"run score with score.model={name}, or set report.model to one that has: {', '.join(scored)}"
+            f"{tables.uri(PREDICTIONS)}: report.model={wanted}: no predictions of {names}; run score with "
+            f"score.model={wanted}, or set report.model to a model that has some: {', '.join(scored)}"
         )
     return found
 
@@ -158,12 +182,18 @@ def _report_one(
     snapshot: _Snapshot,
     storage: Storage,
     settings: config.ReportConfig,
+    gate: config.NightlyConfig | None,
     reports_root: str,
     model: Model,
     extractor: str,
     made: Made,
     result: ReportResult,
 ) -> str:
+    """Reports a model on an extractor; adds to the result and returns the text.
+
+    Args:
+        gate: of the champion; None for other models.
+    """
     tables = snapshot.tables
     of_extractor = F.col("extractor") == extractor
     faces = snapshot.read(FACES).where(of_extractor)
@@ -175,7 +205,17 @@ def _report_one(
     judging = verdicts.judge(tables, predictions, faces, videos, ledger, splits, settings, model.model_id, extractor)
     with judging as judged:
         frame = judged.videos
-        result.verdicts += judged.written
+        if gate is None:
+            result.verdicts += tables.upsert(VERDICTS, judged.rows)
+        else:
+            failed_checks = evaluate.failures(tables)
+            published = publish.publish(tables, judged, gate, made.run_id, failed_checks)
+            result.verdicts += published.written
+            result.changes.update(dict(published.causes))
+            if published.held:
+                line = text.held(model.model_id, extractor, published, gate, failed_checks)
+                result.held.append(line)
+                return line
         face_bins = _face_bins(judged.pooled)
     metric_rows = slices.metric_rows(frame, settings)
     version = snapshot.versions[PREDICTIONS.name]

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from dflib import config
 from dflib.errors import ConfigError, CountError, TableError
-from dflib.models import registry
+from dflib.models import aliases, registry
 from dflib.tables.export import Rows
-from dflib.tables.schemas import VERDICTS, VIDEOS
+from dflib.tables.schemas import PUBLICATIONS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
 
 SUBMISSION = "submission"
@@ -40,7 +41,8 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
         TableError: the model has no verdicts; several extractors or rules match; two videos share a file name.
         CountError: a video with a verdict is not in ``videos``.
     """
-    model = registry.find(tables, settings.model).model_id
+    published = _published(tables) if settings.model == aliases.CHAMPION else None
+    model = published["model_id"] if published else registry.find(tables, settings.model).model_id
     verdicts = tables.read(VERDICTS).where(F.col("model_id") == model)
     pairs = verdicts.select("extractor", "rule").distinct().collect()
     if not pairs:
@@ -83,6 +85,11 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
     if known > judged:
         notes.append(f"{known - judged:,} videos have no verdict yet and are missing; run extract, score and report")
     return Rows(SUBMISSION, rows.select("filename", "label"), ("filename",), tuple(notes))
+
+
+def _published(tables: Tables) -> Row | None:
+    """The newest row of ``publications``; while a new champion is held, it names an earlier one."""
+    return tables.read(PUBLICATIONS).orderBy(F.desc("published_at")).first()
 
 
 def _only(found: set[str], wanted: str | None, key: str, same: Callable[[str, str], bool]) -> str:

@@ -1,13 +1,15 @@
 """The report as text for a terminal."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from string import ascii_lowercase
 
+from dflib.config import NightlyConfig
 from dflib.reporting import metrics
 from dflib.reporting.findings import Findings
 from dflib.reporting.notices import notices
 from dflib.reporting.slices import MetricRow
+from dflib.scoring.publish import Published
 
 SHOWN = tuple((name, metric.title) for name, metric in metrics.all_metrics().items() if metric.title is not None)
 """Metrics in the order in which they are shown, with their titles."""
@@ -26,6 +28,18 @@ def number(value: float) -> str:
 def interval(row: MetricRow) -> str:
     """Both ends of the interval, or nothing where there is none."""
     return "" if math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f}"
+
+
+def held(model_id: str, extractor: str, published: Published, gate: NightlyConfig, failed_checks: Sequence[str]) -> str:
+    """Why verdicts are held, and what to do."""
+    limit = f"{gate.max_flips:.1%} of them" if gate.max_flips < 1 else f"{gate.max_flips:g}"
+    causes = ", ".join(f"{cause} {count:,}" for cause, count in published.causes)
+    failed = f"; failed checks: {', '.join(failed_checks)}" if failed_checks else ""
+    return (
+        f"{model_id} on {printable(extractor)}: {published.held:,} verdicts are HELD: {published.flipped:,} of "
+        f"{published.compared:,} current verdicts would change ({causes}), and nightly.max_flips allows {limit}"
+        f"{failed}. What is current stays so. Look at the table changes; then run release, or promote another model"
+    )
 
 
 def signed(value: float) -> str:

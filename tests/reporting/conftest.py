@@ -16,7 +16,7 @@ from dflib.reporting.report import ReportResult, report
 from dflib.runtime.progress import Progress
 from dflib.storage import Storage
 from dflib.tables.store import Tables
-from tests.score_rows import SETTINGS, WHEN, ScoreRows, assign, train_on
+from tests.score_rows import GATE, SETTINGS, WHEN, ScoreRows, assign, train_on
 
 SPLITS = {f"g{number}": ("train", "validation", "test")[number % 3] for number in range(29)}
 MISJUDGED = "t/misjudged"
@@ -49,7 +49,8 @@ def run(tables: Tables, folder: Path, dry_run: bool = False, run_id: str = RUNS[
     """A report into ``folder/reports``."""
     settings = SETTINGS.model_copy(update=changes)
     made = Made(run_id, "0.1.0+abc1234", WHEN)
-    return report(tables, tables.storage, settings, f"file://{folder}/reports", Progress(io.StringIO()), made, dry_run)
+    progress = Progress(io.StringIO())
+    return report(tables, tables.storage, settings, GATE, f"file://{folder}/reports", progress, made, dry_run)
 
 
 def random_rows(seed: int, labels: tuple[str | None, ...] = ("REAL", "FAKE", "FAKE", None)) -> ScoreRows:

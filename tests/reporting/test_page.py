@@ -265,7 +265,7 @@ def test_report_of_hostile_names_with_one_class_and_a_rank(tables: Tables, tmp_p
     rows.video("t/x", failed=HOSTILE)
     rows.write(tables)
     assign(tables, {f"{HOSTILE}{number}": "validation" for number in range(6)})
-    text = run(tables, tmp_path, rules=("run:3",)).text
+    text = run(tables, tmp_path, model=HOSTILE, rules=("run:3",)).text
     (path,) = (tmp_path / "reports").glob("*.html")
     page = ParsedPage(path.read_text())
     assert page.tags.count("script") == 1

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dflib.errors import CountError, ModelError, TableError
+from dflib.models import aliases
 from dflib.reporting.report import choose, page_name
 from dflib.tables.schemas import METRICS, MODELS, PREDICTIONS, VERDICTS
 from dflib.tables.store import Tables
@@ -161,19 +162,21 @@ def test_report_without_labels_writes_verdicts_and_no_metrics(tables: Tables, tm
     assert "No video has a label" in page.read_text()
 
 
-def test_choose_finds_latest_all_and_named_models(tables: Tables, tmp_path: Path) -> None:
+def test_choose_finds_all_aliased_and_named_models(tables: Tables, tmp_path: Path) -> None:
     rows = random_rows(7)
     rows.write(tables)
     add(tables, PREDICTIONS, [{**row, "model_id": "n"} for row in rows.predictions])
     add(tables, MODELS, [model("n", when=WHEN.replace(year=2027)), model("idle", when=WHEN.replace(year=2025))])
     predictions = tables.read(PREDICTIONS)
-    for wanted, expected in (("latest", ["n"]), ("m", ["m"]), ("all", ["m", "n"])):
+    aliases.assign(tables, "champion", "n", "ana", None)
+    aliases.assign(tables, "challenger", "m", "ana", None)
+    for wanted, expected in (("champion", ["n"]), ("m", ["m"]), ("all", ["m", "n"]), ("aliased", ["n", "m"])):
         assert [found.model_id for found, _ in choose(tables, predictions, wanted)] == expected
     with pytest.raises(ModelError, match="no model 'mm'"):
         choose(tables, predictions, "mm")
-    with pytest.raises(TableError, match=r"model idle has no predictions.*to one that has: m, n"):
+    with pytest.raises(TableError, match=r"no predictions of idle; .*a model that has some: m, n"):
         choose(tables, predictions, "idle")
-    assert "model n" in run(tables, tmp_path, dry_run=True).text
+    assert "model m" in run(tables, tmp_path, dry_run=True).text
     assert tables.version(VERDICTS) is None and not (tmp_path / "reports").exists()
 
 
