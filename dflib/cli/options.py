@@ -1,11 +1,17 @@
-"""The options that all jobs and tools share."""
+"""The options that all jobs and tools share, and the arguments of single jobs."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-EPILOG = "Options after -- are passed to spark-submit. Exit codes: 0 done, 1 failed, 2 bad usage or configuration."
+from dflib.steps.step import Argument
+
+EPILOG = (
+    "Options after -- are passed to spark-submit. Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 done, "
+    "but somebody should look (nightly only)."
+)
 
 
 @dataclass(frozen=True)
@@ -18,19 +24,31 @@ class Options:
     deploy_mode: str | None
     conf_dir: Path | None
     verbose: bool
+    print_submit: bool
     spark: tuple[str, ...]
 
 
-def parse(name: str, description: str, arguments: Sequence[str]) -> Options:
-    """Parses the arguments of a job or tool; exits with 2 on bad usage and with 0 after ``--help``."""
+def parse(name: str, description: str, arguments: Sequence[str], own: Sequence[Argument] = ()) -> Options:
+    """Parses the arguments of a job or tool; exits with 2 on bad usage and with 0 after ``--help``.
+
+    Args:
+        name, description: of the job or tool.
+        arguments: of the command line, without its name.
+        own: the arguments that only this job has; their values become overrides of their keys.
+    """
     arguments = list(arguments)
     spark: list[str] = []
     if "--" in arguments:
         end = arguments.index("--")
         arguments, spark = arguments[:end], arguments[end + 1 :]
-    found = _parser(name, description).parse_args([*arguments, *_deploy_mode(spark)])
+    found = _parser(name, description, own).parse_args([*arguments, *_deploy_mode(spark)])
+    # As JSON, which is YAML too: "no" stays text, and commas in a value do not divide it.
+    given = {key: getattr(found, argument.key) for argument in own for key in (argument.key, *argument.also)}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     return Options(
-        found.env, tuple(found.set), found.dry_run, found.deploy_mode, found.conf_dir, found.verbose, tuple(spark)
+        *(found.env, (*found.set, *overrides), found.dry_run, found.deploy_mode, found.conf_dir, found.verbose),
+        print_submit=found.print_submit,
+        spark=tuple(spark),
     )
 
 
@@ -45,14 +63,34 @@ def _deploy_mode(spark: Sequence[str]) -> list[str]:
     return found
 
 
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
+def _parser(name: str, description: str, own: Sequence[Argument]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"dflib {name}",
         description=description,
         epilog=EPILOG,
         allow_abbrev=False,
-        usage="%(prog)s [options] [-- …]",
+        usage=" ".join(["%(prog)s", *(argument.usage for argument in own), "[options] [-- …]"]),
     )
+    for argument in own:
+        several = "+" if argument.is_list else None
+        if argument.is_flag:
+            parser.add_argument(argument.name, dest=argument.key, action="store_const", const=True, help=argument.help)
+        elif argument.is_option:
+            parser.add_argument(
+                argument.name,
+                dest=argument.key,
+                metavar=argument.metavar,
+                required=argument.required,
+                nargs=several,
+                help=argument.help,
+            )
+        else:
+            parser.add_argument(
+                argument.key,
+                metavar=argument.metavar,
+                nargs=several or (None if argument.required else "?"),
+                help=argument.help,
+            )
     parser.add_argument("--env", default="local", help="environment, conf/env/<env>.yml; default: local")
     parser.add_argument(
         "--set",
@@ -73,6 +111,11 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="folder of the configuration; default: DFLIB_CONF, or dflib's own",
+    )
+    parser.add_argument(
+        "--print-submit",
+        action="store_true",
+        help="prints what spark-submit would be called with, as JSON for a scheduler, and starts nothing; jobs only",
     )
     parser.add_argument("--verbose", action="store_true", help="shows the messages of Spark, TensorFlow and others too")
     return parser

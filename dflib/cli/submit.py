@@ -1,13 +1,16 @@
 """From a configuration to the command line and the environment of spark-submit."""
 
 import base64
+import getpass
 import hashlib
+import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dflib.cli import installation, launch
 from dflib.cli.options import Options, parse
@@ -18,7 +21,7 @@ from dflib.errors import ConfigError
 from dflib.runtime import metastore, properties, session
 from dflib.runtime.runs import code_version
 from dflib.steps.runner import Application
-from dflib.steps.step import Step
+from dflib.steps.step import Job
 from dflib.storage import for_jvm, local_path, scheme
 
 
@@ -37,37 +40,83 @@ class Submission:
     on_kubernetes: bool
 
 
-def job(script: Path, name: str, description: str, steps: Sequence[Step], arguments: Sequence[str]) -> NoReturn:
+def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> NoReturn:
     """Checks the configuration of a job and starts it; exits with its exit code, or with 2 before Spark starts.
 
     Args:
         script: the job's file, which becomes the driver.
-        name, description: for messages and ``--help``.
-        steps: whose checks are called.
+        job: the job.
+        description: for ``--help``.
         arguments: of the command line, without the job's name.
     """
-    options = parse(name, description, arguments)
-
-    def check(config: Config) -> None:
-        for step in steps:
-            step.check(config)
-
-    config, submission = checked(name, options, check, any(step.creates_metastore for step in steps))
+    options = parse(job.name, description, arguments, job.all_arguments)
+    config, submission = checked(job.name, options, job.check_all, job.creates_metastore)
     application = Application(
-        config=config, code_version=code_version(), dry_run=options.dry_run, verbose=options.verbose
+        config=config,
+        code_version=code_version(),
+        dry_run=options.dry_run,
+        verbose=options.verbose,
+        submitted_by=_submitter(),
     )
-    command = [
-        str(installation.spark_home() / "bin" / "spark-submit"),
-        *submission.arguments,
-        *("--py-files", str(pack(installation.build_dir()))),
-        *options.spark,
-        str(script.resolve()),
-        f"{APPLICATION}{encoded(application)}",
-    ]
+    spark = [*submission.arguments, "--py-files", str(pack(installation.build_dir())), *options.spark]
+    driver = [str(script.resolve()), f"{APPLICATION}{encoded(application)}"]
     variables = environment(submission, os.environ)
+    if options.print_submit:
+        print(json.dumps(printed(spark, driver, variables, os.environ), indent=2))
+        sys.exit(0)
+    command = [str(installation.spark_home() / "bin" / "spark-submit"), *spark, *driver]
     if submission.on_cluster:
         sys.exit(launch.follow(command, variables, options.verbose, submission.on_kubernetes))
     launch.become(command, variables, options.verbose)
+
+
+def printed(
+    spark: Sequence[str], driver: Sequence[str], variables: Mapping[str, str], current: Mapping[str, str]
+) -> dict[str, Any]:
+    """What ``--print-submit`` prints: the options of spark-submit under the names of Airflow's SparkSubmitOperator.
+
+    Args:
+        spark: options of spark-submit, in order; of an option that comes twice the last counts, as in spark-submit.
+        driver: the application and its arguments.
+        variables: the environment of spark-submit.
+        current: the environment of this process, whose variables are not repeated.
+
+    Returns:
+        Options by name with underscores, ``conf`` as a mapping; ``application``, ``application_args``, ``env_vars``,
+        and ``spark_home``, whose ``bin`` must come first in the scheduler's PATH.
+    """
+    conf: dict[str, str] = {}
+    found: dict[str, Any] = {
+        "application": driver[0],
+        "application_args": list(driver[1:]),
+        "conf": conf,
+        "env_vars": {name: value for name, value in variables.items() if current.get(name) != value},
+        "spark_home": variables["SPARK_HOME"],
+    }
+    rest = list(spark)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not equals and name not in SWITCHES and rest:
+            value = rest.pop(0)
+        if name in ("--conf", "-c"):
+            key, _, setting = value.partition("=")
+            conf[key] = setting
+        else:
+            found[name.lstrip("-").replace("-", "_")] = True if name in SWITCHES else value
+    return found
+
+
+SWITCHES = ("--verbose", "-v", "--supervise")
+"""Options of spark-submit that take no value."""
+
+
+def _submitter() -> str:
+    """User and machine, such as ``ana@gate-1``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 APPLICATION = "--application="

@@ -1,13 +1,15 @@
 """import_model: published weights as a model of dflib; its output is p_fake."""
 
 from dflib.config import Config
-from dflib.models import import_model
+from dflib.models import aliases, import_model, mlflow_registry, promotion
+from dflib.steps import mlflow
 from dflib.steps.step import Context, Step, Summary
 
 
 def check(config: Config) -> None:
     """Raises :class:`ConfigError` on missing settings or a name that no model can have."""
     import_model.check(config.weights)
+    mlflow_registry.check(config.models.mlflow)
 
 
 def run(context: Context) -> Summary:
@@ -22,6 +24,9 @@ def run(context: Context) -> Summary:
         line = f"{imported.model_id} is {source}; its 1 means {weights.positive}, p_fake comes out"
     else:
         line = f"nothing to do: {imported.model_id} is there already, the same {source}"
+    if not context.dry_run and promotion.promote_first(context.tables, imported.model_id, context.run_id):
+        line += f"; it is the first model and becomes the {aliases.CHAMPION}"
+    line += mlflow.copy(context)
     return Summary(line, {"models": int(imported.new), "parameters": imported.parameters})
 
 

@@ -16,7 +16,10 @@ def run(context: Context) -> Summary:
     result = ingest.ingest(
         context.tables, context.storage, context.config.sources, context.run_id, context.progress, context.dry_run
     )
-    return Summary(result.line(), dataclasses.asdict(result))
+    attention: tuple[str, ...] = ()
+    if result.chunks_gone or result.videos_missing:
+        attention = (f"{result.chunks_gone:,} chunks are gone, {result.videos_missing:,} videos are missing",)
+    return Summary(result.line(), dataclasses.asdict(result), attention=attention)
 
 
 STEP = Step("ingest", run, check, exclusive=True)

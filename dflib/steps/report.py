@@ -5,6 +5,21 @@ from dflib.reporting.history import this_run
 from dflib.reporting.report import report
 from dflib.scoring.pooling import rule_names
 from dflib.steps.step import Context, Step, Summary
+from dflib.tables.schemas import (
+    ALIASES,
+    CHANGES,
+    CHECKS,
+    EXTRACTIONS,
+    FACES,
+    HELD_VERDICTS,
+    METRICS,
+    MODELS,
+    PREDICTIONS,
+    PUBLICATIONS,
+    SPLITS,
+    VERDICTS,
+    VIDEOS,
+)
 
 
 def check(config: Config) -> None:
@@ -16,13 +31,18 @@ def run(context: Context) -> Summary:
     config = context.config
     made = this_run(context.run_id, context.code_version)
     done = report(
-        context.tables, context.storage, config.report, config.reports.root, context.progress, made, context.dry_run
+        *(context.tables, context.storage, config.report, config.nightly, config.reports.root, context.progress, made),
+        context.dry_run,
     )
     line = (
         f"{done.videos:,} videos judged, {done.undetermined:,} UNDETERMINED, {done.not_extracted:,} not extracted yet; "
         f"{done.verdicts:,} verdicts and {done.metrics:,} metrics new or changed, "
         f"{done.pages_written} of {len(done.pages)} pages written"
     )
+    if done.changes:
+        line += f"; changed: {', '.join(f'{cause} {count:,}' for cause, count in sorted(done.changes.items()))}"
+    if done.held:
+        line += f"; verdicts of {len(done.held)} models and extractors are held"
     if context.dry_run:
         line = f"{len(done.text.splitlines())} reports would be made"
     counts = {
@@ -31,10 +51,19 @@ def run(context: Context) -> Summary:
         "not_extracted": done.not_extracted,
         "verdicts": done.verdicts,
         "metrics": done.metrics,
+        "changes": dict(done.changes),
+        "held": done.held,
         "pages": done.pages,
         "pages_written": done.pages_written,
     }
     return Summary(line, counts, done.text)
 
 
-STEP = Step("report", run, check)
+STEP = Step(
+    "report",
+    run,
+    check,
+    reads=(VIDEOS, EXTRACTIONS, FACES, PREDICTIONS, MODELS, ALIASES, SPLITS, CHECKS),
+    writes=(VERDICTS, HELD_VERDICTS, PUBLICATIONS, CHANGES, METRICS),
+    settings=("report", "reports", "nightly.move", "nightly.max_flips"),
+)

@@ -5,8 +5,9 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -14,13 +15,16 @@ from dflib.config import Config, Section
 from dflib.errors import ConfigError, DflibError, StorageError, TableError
 from dflib.runtime import failure, session
 from dflib.runtime.progress import Progress, terminal
-from dflib.runtime.runs import Run, heartbeat, new_run_id
-from dflib.steps.step import Context, Step, Summary
+from dflib.runtime.runs import Run, heartbeat, installed_packages, new_run_id, newest
+from dflib.steps.step import Context, Job, Outcome, Step, Summary
 from dflib.storage import Storage
 from dflib.tables import names
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
+
+DONE, FAILED, ATTENTION = 0, 1, 3
+"""Exit codes; 2 is bad usage or configuration, found before Spark starts."""
 
 
 class Application(Section):
@@ -30,74 +34,107 @@ class Application(Section):
     code_version: str
     dry_run: bool
     verbose: bool = False
+    submitted_by: str = "unknown"
 
 
-def run(name: str, steps: Sequence[Step], application: Application) -> int:
-    """Runs a job from its driver and returns the exit code: 0 done, 1 failed."""
-    spark = session.build(f"dflib {name}", application.verbose)
+def run(job: Job, application: Application) -> int:
+    """Runs a job from its driver and returns the exit code: 0 done, 1 failed, 3 done but somebody should look."""
+    spark = session.build(f"dflib {job.name}", application.verbose)
     try:
-        return run_steps(name, steps, application, spark)
+        return run_job(job, application, spark)
     finally:
         spark.stop()
 
 
-def run_steps(name: str, steps: Sequence[Step], application: Application, spark: SparkSession) -> int:
-    """Runs the steps one after another and returns the exit code; a failed step ends the job.
+def run_job(job: Job, application: Application, spark: SparkSession) -> int:
+    """Runs the steps of a job one after another and returns the exit code.
 
     Each step has a run record of its own. A job of several steps also has one, the parent of theirs.
 
     Args:
-        name: the job's name.
-        steps: in order.
+        job: the steps.
         application: configuration and options.
         spark: the session for all steps; it is left running.
     """
-    job = _Job(name, application, spark)
-    code = job.run_step(steps[0]) if len(steps) == 1 else job.run_steps(steps)
-    if any(step.recorded for step in steps) and not any(step.creates_metastore for step in steps):
-        job.register()
-    return code
+    return _Running(job, application, spark).run()
 
 
-class _Job:
-    """The steps of one application. Each has its own storage and tables, so that its counts and locks are its own."""
+class _Running:
+    """A running job. Each step has its own storage and tables, so that its counts and locks are its own."""
 
-    def __init__(self, name: str, application: Application, spark: SparkSession) -> None:
-        self._name = name
+    def __init__(self, job: Job, application: Application, spark: SparkSession) -> None:
+        self._job = job
         self._application = application
         self._config = application.config
         self._dry_run = application.dry_run
         self._spark = spark
         self._progress = Progress(terminal())
 
-    def run_steps(self, steps: Sequence[Step]) -> int:
-        record = self._record(self._name)
+    def run(self) -> int:
+        job = self._job
+        if len(job.steps) == 1 and job.conclude is None:
+            outcomes = [self._run_step(job.steps[0], None)]
+            last = outcomes[0]
+        else:
+            outcomes, last = self._run_steps()
+        worked = any(outcome.run_id is not None for outcome in outcomes)
+        if worked and any(step.recorded for step in job.steps) and not job.creates_metastore:
+            self._register()
+        if last.error is not None:
+            return FAILED
+        return ATTENTION if last.summary is not None and last.summary.attention else DONE
 
-        def work(storage: Storage, tables: Tables) -> Summary:
-            for step in steps:
-                if self.run_step(step, parent=record.run_id) != 0:
+    def _run_steps(self) -> tuple[list[Outcome], Outcome]:
+        """The outcomes of the steps, and that of the job as a whole."""
+        job, record = self._job, self._record(self._job.name)
+        outcomes: list[Outcome] = []
+
+        def work(context: Context) -> Summary:
+            for step in job.steps:
+                outcomes.append(self._run_step(step, record.run_id))
+                if outcomes[-1].error is not None and not job.keep_going:
                     raise DflibError(f"step {step.name} failed, for the reason above; later steps were not run")
-            done = [step.name for step in steps]
+            if job.conclude is not None:
+                return job.conclude(context, outcomes)
+            done = [step.name for step in job.steps]
             return Summary(f"{len(done)} steps done: {', '.join(done)}", {"steps": done})
 
-        return self._run(record, any(step.recorded for step in steps), work)
+        recorded = any(step.recorded for step in job.steps)
+        return outcomes, self._run(record, recorded, job.exclusive, work)
 
-    def run_step(self, step: Step, parent: str | None = None) -> int:
-        record = self._record(step.name, parent)
+    def _run_step(self, step: Step, parent: str | None) -> Outcome:
+        if self._job.skip_unchanged and (since := self._unchanged(step)):
+            print(f"{step.name}: nothing new since {since}", flush=True)
+            return Outcome(step.name)
+        outcome = self._run(self._record(step.name, parent), step.recorded, step.exclusive, step.run)
+        if parent is None and outcome.summary is not None:
+            # Only a job of several steps asks for attention: it runs when nobody watches.
+            return Outcome(step.name, outcome.run_id, Summary(outcome.summary.line), outcome.error)
+        return outcome
 
-        def work(storage: Storage, tables: Tables) -> Summary:
-            context = Context(
-                *(record.run_id, self._config, self._spark, storage, tables, self._progress, self._dry_run),
-                code_version=record.code_version,
-            )
-            if not step.exclusive or self._dry_run:
-                return step.run(context)
-            with tables.locks.run(step.name):
-                return step.run(context)
+    def _unchanged(self, step: Step) -> str | None:
+        """The last run of a step that would find all as that run left it; None when it may have something to do.
 
-        return self._run(record, step.recorded, work)
+        What a step reads is compared with the versions before that run, since another run may have written meanwhile;
+        what it writes itself with those after it.
+        """
+        if not step.reads:
+            return None
+        storage = self._storage()
+        last = newest(storage, self._config.tables.root, step.name)
+        if last is None or last.outcome != "DONE" or last.counts.get("remaining"):
+            return None
+        now = Tables(self._spark, self._config.tables.root, storage).versions()
+        config = self._record(step.name).masked_config()
+        same = (
+            last.code_version == self._application.code_version
+            and all(_setting(last.config, name) == _setting(config, name) for name in step.settings)
+            and all(last.versions_before.get(table.name) == now.get(table.name) for table in step.reads)
+            and all(last.versions_after.get(table.name) == now.get(table.name) for table in step.writes)
+        )
+        return last.run_id if same else None
 
-    def register(self) -> None:
+    def _register(self) -> None:
         """Registers the tables in the metastore; a failure is a warning, since jobs read and write by path."""
         if self._dry_run or self._config.tables.metastore == "none":
             return
@@ -117,31 +154,41 @@ class _Job:
             code_version=self._application.code_version,
             started_at=datetime.now(UTC).isoformat(),
             parent=parent,
-            config=self._config.model_dump(mode="json"),
+            config=self._config.recorded(),
+            packages=installed_packages(),
         )
 
     def _storage(self) -> Storage:
         s3 = self._config.s3
         return Storage(s3.endpoint, s3.region, s3.path_style)
 
-    def _run(self, record: Run, recorded: bool, work: Callable[[Storage, Tables], Summary]) -> int:
-        """Runs ``work``, reports its summary or error, and keeps the record; returns the exit code."""
+    def _run(self, record: Run, recorded: bool, exclusive: bool, work: Callable[[Context], Summary]) -> Outcome:
+        """Runs ``work``, reports its summary or error, and keeps the record."""
         recorded = recorded and not self._dry_run
         root = self._config.tables.root
         storage = self._storage()
         tables = Tables(self._spark, root, storage, record.run_id)
         started = time.monotonic()
-        code = 1
+        summary = None
         try:
             record.versions_before = tables.versions()
+            context = Context(
+                *(record.run_id, self._config, self._spark, storage, tables, self._progress, self._dry_run),
+                code_version=record.code_version,
+                submitted_by=self._application.submitted_by,
+                versions_before=record.versions_before,
+            )
             with contextlib.ExitStack() as stack:
+                if exclusive and not self._dry_run:
+                    stack.enter_context(tables.locks.run(record.job))
                 if recorded:
                     # Visible to others from here on; the record is replaced at the end.
                     record.outcome = "RUNNING"
                     record.write(storage, root)
                     stack.enter_context(heartbeat(record, self._progress, storage, root))
-                summary = work(storage, tables)
-            record.counts, record.outcome, code = summary.counts, "DONE", 0
+                summary = work(context)
+            record.counts = summary.counts | ({"remaining": summary.remaining} if summary.remaining else {})
+            record.outcome, record.error = ("FAILED", summary.failed) if summary.failed else ("DONE", None)
             if summary.text:
                 print(summary.text)
             print(f"{record.job}{' (dry run)' if self._dry_run else ''}: {summary.line}", flush=True)
@@ -161,10 +208,16 @@ class _Job:
                     record.write(storage, root)
                 except StorageError as error:
                     # An outage that failed the run mostly fails this too, and was reported already.
-                    if code == 0:
-                        _report(record.job, error)
-                        code = 1
-        return code
+                    if record.error is None:
+                        record.error = _report(record.job, error)
+        return Outcome(record.job, record.run_id, summary, record.error)
+
+
+def _setting(config: Mapping[str, Any], name: str) -> Any:
+    """A section of a recorded configuration, or a key of one as ``section.key``."""
+    section, _, key = name.partition(".")
+    values = config.get(section)
+    return values.get(key) if key and isinstance(values, dict) else values
 
 
 def _report(name: str, error: Exception) -> str:

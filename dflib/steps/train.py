@@ -1,5 +1,8 @@
 """train: a training set of labelled faces, a network fitted on it, and the row of the model."""
 
+from dflib.config import Config
+from dflib.models import aliases, mlflow_registry, promotion
+from dflib.steps import mlflow
 from dflib.steps.step import Context, Step, Summary
 from dflib.tables.current import NOT_CURRENT
 from dflib.training import train
@@ -26,16 +29,13 @@ def run(context: Context) -> Summary:
     if training.selection.not_current:
         not_current = training.selection.not_current
         line += f", {not_current:,} faces left out ({NOT_CURRENT})"
-    if training.exists:
-        line += "; it is there already, nothing to do"
-        if training.latest != training.model_id:
-            latest = training.latest or "no model"
-            line += f"; latest is {latest}, score with this one by --set score.model={training.model_id}"
-        return Summary(line, counts, _table(training))
-    if context.dry_run:
+    if context.dry_run and not training.exists:
         return Summary(f"{line}; would be trained", counts, _table(training))
+    if training.exists:
+        line += f"; it is there already, nothing to do{_champion(context, training.model_id)}{mlflow.copy(context)}"
+        return Summary(line, counts, _table(training))
     result = train.run(training, context.tables, context.storage, context.config, context.run_id, context.progress)
-    best = result.best_epoch
+    best, monitor = result.best_epoch, context.config.train.monitor
     counts |= {
         "retries": result.retries,
         "epochs": len(result.history),
@@ -44,10 +44,25 @@ def run(context: Context) -> Summary:
     }
     counts |= {"val_loss": best.val_loss, "val_accuracy": best.val_accuracy, "unreadable": result.unreadable}
     line += (
-        f", {len(result.history)} epochs in {result.seconds:,.0f} s, best {context.config.train.monitor} "
-        f"{getattr(best, context.config.train.monitor):.3f} at epoch {best.epoch}"
+        f", {len(result.history)} epochs in {result.seconds:,.0f} s, best {monitor} "
+        f"{getattr(best, monitor):.3f} at epoch {best.epoch}{_champion(context, training.model_id)}"
     )
+    line += mlflow.copy(context)
     return Summary(line, counts, _table(training))
+
+
+def _champion(context: Context, model_id: str) -> str:
+    """Makes the first model the champion; says how to use one that is not."""
+    if not context.dry_run and promotion.promote_first(context.tables, model_id, context.run_id):
+        return f"; it is the first model and becomes the {aliases.CHAMPION}"
+    named = aliases.current(context.tables)
+    champion = named[aliases.CHAMPION].model_id if aliases.CHAMPION in named else "no model"
+    if champion == model_id:
+        return ""
+    return (
+        f"; the {aliases.CHAMPION} is {champion}: score with this one by --set score.model={model_id}, or "
+        f"promote it by 'promote {model_id} --as {aliases.CHAMPION}'"
+    )
 
 
 def _table(training: TrainingJob) -> str:
@@ -58,4 +73,10 @@ def _table(training: TrainingJob) -> str:
     return "\n".join(lines)
 
 
-STEP = Step("train", run, train.check)
+def check(config: Config) -> None:
+    """Raises :class:`ConfigError` when the training is not possible as it is configured."""
+    train.check(config)
+    mlflow_registry.check(config.models.mlflow)
+
+
+STEP = Step("train", run, check)

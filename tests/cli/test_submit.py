@@ -16,6 +16,7 @@ from dflib.cli.submit import Submission, prepare
 from dflib.config import load as conf_files
 from dflib.errors import ConfigError
 from dflib.runtime import metastore, properties
+from dflib.steps import nightly
 from dflib.steps.runner import Application
 
 HOME = Path(__file__).parents[2]
@@ -253,3 +254,40 @@ def test_options_after_the_dashes_choose_the_deploy_mode() -> None:
     assert options.spark == ("--conf", "spark.submit.deployMode=cluster", "--x")
     assert parse("x", "", ["--", "--deploy-mode", "cluster"]).deploy_mode == "cluster"
     assert parse("x", "", ["--", "--deploy-mode=client"]).deploy_mode == "client"
+
+
+def test_print_submit_names_the_options_as_the_operator_of_airflow_does() -> None:
+    spark = ["--properties-file", "p.conf", "--deploy-mode", "client", "--conf", "a=b=c", "--py-files", "x.zip"]
+    given = ["--conf=a=d", "--verbose", "--master", "spark://h:7077", "-c", "e=f g", "--name=n"]
+    environment = {"SPARK_HOME": "/spark", "PATH": "/bin", "TF_USE_LEGACY_KERAS": "1"}
+    found = submit.printed([*spark, *given], ["nightly.py", "--application=x"], environment, {"PATH": "/bin"})
+    assert found == {
+        "application": "nightly.py",
+        "application_args": ["--application=x"],
+        "conf": {"a": "d", "e": "f g"},
+        "env_vars": {"SPARK_HOME": "/spark", "TF_USE_LEGACY_KERAS": "1"},
+        "spark_home": "/spark",
+        "properties_file": "p.conf",
+        "deploy_mode": "client",
+        "py_files": "x.zip",
+        "verbose": True,
+        "master": "spark://h:7077",
+        "name": "n",
+    }
+
+
+def test_print_submit_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "jars" / "delta-spark_2.13.jar").write_text("")
+    monkeypatch.setenv("DFLIB_JARS", str(tmp_path / "jars"))
+    options = ["--print-submit", "--set", "nightly.max_flips=7", "sources.chunks=/chunks"]
+    with pytest.raises(SystemExit) as ended:
+        submit.job(HOME / "jobs" / "nightly.py", nightly.JOB, "", options)
+    found = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert found["application"] == str(HOME / "jobs" / "nightly.py")
+    sent = submit.decoded(found["application_args"][0].removeprefix(submit.APPLICATION))
+    assert sent.config.nightly.max_flips == 7
+    assert Path(found["py_files"]).is_file() and Path(found["properties_file"]).is_file()

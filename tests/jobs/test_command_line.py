@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
         (["ingest"], "sources.chunks"),
         (["import_model"], "weights.path"),
         (["import_model", "--set", "weights.path=/w.h5", "weights.name=a/b", "weights.positive=real"], "weights.name="),
-        (["train", "--set", "train.name=latest"], "train.name="),
+        (["train", "--set", "train.name=champion"], "train.name="),
     ],
 )
 def test_bad_usage_ends_with_2_and_says_the_mend(arguments: list[str], message: str, tmp_path: Path) -> None:

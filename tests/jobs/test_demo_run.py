@@ -1,5 +1,6 @@
 """The whole job on the demo data set: its tables are compared with the truth file."""
 
+import json
 import os
 from pathlib import Path
 
@@ -101,11 +102,31 @@ def test_the_model_tells_unseen_groups_apart(demo_run: DemoRun) -> None:
     assert auc["low"].notna().item() == (expected < 1)
 
 
-def test_a_second_run_changes_nothing_and_reads_no_video(demo_run: DemoRun) -> None:
+def test_a_night_with_nothing_new_changes_nothing_and_reads_no_video(demo_run: DemoRun) -> None:
+    before, runs = demo_run.versions(), len(demo_run.runs("extract"))
+    demo_run.submit("nightly")
+    assert demo_run.versions() == before | {"checks": 1} and len(demo_run.runs("extract")) == runs
+    assert set(demo_run.table("checks")["outcome"]) <= {"PASSED", "UNMEASURED"}
     before = demo_run.versions()
-    demo_run.chain("ingest", "extract", "train", "score", "report")
-    assert demo_run.versions() == before
-    assert demo_run.runs("extract")[-1]["counts"]["bytes_read"] == 0
+    summary = demo_run.root / "night.json"
+    done = demo_run.submit("nightly", options=("--summary", str(summary)))
+    assert demo_run.versions() == before and len(demo_run.runs("extract")) == runs
+    night = json.loads(summary.read_text())
+    assert night["outcome"] == "DONE" and night["attention"] == []
+    outcomes = {step: of_step["outcome"] for step, of_step in night["steps"].items()}
+    assert outcomes == {"ingest": "DONE"} | dict.fromkeys(("extract", "score", "checks", "report"), "UNCHANGED")
+    assert done.stdout.splitlines()[-1].startswith("nightly: ingest done; extract nothing new; score nothing new")
+
+
+def test_explain_replays_a_video_to_the_bit(demo_run: DemoRun) -> None:
+    fakes = demo_run.table("verdicts").query("verdict == 'FAKE'")["video_id"]
+    target = demo_run.root / "explained.json"
+    options = ("--format", "json", "--to", str(target), "--replay", fakes.iloc[0])
+    demo_run.submit("explain", options=options)
+    explained = json.loads(target.read_text())
+    checks = {check["link"]: check["outcome"] for check in explained["replay"]}
+    assert len(checks) == 6 + 3 and set(checks.values()) == {"equal"}, explained["replay"]
+    assert explained["current"]["verdict"] == "FAKE" and explained["extraction"]["sha256"]
 
 
 def test_status_and_estimate_report_it_and_change_nothing(demo_run: DemoRun) -> None:

@@ -1,7 +1,7 @@
 """The runner: run records, exit codes and the order of several steps in one Spark application."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,24 @@ from pyspark.sql import SparkSession
 from dflib.config import load as conf_files
 from dflib.errors import ConfigError, SourceError
 from dflib.runtime.runs import Run
-from dflib.steps.runner import Application, run_steps
-from dflib.steps.step import Context, Step, Summary
+from dflib.steps.runner import Application, run_job
+from dflib.steps.step import Context, Job, Outcome, Step, Summary
+from dflib.storage import Storage
+from dflib.tables.schemas import ALIASES, SPLITS
+from dflib.tables.store import Tables
+from tests.score_rows import WHEN, assign
+from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
 CONF = Path(__file__).parents[2] / "conf"
 
 
+def places(root: Path) -> list[str]:
+    return [f"tables.root={root}/tables", "tables.metastore=none"]
+
+
 def application(root: Path, dry_run: bool = False) -> Application:
-    overrides = [f"tables.root={root}/tables", "tables.metastore=none"]
-    return Application(config=conf_files.load(CONF, "local", overrides), code_version="1.2", dry_run=dry_run)
+    return Application(config=conf_files.load(CONF, "local", places(root)), code_version="1.2", dry_run=dry_run)
 
 
 def records(root: Path) -> dict[str, dict[str, Any]]:
@@ -48,10 +56,10 @@ def fail(error: Exception) -> Callable[[Context], None]:
     return work
 
 
-def test_run_steps_keeps_one_record_of_one_step(
+def test_run_job_keeps_one_record_of_one_step(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_steps("one", [step("one")], application(tmp_path), spark) == 0
+    assert run_job(Job("one", (step("one"),)), application(tmp_path), spark) == 0
     (record,) = records(tmp_path).values()
     assert set(record) == set(vars(Run("", "", "", "", "")))
     assert (record["job"], record["outcome"], record["parent"], record["error"]) == ("one", "DONE", None, None)
@@ -59,14 +67,14 @@ def test_run_steps_keeps_one_record_of_one_step(
     assert capsys.readouterr().out == f"one: by {record['run_id']}\n"
 
 
-def test_run_steps_keeps_a_record_of_each_step_below_one_parent(spark: SparkSession, tmp_path: Path) -> None:
+def test_run_job_keeps_a_record_of_each_step_below_one_parent(spark: SparkSession, tmp_path: Path) -> None:
     seen: list[tuple[str, str]] = []
 
     def note(context: Context) -> None:
         seen.append((context.run_id, records(tmp_path)["both"]["outcome"]))
 
     steps = [step("first", note, exclusive=True), step("second", note, exclusive=True)]
-    assert run_steps("both", steps, application(tmp_path), spark) == 0
+    assert run_job(Job("both", tuple(steps)), application(tmp_path), spark) == 0
     found = records(tmp_path)
     assert set(found) == {"both", "first", "second"}
     parent = found["both"]
@@ -79,11 +87,11 @@ def test_run_steps_keeps_a_record_of_each_step_below_one_parent(spark: SparkSess
     assert found["first"]["ended_at"] <= found["second"]["started_at"] <= parent["ended_at"]
 
 
-def test_run_steps_stops_at_a_failed_step(
+def test_run_job_stops_at_a_failed_step(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = [step("first"), step("second", fail(SourceError("a.zip: gone"))), step("third")]
-    assert run_steps("all", steps, application(tmp_path), spark) == 1
+    assert run_job(Job("all", tuple(steps)), application(tmp_path), spark) == 1
     found = records(tmp_path)
     assert {name: record["outcome"] for name, record in found.items()} == {
         "all": "FAILED",
@@ -98,40 +106,159 @@ def test_run_steps_stops_at_a_failed_step(
     assert "all:" not in printed.out
 
 
-def test_run_steps_returns_1_on_a_configuration_error_of_the_driver(
+def test_run_job_returns_1_on_a_configuration_error_of_the_driver(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps = [step("one", fail(ConfigError("cluster.gpu=required: none here")))]
-    assert run_steps("one", steps, application(tmp_path), spark) == 1
+    assert run_job(Job("one", tuple(steps)), application(tmp_path), spark) == 1
     message = "one: the configuration can't be used here: cluster.gpu=required: none here\n"
     assert capsys.readouterr().err == message
     assert records(tmp_path)["one"]["error"] == "cluster.gpu=required: none here"
 
 
-def test_run_steps_reports_an_unexpected_error_with_its_stack_trace(
+def test_run_job_reports_an_unexpected_error_with_its_stack_trace(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_steps("one", [step("one", fail(KeyError("x")))], application(tmp_path), spark) == 1
+    assert run_job(Job("one", (step("one", fail(KeyError("x"))),)), application(tmp_path), spark) == 1
     printed = capsys.readouterr().err
     assert "Traceback" in printed and printed.endswith("one: failed: KeyError; the stack trace is above\n")
     assert records(tmp_path)["one"]["error"] == "KeyError: 'x'"
 
 
-def test_run_steps_refuses_a_second_run_of_an_exclusive_step(
+def test_run_job_refuses_a_second_run_of_an_exclusive_step(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes: list[int] = []
 
     def again(context: Context) -> None:
-        codes.append(run_steps("one", [step("one", exclusive=True)], application(tmp_path), spark))
-        codes.append(run_steps("other", [step("other", exclusive=True)], application(tmp_path), spark))
+        codes.append(run_job(Job("one", (step("one", exclusive=True),)), application(tmp_path), spark))
+        codes.append(run_job(Job("other", (step("other", exclusive=True),)), application(tmp_path), spark))
 
-    assert run_steps("one", [step("one", again, exclusive=True)], application(tmp_path), spark) == 0
+    assert run_job(Job("one", (step("one", again, exclusive=True),)), application(tmp_path), spark) == 0
     assert codes == [1, 0]
     assert "another run of one is active" in capsys.readouterr().err
 
 
 def test_dry_runs_and_steps_that_only_read_leave_no_record(spark: SparkSession, tmp_path: Path) -> None:
-    assert run_steps("one", [step("one", recorded=False)], application(tmp_path), spark) == 0
-    assert run_steps("both", [step("one"), step("two")], application(tmp_path, dry_run=True), spark) == 0
+    assert run_job(Job("one", (step("one", recorded=False),)), application(tmp_path), spark) == 0
+    assert (
+        run_job(
+            Job(
+                "both",
+                (
+                    step("one"),
+                    step("two"),
+                ),
+            ),
+            application(tmp_path, dry_run=True),
+            spark,
+        )
+        == 0
+    )
     assert not (tmp_path / "tables").exists()
+
+
+def test_run_job_goes_on_after_a_failed_step_and_fails_at_the_end(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Outcome] = []
+
+    def conclude(context: Context, outcomes: Sequence[Outcome]) -> Summary:
+        seen.extend(outcomes)
+        failed = [outcome.step for outcome in outcomes if outcome.error is not None]
+        return Summary("the night is over", {"failed": failed}, attention=("look",), failed=f"failed: {failed}")
+
+    steps = (step("first"), step("second", fail(SourceError("a.zip: gone"))), step("third"))
+    job = Job("night", steps, keep_going=True, conclude=conclude)
+    assert run_job(job, application(tmp_path), spark) == 1
+    assert [(outcome.step, outcome.error) for outcome in seen] == [
+        ("first", None),
+        ("second", "a.zip: gone"),
+        ("third", None),
+    ]
+    found = records(tmp_path)
+    assert {name: record["outcome"] for name, record in found.items()} == {
+        "night": "FAILED",
+        "first": "DONE",
+        "second": "FAILED",
+        "third": "DONE",
+    }
+    assert found["night"]["error"] == "failed: ['second']" and found["night"]["counts"]["failed"] == ["second"]
+    assert capsys.readouterr().out.splitlines()[-1] == "night: the night is over"
+
+
+def test_run_job_returns_3_when_its_summary_asks_for_attention(spark: SparkSession, tmp_path: Path) -> None:
+    def conclude(context: Context, outcomes: Sequence[Outcome]) -> Summary:
+        return Summary("done", attention=("two videos failed",))
+
+    assert run_job(Job("night", (step("one"),), conclude=conclude), application(tmp_path), spark) == 3
+    assert records(tmp_path)["night"]["outcome"] == "DONE"
+
+
+def test_run_job_ignores_the_attention_of_a_single_step(spark: SparkSession, tmp_path: Path) -> None:
+    one = Step("one", lambda context: Summary("done", attention=("two videos failed",)))
+    assert run_job(Job("one", (one,)), application(tmp_path), spark) == 0
+
+
+def test_run_job_skips_a_step_that_would_find_nothing_new(spark: SparkSession, tmp_path: Path) -> None:
+    done: list[str] = []
+    remaining = 0
+
+    def work(context: Context) -> Summary:
+        done.append(context.run_id)
+        if not context.tables.exists(ALIASES):
+            row = {"alias": "a", "since": WHEN, "model_id": "m", "set_by": "ana"}
+            add(context.tables, ALIASES, [row])
+        return Summary("done", remaining=remaining)
+
+    def night(*overrides: str, version: str = "1.2") -> int:
+        """Runs the job; returns how often its step has run so far."""
+        one = Step("one", work, reads=(SPLITS,), writes=(ALIASES,), settings=("score",))
+        job = Job("night", (one,), skip_unchanged=True, conclude=lambda context, outcomes: Summary("done"))
+        config = conf_files.load(CONF, "local", [*places(tmp_path), *overrides])
+        assert run_job(job, Application(config=config, code_version=version, dry_run=False), spark) == 0
+        return len(done)
+
+    tables = Tables(spark, f"file://{tmp_path}/tables", Storage())
+    assign(tables, {"g1": "train"})
+    assert [night(), night(), night()] == [1, 1, 1]
+    assign(tables, {"g2": "test"})  # what it reads
+    assert [night(), night()] == [2, 2]
+    add(tables, ALIASES, [{"alias": "b", "since": WHEN, "model_id": "m", "set_by": "ana"}])  # what it writes
+    assert [night(), night()] == [3, 3]
+    assert [night("report.threshold=0.4"), night("score.batch_size=7"), night("score.batch_size=7")] == [3, 4, 4]
+    assert [night("score.batch_size=7", version="1.3"), night(version="1.3"), night(version="1.3")] == [5, 6, 6]
+    remaining = 1  # the next run would go on
+    assign(tables, {"g3": "test"})
+    assert [night(version="1.3"), night(version="1.3")] == [7, 8]
+
+
+def test_run_job_does_not_skip_what_was_written_by_others_during_the_last_run(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    done: list[str] = []
+
+    def work(context: Context) -> Summary:
+        done.append(context.run_id)
+        if len(done) == 1:
+            assign(context.tables, {"g": "train"})  # after this run has read the table
+        return Summary("done")
+
+    one = Step("one", work, reads=(SPLITS,))
+    job = Job("night", (one,), skip_unchanged=True, conclude=lambda context, outcomes: Summary("done"))
+    for expected in (1, 2, 2):
+        assert run_job(job, application(tmp_path), spark) == 0
+        assert len(done) == expected
+
+
+def test_run_job_refuses_a_second_run_of_an_exclusive_job(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes: list[int] = []
+
+    def again(context: Context) -> None:
+        codes.append(run_job(Job("night", (step("one"), step("two")), exclusive=True), application(tmp_path), spark))
+
+    assert run_job(Job("night", (step("one", again), step("two")), exclusive=True), application(tmp_path), spark) == 0
+    assert codes == [1]
+    assert "another run of night is active" in capsys.readouterr().err
