@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
 
-.PHONY: help demo controls test test-fast test-spark test-e2e test-spark-e2e test-cluster test-py312 coverage lint docs setup tools clean
+.PHONY: help demo controls test test-fast test-spark test-e2e test-spark-e2e test-cluster test-py312 test-airflow coverage lint docs setup tools clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -51,6 +51,11 @@ coverage: ## branch coverage of the tests that ran last in this process tree (fa
 
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, and kills; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
+
+test-airflow: setup ## the DAG of conf/airflow for two nights, by a real Airflow in an environment of its own; not part of make test
+	@test -x .venv-airflow/bin/airflow || (python3.11 -m venv .venv-airflow && .venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv)
+	@.venv-airflow/bin/uv pip install --quiet --python .venv-airflow/bin/python apache-airflow==3.3.2 apache-airflow-providers-apache-spark==6.3.4
+	DFLIB_AIRFLOW=$(abspath .venv-airflow)/bin/python $(PY) -m pytest -q --durations=5 tests/schedules/test_airflow.py
 
 test-py312: tools ## tests that start no Spark, on Python 3.12, in an environment of their own
 	@test -x .venv-py312/bin/python || python3.12 -m venv .venv-py312
