@@ -81,10 +81,11 @@ def _keys(section: type[BaseModel], prefix: str, values: Any, local: dict[str, A
 
 
 def _attribute_docstrings(section: type[BaseModel]) -> dict[str, str]:
-    """The text below each field of a class."""
+    """The text below each field of a class and of the sections that it extends."""
     (tree,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(section))).body
     assert isinstance(tree, ast.ClassDef)
-    found = {}
+    (base,) = section.__bases__
+    found = _attribute_docstrings(base) if issubclass(base, sections.Section) and base is not sections.Section else {}
     for field, text in zip(tree.body, tree.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)
@@ -155,6 +156,8 @@ def _table(table: Table, name: str) -> list[str]:
     for column in table.spark_schema():
         kind = column.dataType.simpleString() + ("" if column.nullable else ", not null")
         lines.append(f"| `{column.name}` | {_cell(kind)} | {_cell(table.comments[column.name])} |")
+    if table.constraints:
+        lines += ["", f"Constraints: {', '.join(f'`{condition}`' for condition in table.constraints.values())}."]
     return lines
 
 
