@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from dflib.config import Config, sections
+from dflib.config import Config, Section
 from dflib.parts import catalog
 from dflib.tables.names import RUN_COLUMNS
 from dflib.tables.schemas import TABLES, TRAINING_SET, Table
@@ -55,7 +55,7 @@ def configuration() -> str:
         section = field.annotation
         assert isinstance(section, type) and issubclass(section, BaseModel)
         lines += ["", f"## {name}", ""]
-        if section.__doc__ and section.__module__ == sections.__name__:
+        if section.__doc__:
             lines += [_prose(inspect.cleandoc(section.__doc__)), ""]
         lines += ["| key | kind | default | meaning |", "|---|---|---|---|"]
         values = defaults.get(name) or {}
@@ -85,7 +85,7 @@ def _attribute_docstrings(section: type[BaseModel]) -> dict[str, str]:
     (tree,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(section))).body
     assert isinstance(tree, ast.ClassDef)
     (base,) = section.__bases__
-    found = _attribute_docstrings(base) if issubclass(base, sections.Section) and base is not sections.Section else {}
+    found = _attribute_docstrings(base) if issubclass(base, Section) and base is not Section else {}
     for field, text in zip(tree.body, tree.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)

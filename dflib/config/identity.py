@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from dflib.config.sections import Config, TrainConfig, digest
+from dflib.config.config import Config, digest
+from dflib.config.models import TrainConfig
 
 ROWS_VERSION = 4
 """Version of the meaning of extracted rows; incremented when the code changes them for unchanged settings."""
