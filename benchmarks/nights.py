@@ -151,14 +151,14 @@ def faces(numbers: range, extractor: str, random: np.random.Generator) -> Iterat
                 "extractor": extractor, "frame_index": frame, "face_index": 0, "time": frame / 30, "track": 0,
                 "static": False, "short": False, "box_x": 100.0, "box_y": 100.0, "box_w": size, "box_h": size,
                 "confidence": 0.99, "crop_x": 50.0, "crop_y": 50.0, "crop_scale": 1.0, "crop_w": 400, "crop_h": 400,
-                "format": "jpeg", "image": b"crop", "blur": 100.0, "brightness": 120.0, "frontal": 0.9,
+                "format": "jpeg", "image": b"crop", "sharpness": 100.0, "brightness": 120.0, "frontal": 0.9,
             }  # fmt: skip
 
 
 def add(folder: Path, table: Table, rows: list[dict[str, Any]]) -> None:
-    known = set(table.schema.names)
-    plain = [{name: value for name, value in row.items() if name in known} for row in rows]
-    write_deltalake(folder / "tables" / table.name, pa.Table.from_pylist(plain, schema=table.schema), mode="append")
+    if unknown := set(rows[0]) - set(table.schema.names):
+        raise ValueError(f"{table.name} has no columns {sorted(unknown)}")
+    write_deltalake(folder / "tables" / table.name, pa.Table.from_pylist(rows, schema=table.schema), mode="append")
 
 
 def versions(folder: Path) -> dict[str, int]:

@@ -1,17 +1,15 @@
 """forget: videos leave all tables, files and pages for good."""
 
 import contextlib
-import logging
 
 from dflib.config import Config
 from dflib.errors import ConfigError, DflibError, TableError
 from dflib.operations import status
 from dflib.steps import report
 from dflib.steps.step import Argument, Context, Step, Summary
+from dflib.tables.schemas import PUBLICATIONS
 from dflib.upkeep import forget
 from dflib.upkeep.search import search
-
-log = logging.getLogger(__name__)
 
 EXCLUSIVE = ("ingest", "extract", "nightly")
 """Jobs that hold a lock while they run; of others their run record says that they do."""
@@ -48,8 +46,8 @@ def run(context: Context) -> Summary:
             *(context.tables, context.storage, subject, config.reports.root, wanted.reason, context.submitted_by),
             context.run_id,
         )
-        if done.files:
-            _make_pages(context)
+        had_pages = done.files or not context.tables.read(PUBLICATIONS).isEmpty()
+        unmade = _make_pages(context) if had_pages else ""
         roots = sorted({config.tables.root, config.reports.root, config.models.root})
         searched = search(context.spark, context.storage, roots, subject.wanted)
     if searched.found:
@@ -61,7 +59,7 @@ def run(context: Context) -> Summary:
     line = (
         f"{named} removed: {sum(rows.values()):,} rows, {len(done.files):,} files of reports, {done.records:,} run "
         f"records; {searched.files:,} files ({searched.bytes / 1e6:,.1f} MB) below {', '.join(roots)} searched, "
-        "nothing of them is left"
+        f"nothing of them is left{unmade}"
     )
     counts = {
         "videos": len(subject.videos),
@@ -72,16 +70,17 @@ def run(context: Context) -> Summary:
         "records": done.records,
         "files_searched": searched.files,
     }
-    return Summary(line, counts, text)
+    return Summary(line, counts, text, failed=unmade)
 
 
-def _make_pages(context: Context) -> None:
-    """Makes the pages of the rows that are left; those that named a video are gone."""
+def _make_pages(context: Context) -> str:
+    """Makes the pages of the rows that are left; those that named a video are gone.  Returns why it can't be done."""
     try:
         report.run(context)
     except DflibError as error:
-        # The videos are gone all the same, and the search below must follow.
-        log.warning("the report pages can't be made again: %s", error)
+        # The videos are gone all the same, and the search must follow.
+        return f"; but the report pages, which are gone too, can't be made again: {error}; then run report"
+    return ""
 
 
 def _refuse_beside_others(context: Context) -> None:

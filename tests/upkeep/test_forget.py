@@ -12,7 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from dflib.config.load import load
 from dflib.errors import TableError
+from dflib.runtime.progress import Progress
+from dflib.steps import forget as step
+from dflib.steps.step import Context
 from dflib.storage import Storage
 from dflib.tables import forgotten
 from dflib.tables.schemas import (
@@ -36,6 +40,7 @@ from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOME = Path(__file__).parents[2]
 PERSON, FAKE, OTHER = "t/person-one", "t/fake-of-one", "t/somebody"
 KEPT = (EXTRACTIONS, FACES, PREDICTIONS, VERDICTS)
 
@@ -213,3 +218,9 @@ def test_fakes_of_a_video_go_with_it_when_asked(tables: Tables) -> None:
     subject = forget.find(tables, ["t/a"], with_fakes=True)
     assert (subject.videos, subject.named) == (("t/a", "t/b", "t/c"), 1)
     assert forget.find(tables, ["t/a"], with_fakes=False).videos == ("t/a",)
+
+
+def test_pages_that_cannot_be_made_again_fail_the_job(tables: Tables) -> None:
+    config = load(HOME / "conf", "local", ["report.model=nobody"])
+    context = Context("run", config, tables.spark, Storage(), tables, Progress(io.StringIO()), dry_run=False)
+    assert "then run report" in step._make_pages(context)
