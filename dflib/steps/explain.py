@@ -30,18 +30,17 @@ def run(context: Context) -> Summary:
         content = "\n".join([text.render(found.data), *(text.of_check(each) for each in checks)])
     different = replay.first_difference(checks)
     line = f"{wanted.video}: {len(found.data['faces'])} faces, {len(found.data['verdicts'])} verdicts"
+    failed = f"replayed: {different.link} is the first to differ" if different else ""
     if wanted.replay:
-        line += (
-            "; replayed, and the same" if different is None else f"; replayed: {different.link} is the first to differ"
-        )
+        line += f"; {failed or 'replayed, and the same'}"
     if wanted.bundle is not None and not context.dry_run:
         packed = bundle.pack(found)
         context.storage.write(wanted.bundle, packed)
         line += f"; bundle {wanted.bundle}, {len(packed):,} bytes"
     if wanted.to is not None and not context.dry_run:
         context.storage.write(wanted.to, content.encode())
-        return Summary(f"{line}; {wanted.to}")
-    return Summary(line, text=content)
+        return Summary(f"{line}; {wanted.to}", failed=failed)
+    return Summary(line, text=content, failed=failed)
 
 
 STEP = Step(
@@ -52,6 +51,7 @@ STEP = Step(
     arguments=(
         Argument("VIDEO", "explain.video", "video_id"),
         Argument("--model", "explain.model", "model_id or alias; default: that of the current verdict", required=False),
+        Argument("--extractor", "explain.extractor", "default: that of the current verdict", required=False),
         Argument("--format", "explain.format", "text, json or html", required=False),
         Argument("--to", "explain.to", "file for the output; default: the terminal", required=False),
         Argument("--bundle", "explain.bundle", "file for the chain with its crops, for verify", required=False),
