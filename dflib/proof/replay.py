@@ -1,7 +1,8 @@
 """Computes a chain again from the bytes of the video and compares it link by link."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from dflib.config import Config, View
-from dflib.errors import ConfigError, DflibError, TableError, VideoError
+from dflib.errors import ConfigError, DflibError, ImageError, ModelError, TableError, VideoError
 from dflib.extraction import decode, detect, tracks
 from dflib.extraction.video import VideoRows, extract_video
 from dflib.models import registry
@@ -87,36 +88,53 @@ def _replayer(config: Config, storage: Storage) -> Callable[[Chain], tuple[list[
 def _checks(chain: Chain, config: Config, storage: Storage, scores: dict[str, float]) -> Iterator[Check]:
     """The checks of all links before the verdicts; fills ``scores`` with p_fake by face_id."""
     data = chain.data
-    try:
-        content = _read(data["video"], config, storage)
-    except (DflibError, VideoError) as error:
-        yield Check("bytes", "differs", str(error))
+    if data["video"]["packing"] == "crops":
+        yield Check("bytes", "not checked", "ingest took ready-cut crops; what they were cut from is not known")
+        faces: Sequence[Mapping[str, Any]] | None = [
+            face | {"image": chain.images[face["face_id"]]} for face in data["faces"]
+        ]
+    else:
+        faces = yield from _extraction(chain, config, storage)
+    if faces is None:
         return
-    yield _bytes(data["extraction"], content)
-    yield _decoder(data["extraction"])
-    if data["extraction"]["outcome"] != "DONE":
-        yield Check("frames", "not checked", f"the extraction is {data['extraction']['outcome']}")
-        return
-    if data["settings"] is None:
-        yield Check("frames", "not checked", "the run record with the settings of the extraction is gone")
-        return
-    try:
-        rows = _extract(content, data, config)
-    except VideoError as error:
-        yield Check("frames", "differs", str(error))
-        return
-    yield _frames(data["frames"], rows.frames)
-    yield _faces(data["faces"], rows.faces)
-    yield _crops(chain, rows.faces)
     if data["model"] is None:
         yield Check("predictions", "not checked", "no model")
         return
     try:
-        scores |= _score(data["model"], rows.faces, storage, config.score.batch_size)
+        scores |= _score(data["model"], faces, storage, config.score.batch_size)
     except DflibError as error:
         yield Check("predictions", "differs", str(error))
         return
     yield _predictions(data["predictions"], scores)
+
+
+def _extraction(
+    chain: Chain, config: Config, storage: Storage
+) -> Generator[Check, None, Sequence[Mapping[str, Any]] | None]:
+    """The checks up to the crops; returns the faces that were found, or None when they can't be compared."""
+    data = chain.data
+    try:
+        content = _read(data["video"], config, storage)
+    except (DflibError, VideoError) as error:
+        yield Check("bytes", "differs", str(error))
+        return None
+    yield _bytes(data["extraction"], content)
+    yield _decoder(data["extraction"])
+    if data["extraction"]["outcome"] != "DONE":
+        yield Check("frames", "not checked", f"the extraction is {data['extraction']['outcome']}")
+        return None
+    if data["settings"] is None:
+        yield Check("frames", "not checked", "the run record with the settings of the extraction is gone")
+        return None
+    try:
+        rows = _extract(content, data, config)
+    except VideoError as error:
+        yield Check("frames", "differs", str(error))
+        return None
+    yield _frames(data["frames"], rows.frames)
+    yield _faces(data["faces"], rows.faces)
+    yield _crops(chain, rows.faces)
+    return rows.faces
 
 
 def _read(video: Mapping[str, Any], config: Config, storage: Storage) -> bytes:
@@ -187,16 +205,24 @@ def _score(
     view = View.model_validate_json(model["view"])
     scorer, _ = registry.open_model(storage, model["uri"], model["sha256"])
     scores: dict[str, float] = {}
-    for start in range(0, len(faces), batch_size):
-        group = faces[start : start + batch_size]
-        images = np.zeros((batch_size, view.size, view.size, 3), np.uint8)
-        for number, face in enumerate(group):
-            images[number] = cut_row(face["image"], _in_crop(face), _landmarks_in_crop(face), view)
-        scores |= {face["face_id"]: float(p) for face, p in zip(group, scorer(images), strict=False)}
+    images = np.zeros((batch_size, view.size, view.size, 3), np.uint8)
+    ids: list[str] = []
+    for number, face in enumerate(faces, start=1):
+        # As in score, a face that can't be cut has no score, and a batch is padded with zeros.
+        with contextlib.suppress(ImageError, ModelError):
+            images[len(ids)] = cut_row(face["image"], _in_crop(face), _landmarks_in_crop(face), view)
+            ids.append(face["face_id"])
+        if ids and (len(ids) == batch_size or number == len(faces)):
+            images[len(ids) :] = 0
+            scores |= {face_id: float(p) for face_id, p in zip(ids, scorer(images), strict=False)}
+            ids = []
     return scores
 
 
-def _in_crop(face: Mapping[str, Any]) -> list[float]:
+def _in_crop(face: Mapping[str, Any]) -> list[float] | None:
+    """The box in pixels of the crop; None for a ready-cut crop."""
+    if face["box_x"] is None:
+        return None
     scale = face["crop_scale"]
     left, top = (face["box_x"] - face["crop_x"]) * scale, (face["box_y"] - face["crop_y"]) * scale
     return [left, top, face["box_w"] * scale, face["box_h"] * scale]

@@ -18,7 +18,12 @@ def run(context: Context) -> Summary:
     )
     found = [result for result in results if result.outcome in (evaluate.WARNED, evaluate.FAILED)]
     attention = tuple(f"check {result.name} {result.outcome}: {result.value:.4g}" for result in found)
-    return Summary(line, outcomes, "\n".join(result.line for result in results), attention)
+    return Summary(
+        line,
+        {"checks": {outcome.lower(): checks for outcome, checks in outcomes.items()}},
+        "\n".join(result.line for result in results),
+        attention,
+    )
 
 
 STEP = Step(
