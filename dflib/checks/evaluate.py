@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from dflib.checks import CheckPart
 from dflib.config import ChecksConfig
+from dflib.errors import DflibError
 from dflib.parts import catalog
 from dflib.tables.schemas import CHECKS
 from dflib.tables.store import Tables
@@ -24,7 +27,7 @@ class Result:
         name: as configured, such as ``faceless_share:0.5``.
         level: warn or fail.
         outcome: PASSED, UNMEASURED, or what the level makes of a value above the bound: WARNED or FAILED.
-        value: None: there was nothing to measure.
+        value: None: there was nothing to measure, or it can't be measured.
         bound: largest value that passes.
         detail: what the value is about.
     """
@@ -39,40 +42,48 @@ class Result:
     @property
     def line(self) -> str:
         """The result in one line."""
-        value = "nothing to measure" if self.value is None else f"{self.value:.4g}, at most {self.bound:g}"
+        value = "not measured" if self.value is None else f"{self.value:.4g}, at most {self.bound:g}"
         return f"{self.outcome:<10} {self.name}: {value}{f' ({self.detail})' if self.detail else ''}"
 
 
 def evaluate(tables: Tables, settings: ChecksConfig) -> list[Result]:
-    """Measures all configured checks, those of level fail first."""
+    """Measures all configured checks, those of level fail first.  A check that can't be measured has not passed."""
     checks = [(text, "fail") for text in settings.fail] + [(text, "warn") for text in settings.warn]
     return [_evaluate(tables, text, level) for text, level in checks]
 
 
 def write(tables: Tables, results: Sequence[Result], run_id: str) -> None:
     """Adds the results of a run to ``checks``."""
+    newest = tables.read(CHECKS).agg(F.max("checked_at").alias("at")).first()
     now = datetime.now(UTC)
+    if newest is not None and newest["at"] is not None:
+        # The newest rows count, also when the clock has been set back.
+        now = max(now, newest["at"].astimezone(UTC) + timedelta(microseconds=1))
     rows = [vars(result) | {"run_id": run_id, "checked_at": now} for result in results]
     if rows:
         frame = pa.Table.from_pylist(rows, CHECKS.schema)
         tables.insert_new(CHECKS, tables.spark.createDataFrame(frame, CHECKS.spark_schema()))
 
 
-def failures(tables: Tables) -> list[str]:
-    """What failed in the newest run of the checks; empty when nothing did, or none was run."""
+def failures(tables: Tables, settings: ChecksConfig) -> list[str]:
+    """What failed in the newest run of the checks, of those that hold verdicts when they fail; empty: nothing."""
     rows = tables.read(CHECKS)
-    newest = rows.agg(F.max("run_id").alias("run_id")).first()
-    if newest is None or newest["run_id"] is None:
+    newest = rows.agg(F.max("checked_at").alias("at")).first()
+    if newest is None or newest["at"] is None:
         return []
-    failed = rows.where((F.col("run_id") == newest["run_id"]) & (F.col("outcome") == FAILED)).orderBy("name")
-    return [row["name"] for row in failed.collect()]
+    failed = rows.where((F.col("checked_at") == F.lit(newest["at"])) & (F.col("outcome") == FAILED)).orderBy("name")
+    return [row["name"] for row in failed.collect() if row["name"] in settings.fail]
 
 
 def _evaluate(tables: Tables, text: str, level: str) -> Result:
     measure: CheckPart = catalog.CHECKS.load(text)
     bound = float(catalog.CHECKS.split(text)[1] or 0)
-    found = measure(tables)
-    outcome = UNMEASURED
-    if found.value is not None:
-        outcome = PASSED if found.value <= bound else FAILED if level == "fail" else WARNED
+    wrong = FAILED if level == "fail" else WARNED
+    try:
+        found = measure(tables)
+    except (DflibError, PySparkException, Py4JError) as error:
+        return Result(
+            text, level, wrong, None, bound, f"can't be measured: {' '.join(str(error).splitlines()[:2])[:500]}"
+        )
+    outcome = UNMEASURED if found.value is None else PASSED if found.value <= bound else wrong
     return Result(text, level, outcome, None if found.value is None else float(found.value), bound, found.detail)

@@ -1,22 +1,30 @@
-"""Largest distance between the share of FAKE among the current verdicts of a chunk and that of all chunks."""
+"""Largest distance between the share of FAKE in a chunk and in all chunks, by the scores of the champion.
+
+A video counts as FAKE when the mean score of its faces is above .5: verdicts are written later, by report.
+"""
 
 from pyspark.sql import functions as F
 
 from dflib.checks import Measured
-from dflib.tables import current
-from dflib.tables.schemas import PUBLICATIONS, VERDICTS, VIDEOS
+from dflib.models import aliases
+from dflib.tables.schemas import PREDICTIONS, VIDEOS
 from dflib.tables.store import Tables
 
 SMALLEST = 20
-"""Decided videos below which a chunk is left out: the share of so few says little."""
+"""Scored videos below which a chunk is left out: the share of so few says little."""
 
 
 def _measure(tables: Tables) -> Measured:
-    decided = current.verdicts(tables.read(VERDICTS), tables.read(PUBLICATIONS)).where("verdict <> 'UNDETERMINED'")
+    champion = aliases.current(tables).get(aliases.CHAMPION)
+    if champion is None:
+        return Measured(None, "there is no champion")
+    predictions = tables.read(PREDICTIONS).where(F.col("model_id") == champion.model_id)
     by_chunk = (
-        decided.join(tables.read(VIDEOS).select("video_id", "chunk"), "video_id")
+        predictions.groupBy("video_id")
+        .agg((F.avg("p_fake") > 0.5).alias("fake"))
+        .join(tables.read(VIDEOS).select("video_id", "chunk"), "video_id")
         .groupBy("chunk")
-        .agg(F.count(F.lit(1)).alias("videos"), F.count_if(F.col("verdict") == "FAKE").alias("fakes"))
+        .agg(F.count(F.lit(1)).alias("videos"), F.count_if("fake").alias("fakes"))
         .collect()
     )
     large = [row for row in by_chunk if row["videos"] >= SMALLEST]

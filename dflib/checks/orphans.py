@@ -1,4 +1,7 @@
-"""Rows without the row that they belong to: scores without a face, verdicts and ledger rows without a video."""
+"""Rows without the row that they belong to: scores without a face, verdicts and ledger rows without a video.
+
+A verdict may be without its ledger row, while the video waits to be extracted again.
+"""
 
 from dflib.checks import Measured
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VERDICTS, VIDEOS
@@ -8,7 +11,7 @@ _PARENTS = (
     (EXTRACTIONS, VIDEOS, ["video_id"]),
     (FACES, EXTRACTIONS, ["video_id", "extractor"]),
     (PREDICTIONS, FACES, ["face_id"]),
-    (VERDICTS, EXTRACTIONS, ["video_id", "extractor"]),
+    (VERDICTS, VIDEOS, ["video_id"]),
 )
 
 

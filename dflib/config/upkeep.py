@@ -25,4 +25,5 @@ class MaintainConfig(Section):
     """Days for which earlier versions of tables stay readable. A reader that runs for longer than this can lose the
     files that it reads."""
     keep_run_days: Annotated[float, Field(ge=30)]
-    """Days for which run records are kept. Those that rows of the tables name are kept for as long as the rows."""
+    """Days for which run records are kept. Those that rows name, other than of
+    ``checks`` and ``tasks``, are kept for as long as the rows."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from dflib.config.faces import Quality
 from dflib.config.section import Fraction, Names, Positive, Section, Seed, Since, Uri
@@ -75,9 +75,17 @@ class ChecksConfig(Section):
     """What must be true of the tables: data checks of the catalog with their bounds, such as ``faceless_share:0.5``."""
 
     fail: Checks
-    """Checks that hold new verdicts when they fail."""
+    """Checks that hold new and changed verdicts of the champion when they fail, or can't be measured."""
     warn: Checks
     """Checks that only ask for attention."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "ChecksConfig":
+        names = [*self.fail, *self.warn]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"{', '.join(repeated)}: listed twice; list each check once, in fail or in warn")
+        return self
 
 
 class NightlyConfig(Section):

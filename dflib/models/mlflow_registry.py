@@ -5,16 +5,19 @@ model of ``models`` becomes a run with its SavedModel, and a version of the regi
 """
 
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dflib.errors import ConfigError, DflibError
+from dflib.errors import ConfigError, DflibError, ModelError, StorageError
 from dflib.models import aliases, registry
 from dflib.storage import Storage
 from dflib.tables.store import Tables
+
+log = logging.getLogger(__name__)
 
 NAME = "dflib"
 """The registered model, and the experiment of its runs."""
@@ -76,10 +79,15 @@ def _copy(client: Any, tables: Tables, storage: Storage) -> Copied:
     }
     new = []
     for row in reversed(registry.newest_first(tables)):
-        model = registry.find(tables, row["model_id"])
-        if model.model_id not in versions:
+        if row["model_id"] in versions:
+            continue
+        try:
+            model = registry.find(tables, row["model_id"])
             versions[model.model_id] = _add(client, experiment_id, model, storage)
-            new.append(model.model_id)
+        except (ModelError, StorageError) as error:
+            log.warning("%s is not copied to MLflow: %s", row["model_id"], error)
+            continue
+        new.append(model.model_id)
     return Copied(tuple(new), tuple(_set_aliases(client, tables, versions)))
 
 

@@ -3,8 +3,10 @@
 Pooling runs in Spark; the driver gets one small row per video, never one per face.
 """
 
+import logging
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +15,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dflib import config, uris
-from dflib.checks import evaluate
 from dflib.config import digest
 from dflib.datasets.video_splits import split_of_videos
-from dflib.errors import TableError
+from dflib.errors import DflibError, TableError
 from dflib.models import aliases, registry
 from dflib.models.registry import Model
 from dflib.reporting import history, page, slices, text, thumbnails, verdict_table, worst
@@ -24,19 +25,23 @@ from dflib.reporting.findings import SCORE_BINS, Findings
 from dflib.reporting.history import Made
 from dflib.runtime.progress import Progress
 from dflib.scoring import publish, verdicts
+from dflib.scoring.publish import Role
 from dflib.storage import Storage
+from dflib.tables import current
 from dflib.tables.schemas import (
     EXTRACTIONS,
     FACES,
     MODELS,
     PREDICTIONS,
+    PUBLICATIONS,
     SPLITS,
     TRAINING_SET,
-    VERDICTS,
     VIDEOS,
     Table,
 )
 from dflib.tables.store import Tables
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -88,6 +93,8 @@ def report(
     progress: Progress,
     made: Made,
     dry_run: bool = False,
+    extractors: Sequence[str] = (),
+    failed_checks: Sequence[str] = (),
 ) -> ReportResult:
     """Judges all videos of the ledger and measures how far the verdicts can be trusted.
 
@@ -103,11 +110,13 @@ def report(
         progress: counts models and extractors.
         made: this run, as pages state it.
         dry_run: only lists what would be reported; writes nothing.
+        extractors: the configured ones, of videos and of ready-cut crops; they lead where the champion has predictions.
+        failed_checks: data checks whose failure holds verdicts.
 
     Raises:
         ModelError: no such model.
-        TableError: there are no predictions, or the model's training set is missing.
-        CountError: ledger and faces disagree, or a score is outside 0 to 1.
+        TableError: there are no predictions; or, after all others were reported, a model's training set is missing.
+        CountError: after all others were reported: ledger and faces disagree, or a score is outside 0 to 1.
     """
     present = tables.versions()
     read = (VIDEOS, EXTRACTIONS, FACES, PREDICTIONS, MODELS, SPLITS)
@@ -119,15 +128,36 @@ def report(
         return result
     named = aliases.current(tables)
     champion = named[aliases.CHAMPION].model_id if aliases.CHAMPION in named else None
+    leading = _leading(snapshot, champion, extractors)
     parts = []
     progress.start("reports", len(pairs))
+    held_kinds: set[str] = set()
+    # The leading extractors first: what the others may become depends on them.
+    pairs.sort(key=lambda pair: pair[0].model_id == champion and pair[1] not in leading)
+    failed: list[DflibError] = []
     for done, (model, extractor) in enumerate(pairs, 1):
-        current_gate = gate if model.model_id == champion else None
-        parts.append(
-            _report_one(snapshot, storage, settings, current_gate, reports_root, model, extractor, made, result)
-        )
+        kind = current.kind(extractor)
+        role = Role.OTHER
+        if model.model_id == champion and (extractor in leading or kind not in held_kinds):
+            role = Role.LEADING if extractor in leading else Role.FOLLOWING
+        number = len(result.held)
+        try:
+            parts.append(
+                _report_one(
+                    *(snapshot, storage, settings, gate, reports_root, model, extractor, made, result),
+                    *(role, failed_checks),
+                )
+            )
+        except DflibError as error:
+            # Said at the end: other models are reported all the same.
+            log.warning("no report of %s on %s: %s", model.model_id, extractor, error)
+            failed.append(error)
+        if role is Role.LEADING and (failed or len(result.held) > number):
+            held_kinds.add(kind)
         progress.set(done)
     progress.finish()
+    if failed:
+        raise failed[0]
     result.text = "\n\n".join(parts)
     return result
 
@@ -169,6 +199,32 @@ def choose(
     return found
 
 
+def _leading(snapshot: _Snapshot, champion: str | None, extractors: Sequence[str]) -> set[str]:
+    """The extractor of each kind that leads: the configured one, or the one that leads already, or the newest.
+
+    Args:
+        snapshot: reads ``predictions``, ``publications`` and ``extractions``.
+        champion: only extractors on whose faces it has predictions may lead.
+        extractors: the configured ones.
+    """
+    rows = (
+        snapshot.read(PREDICTIONS).where(F.col("model_id") == F.lit(champion)).select("extractor").distinct().collect()
+    )
+    scored = {row["extractor"] for row in rows}
+    publications = snapshot.tables.read(PUBLICATIONS).collect()
+    found = set()
+    for kind in sorted({current.kind(extractor) for extractor in scored}):
+        names = {extractor for extractor in scored if current.kind(extractor) == kind}
+        leader = publish.leader(publications, kind)
+        chosen = next((name for name in (*extractors, leader) if name in names), None)
+        if chosen is None:
+            ledger = snapshot.read(EXTRACTIONS).where(F.col("extractor").isin(sorted(names)))
+            newest = ledger.groupBy("extractor").agg(F.max("extracted_at").alias("at")).orderBy("at").collect()
+            chosen = newest[-1]["extractor"] if newest else min(names)
+        found.add(chosen)
+    return found
+
+
 def page_name(model_id: str, extractor: str) -> str:
     """File name of a page without ``.html``; characters that are unsafe in file names are replaced.
 
@@ -182,18 +238,16 @@ def _report_one(
     snapshot: _Snapshot,
     storage: Storage,
     settings: config.ReportConfig,
-    gate: config.NightlyConfig | None,
+    gate: config.NightlyConfig,
     reports_root: str,
     model: Model,
     extractor: str,
     made: Made,
     result: ReportResult,
+    role: Role,
+    failed_checks: Sequence[str],
 ) -> str:
-    """Reports a model on an extractor; adds to the result and returns the text.
-
-    Args:
-        gate: of the champion; None for other models.
-    """
+    """Reports a model on an extractor; adds to the result and returns the text."""
     tables = snapshot.tables
     of_extractor = F.col("extractor") == extractor
     faces = snapshot.read(FACES).where(of_extractor)
@@ -205,17 +259,13 @@ def _report_one(
     judging = verdicts.judge(tables, predictions, faces, videos, ledger, splits, settings, model.model_id, extractor)
     with judging as judged:
         frame = judged.videos
-        if gate is None:
-            result.verdicts += tables.upsert(VERDICTS, judged.rows)
-        else:
-            failed_checks = evaluate.failures(tables)
-            published = publish.publish(tables, judged, gate, made.run_id, failed_checks)
-            result.verdicts += published.written
-            result.changes.update(dict(published.causes))
-            if published.held:
-                line = text.held(model.model_id, extractor, published, gate, failed_checks)
-                result.held.append(line)
-                return line
+        published = publish.publish(tables, judged, gate, made.run_id, failed_checks, role)
+        result.verdicts += published.written
+        result.changes.update(dict(published.causes))
+        if published.held:
+            line = text.held(model.model_id, extractor, published, gate, failed_checks)
+            result.held.append(line)
+            return line
         face_bins = _face_bins(judged.pooled)
     metric_rows = slices.metric_rows(frame, settings)
     version = snapshot.versions[PREDICTIONS.name]

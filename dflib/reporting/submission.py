@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from pyspark.sql import Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dflib import config
 from dflib.errors import ConfigError, CountError, TableError
 from dflib.models import aliases, registry
+from dflib.tables import current
 from dflib.tables.export import Rows
 from dflib.tables.schemas import PUBLICATIONS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
@@ -41,21 +42,10 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
         TableError: the model has no verdicts; several extractors or rules match; two videos share a file name.
         CountError: a video with a verdict is not in ``videos``.
     """
-    published = _published(tables) if settings.model == aliases.CHAMPION else None
-    model = published["model_id"] if published else registry.find(tables, settings.model).model_id
-    verdicts = tables.read(VERDICTS).where(F.col("model_id") == model)
-    pairs = verdicts.select("extractor", "rule").distinct().collect()
-    if not pairs:
-        raise TableError(f"{tables.uri(VERDICTS)}: no verdicts of model {model}; run report with report.model={model}")
-    extractor = _only({row["extractor"] for row in pairs}, settings.extractor, "export.extractor", str.__eq__)
-    rules = {row["rule"] for row in pairs if row["extractor"] == extractor}
-    rule = _only(
-        rules,
-        settings.rule or (headline_rule if headline_rule in rules else headline_rule.partition("(")[0]),
-        "export.rule",
-        lambda name, wanted: name == wanted or name.startswith(f"{wanted}("),
-    )
-    chosen = verdicts.where((F.col("extractor") == extractor) & (F.col("rule") == rule))
+    chosen = _current(tables, settings)
+    of = "current verdicts"
+    if chosen is None:
+        chosen, of = _chosen(tables, settings, headline_rule)
     videos = tables.read(VIDEOS)
     # A video that is known by its label only has no member; the challenge names its mp4 files.
     last = F.element_at(F.split(F.coalesce("member", F.concat("video_id", F.lit(".mp4"))), "/"), -1)
@@ -76,7 +66,7 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
             f"{counted['rows'] - counted['names']} of {counted['rows']} videos share a file name with another video, "
             "and a submission identifies videos by file name; export verdicts instead"
         )
-    notes = [f"model {model}, extractor {extractor}, rule {rule}"]
+    notes = [of]
     if counted["undetermined"]:
         notes.append(
             f"{counted['undetermined']:,} videos are UNDETERMINED and have the label {UNDETERMINED_LABEL}, because the "
@@ -87,9 +77,31 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
     return Rows(SUBMISSION, rows.select("filename", "label"), ("filename",), tuple(notes))
 
 
-def _published(tables: Tables) -> Row | None:
-    """The newest row of ``publications``; while a new champion is held, it names an earlier one."""
-    return tables.read(PUBLICATIONS).orderBy(F.desc("published_at")).first()
+def _current(tables: Tables, settings: config.ExportConfig) -> DataFrame | None:
+    """The current verdicts; None when there are none, or when the settings name others."""
+    if settings.model != aliases.CHAMPION or settings.extractor is not None or settings.rule is not None:
+        return None
+    rows = current.verdicts(tables.read(VERDICTS), tables.read(PUBLICATIONS))
+    return None if rows.isEmpty() else rows
+
+
+def _chosen(tables: Tables, settings: config.ExportConfig, headline_rule: str) -> tuple[DataFrame, str]:
+    """The verdicts of the one model, extractor and rule that the settings name, and what to say about them."""
+    model = registry.find(tables, settings.model).model_id
+    verdicts = tables.read(VERDICTS).where(F.col("model_id") == model)
+    pairs = verdicts.select("extractor", "rule").distinct().collect()
+    if not pairs:
+        raise TableError(f"{tables.uri(VERDICTS)}: no verdicts of model {model}; run report with report.model={model}")
+    extractor = _only({row["extractor"] for row in pairs}, settings.extractor, "export.extractor", str.__eq__)
+    rules = {row["rule"] for row in pairs if row["extractor"] == extractor}
+    rule = _only(
+        rules,
+        settings.rule or (headline_rule if headline_rule in rules else headline_rule.partition("(")[0]),
+        "export.rule",
+        lambda name, wanted: name == wanted or name.startswith(f"{wanted}("),
+    )
+    rows = verdicts.where((F.col("extractor") == extractor) & (F.col("rule") == rule))
+    return rows, f"model {model}, extractor {extractor}, rule {rule}"
 
 
 def _only(found: set[str], wanted: str | None, key: str, same: Callable[[str, str], bool]) -> str:

@@ -37,7 +37,8 @@ def held(model_id: str, extractor: str, published: Published, gate: NightlyConfi
     failed = f"; failed checks: {', '.join(failed_checks)}" if failed_checks else ""
     return (
         f"{model_id} on {printable(extractor)}: {published.held:,} verdicts are HELD: {published.flipped:,} of "
-        f"{published.compared:,} current verdicts would change ({causes}), and nightly.max_flips allows {limit}"
+        f"{published.compared:,} current verdicts would change ({causes or 'none'}), {published.new:,} are new, and "
+        f"nightly.max_flips allows {limit}"
         f"{failed}. What is current stays so. Look at the table changes; then run release, or promote another model"
     )
 

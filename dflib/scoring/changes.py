@@ -43,8 +43,8 @@ def exceeds(flipped: int, compared: int, max_flips: float) -> bool:
 
 
 def _causes(both: pd.DataFrame) -> Any:
-    # A fingerprint that an older version did not store says nothing.
-    known = both["fingerprint_from"].notna() & both["extraction_run_from"].notna()
+    # Older versions stored neither; a video whose file was missing has a run, and no fingerprint.
+    known = both["extraction_run_from"].notna()
     tests = {
         MISSING_FILE: both["reason"] == MISSING_FILE,
         "NEW_BYTES": known & _differs(both, "fingerprint"),

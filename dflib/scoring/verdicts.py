@@ -28,7 +28,7 @@ class Judged:
         rule: full name of the first pooling rule, which makes the headline.
         pooled: result of :func:`dflib.scoring.pooling.pool`, staged: cheap to read again while the context is open.
         videos: the same on the driver, as :func:`to_driver` returns it.
-        headline: the same rule as written in the settings.
+        rules: full names of all rules by their text in the settings.
     """
 
     model_id: str
@@ -36,21 +36,20 @@ class Judged:
     rule: str
     pooled: DataFrame
     videos: pd.DataFrame
-    headline: str
+    rules: dict[str, str]
 
     @property
     def rows(self) -> DataFrame:
         """As in VERDICTS, for all rules."""
         return verdict_rows(self.pooled, self.model_id, self.extractor)
 
-    def of_headline(self) -> pd.DataFrame:
-        """The verdicts by the first rule on the driver: columns of VERDICTS without counts and times."""
-        p_fake, fake = self.videos[f"{self.headline}_p"], self.videos[f"{self.headline}_fake"]
+    def of_rule(self, rule: str) -> pd.DataFrame:
+        """The verdicts by a rule on the driver: columns of VERDICTS without counts and times."""
+        text = next(text for text, name in self.rules.items() if name == rule)
+        p_fake, fake = self.videos[f"{text}_p"], self.videos[f"{text}_fake"]
         verdict = np.where(p_fake.isna(), "UNDETERMINED", np.where(fake, "FAKE", "REAL"))
         kept = self.videos[["video_id", "label", "reason", "fingerprint", "extraction_run"]]
-        return kept.assign(
-            extractor=self.extractor, model_id=self.model_id, rule=self.rule, verdict=verdict, p_fake=p_fake
-        )
+        return kept.assign(extractor=self.extractor, model_id=self.model_id, rule=rule, verdict=verdict, p_fake=p_fake)
 
 
 @contextlib.contextmanager
@@ -81,12 +80,12 @@ def judge(
     Raises:
         CountError: ledger and faces disagree, or a score is outside 0 to 1.
     """
-    text, rule = next(iter(pooling.rule_names(settings).items()))
+    rules = pooling.rule_names(settings)
     rows = pooling.pool(predictions, faces, videos, extractions, splits, settings)
     with tables.stage(rows, "pooled") as pooled:
         on_driver = to_driver(pooled, settings)
         check(on_driver, extractions.count())
-        yield Judged(model_id, extractor, rule, pooled, on_driver, text)
+        yield Judged(model_id, extractor, next(iter(rules.values())), pooled, on_driver, rules)
 
 
 def verdict_rows(pooled: DataFrame, model_id: str, extractor: str) -> DataFrame:

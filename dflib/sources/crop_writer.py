@@ -48,7 +48,8 @@ def write(
         storage: where the crops are.
         chunk: the crops folder; requests, bytes and problems are added to it.
         crops: crops of the videos whose crops are taken from this folder.
-        removed: videos of which this folder no longer has a crop; their rows are deleted.
+        removed: videos of which no folder has a crop any more; they are MISSING_FILE in the ledger, which makes their
+            verdicts UNDETERMINED in the next report.
         extractor: extractor of the crops.
         run_id: current run, for the ledger.
         progress: counts the crops.
@@ -57,7 +58,8 @@ def write(
         CountError: the tasks returned fewer or more crops than were listed.
     """
     fingerprints = {video.video_id: video.fingerprint for video in chunk.videos}
-    deletion.delete_extractions(tables, removed, extractor)
+    deletion.delete_extractions(tables, removed, extractor, keep_verdicts=True)
+    _upsert(tables, [_missing_row(video_id, extractor, run_id) for video_id in removed])
     ledger = _ledger(tables, extractor, list(fingerprints))
     pending = [crop for crop in crops if ledger.get(crop.video_id) != fingerprints[crop.video_id]]
     if not pending:
@@ -131,9 +133,31 @@ def _write_rows(
         _ledger_row(video_id, own, counts.get(video_id, (0, 0)), fingerprints[video_id], extractor, run_id)
         for video_id, own in by_video.items()
     ]
-    frame = tables.spark.createDataFrame(pa.Table.from_pylist(rows, EXTRACTIONS.schema), EXTRACTIONS.spark_schema())
-    tables.upsert(EXTRACTIONS, frame)
+    _upsert(tables, rows)
     return faces
+
+
+def _upsert(tables: Tables, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        table = pa.Table.from_pylist(rows, EXTRACTIONS.schema)
+        tables.upsert(EXTRACTIONS, tables.spark.createDataFrame(table, EXTRACTIONS.spark_schema()))
+
+
+def _missing_row(video_id: str, extractor: str, run_id: str) -> dict[str, Any]:
+    return {
+        "video_id": video_id,
+        "extractor": extractor,
+        "outcome": "FAILED",
+        "reason": "MISSING_FILE",
+        "detail": "its crops are gone",
+        "attempts": 1,
+        "frames": 0,
+        "faces": 0,
+        "bytes_read": 0,
+        "requests": 0,
+        "run_id": run_id,
+        "extracted_at": datetime.now(UTC),
+    }
 
 
 def _ledger_row(

@@ -2,7 +2,7 @@
 
 from dflib.checks import evaluate
 from dflib.steps.step import Context, Step, Summary
-from dflib.tables.schemas import CHECKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS
+from dflib.tables.schemas import ALIASES, CHECKS, EXTRACTIONS, FACES, FRAMES, PREDICTIONS, VIDEOS
 
 
 def run(context: Context) -> Summary:
@@ -17,7 +17,10 @@ def run(context: Context) -> Summary:
         ", ".join(f"{len(checks)} {outcome}" for outcome, checks in outcomes.items() if checks) or "no checks are set"
     )
     found = [result for result in results if result.outcome in (evaluate.WARNED, evaluate.FAILED)]
-    attention = tuple(f"check {result.name} {result.outcome}: {result.value:.4g}" for result in found)
+    attention = tuple(
+        f"check {result.name} {result.outcome}" + ("" if result.value is None else f": {result.value:.4g}")
+        for result in found
+    )
     return Summary(
         line,
         {"checks": {outcome.lower(): checks for outcome, checks in outcomes.items()}},
@@ -30,7 +33,7 @@ STEP = Step(
     "checks",
     run,
     # Not verdicts: the report after the checks writes them, and would make the next night check again.
-    reads=(VIDEOS, EXTRACTIONS, FRAMES, FACES, PREDICTIONS),
+    reads=(VIDEOS, EXTRACTIONS, FRAMES, FACES, PREDICTIONS, ALIASES),
     writes=(CHECKS,),
     settings=("checks",),
 )

@@ -94,7 +94,7 @@ def _refuse_beside_others(context: Context) -> None:
 
 
 STEP = Step(
-    "forget",
+    forget.NAME,
     run,
     check,
     exclusive=True,

@@ -19,6 +19,7 @@ def run(context: Context) -> Summary:
             f"{len(done.unused_sets):,} training sets that no model names ({done.unused_set_bytes / 1e6:,.1f} MB) are "
             f"left: {', '.join(done.unused_sets[:5])}"
         )
+    lines += done.violated
     verb = ("would be joined", "would be freed") if context.dry_run else ("joined", "freed")
     line = (
         f"{sum(table.small_files for table in done.tables):,} small files {verb[0]}, {done.freed / 1e6:,.1f} MB "
@@ -26,7 +27,8 @@ def run(context: Context) -> Summary:
         f"{context.config.maintain.keep_days:g} days, {done.staging_files:,} leftovers of killed runs, "
         f"{done.records:,} run records"
     )
-    return Summary(line, dataclasses.asdict(done), "\n".join(lines))
+    failed = f"{len(done.violated)} tables hold rows that violate a CHECK constraint" if done.violated else ""
+    return Summary(f"{line}; {failed}" if failed else line, dataclasses.asdict(done), "\n".join(lines), failed=failed)
 
 
 STEP = Step("maintain", run, exclusive=True)

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from dflib.checks import evaluate
+from dflib.errors import DflibError
 from dflib.reporting import night
 from dflib.scoring import publish
 from dflib.steps import checks, extract, ingest, report, score
@@ -19,6 +21,9 @@ def conclude(context: Context, outcomes: Sequence[Outcome]) -> Summary:
     """
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     attention = [text for outcome in outcomes if outcome.summary for text in outcome.summary.attention]
+    if any(outcome.step == checks.STEP.name and outcome.run_id is None for outcome in outcomes):
+        still = evaluate.failures(context.tables, context.config.checks)
+        attention += [f"check {name} still fails" for name in still]
     held = publish.held_videos(context.tables)
     if held:
         attention.append(f"the verdicts of {held:,} videos are held: run release, or promote another model")
@@ -39,7 +44,11 @@ def conclude(context: Context, outcomes: Sequence[Outcome]) -> Summary:
     }
     if not context.dry_run and (attention or failed or any(outcome.run_id for outcome in outcomes[1:])):
         # Ingest always looks; a night in which nothing else ran leaves its run record only.
-        counts["page"] = _page(context, counts)
+        try:
+            counts["page"] = _page(context, counts)
+        except DflibError as error:
+            attention.append(f"the page of the night can't be written: {error}")
+            counts["outcome"] = "FAILED" if failed else "ATTENTION"
     target = context.config.nightly.summary
     if target is not None and not context.dry_run:
         content = {"run_id": context.run_id, "code_version": context.code_version, **counts}

@@ -1,9 +1,13 @@
 """report: verdicts and metrics of scored videos, and one page a model."""
 
+from dflib.checks import evaluate
 from dflib.config import Config
+from dflib.config.identity import extractor_id
 from dflib.reporting.history import this_run
 from dflib.reporting.report import report
 from dflib.scoring.pooling import rule_names
+from dflib.sources.crops import extractor_of
+from dflib.steps import checks
 from dflib.steps.step import Context, Step, Summary
 from dflib.tables.schemas import (
     ALIASES,
@@ -30,9 +34,14 @@ def check(config: Config) -> None:
 def run(context: Context) -> Summary:
     config = context.config
     made = this_run(context.run_id, context.code_version)
+    failed_checks = evaluate.failures(context.tables, config.checks)
+    if checks.STEP.name in context.failed_steps:
+        failed_checks = ["they could not be run"]
     done = report(
         *(context.tables, context.storage, config.report, config.nightly, config.reports.root, context.progress, made),
         context.dry_run,
+        (extractor_id(config), extractor_of(config.sources)),
+        failed_checks,
     )
     line = (
         f"{done.videos:,} videos judged, {done.undetermined:,} UNDETERMINED, {done.not_extracted:,} not extracted yet; "
@@ -65,5 +74,9 @@ STEP = Step(
     check,
     reads=(VIDEOS, EXTRACTIONS, FACES, PREDICTIONS, MODELS, ALIASES, SPLITS, CHECKS),
     writes=(VERDICTS, HELD_VERDICTS, PUBLICATIONS, CHANGES, METRICS),
-    settings=("report", "reports", "nightly.move", "nightly.max_flips"),
+    # The configured extractors lead.
+    settings=(
+        *("report", "reports", "nightly.move", "nightly.max_flips", "checks.fail"),
+        *("sampling", "faces", "crops", "extract", "sources"),
+    ),
 )

@@ -20,6 +20,7 @@ from dflib.steps.step import Context, Job, Outcome, Step, Summary
 from dflib.storage import Storage
 from dflib.tables import names
 from dflib.tables.store import Tables
+from dflib.upkeep import forget
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class _Running:
         self._dry_run = application.dry_run
         self._spark = spark
         self._progress = Progress(terminal())
+        self._failed: list[str] = []
 
     def run(self) -> int:
         job = self._job
@@ -91,9 +93,12 @@ class _Running:
 
         def work(context: Context) -> Summary:
             for step in job.steps:
+                context.tables.locks.check()
                 outcomes.append(self._run_step(step, record.run_id))
-                if outcomes[-1].error is not None and not job.keep_going:
-                    raise DflibError(f"step {step.name} failed, for the reason above; later steps were not run")
+                if outcomes[-1].error is not None:
+                    self._failed.append(step.name)
+                    if not job.keep_going:
+                        raise DflibError(f"step {step.name} failed, for the reason above; later steps were not run")
             if job.conclude is not None:
                 return job.conclude(context, outcomes)
             done = [step.name for step in job.steps]
@@ -177,6 +182,7 @@ class _Running:
                 code_version=record.code_version,
                 submitted_by=self._application.submitted_by,
                 versions_before=record.versions_before,
+                failed_steps=tuple(self._failed),
             )
             with contextlib.ExitStack() as stack:
                 if exclusive and not self._dry_run:
@@ -185,6 +191,9 @@ class _Running:
                     # Visible to others from here on; the record is replaced at the end.
                     record.outcome = "RUNNING"
                     record.write(storage, root)
+                    if record.job != forget.NAME:
+                        # After the record, as forget looks for records after it has its lock: one sees the other.
+                        tables.locks.refuse_beside(forget.NAME)
                     stack.enter_context(heartbeat(record, self._progress, storage, root))
                 summary = work(context)
             record.counts = summary.counts | ({"remaining": summary.remaining} if summary.remaining else {})

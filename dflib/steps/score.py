@@ -1,8 +1,10 @@
 """score: p_fake for each face that has no prediction of the model."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+from dflib.errors import DflibError
 from dflib.models import registry
 from dflib.runtime.task_log import Origin
 from dflib.scoring.score import ScoreResult, score
@@ -10,20 +12,30 @@ from dflib.steps.step import Context, Step, Summary
 from dflib.tables.current import NOT_CURRENT
 from dflib.tables.schemas import ALIASES, EXTRACTIONS, FACES, MODELS, PREDICTIONS, VIDEOS
 
+log = logging.getLogger(__name__)
+
 
 def run(context: Context) -> Summary:
     config = context.config
     models = registry.find_all(context.tables, config.score.model)
     results = []
+    failed: list[DflibError] = []
     for number, model in enumerate(models):
         origin = Origin(context.run_id, "score", number)
-        results.append(
-            score(
-                *(context.tables, context.storage, model, config.score, config.cluster, origin),
-                context.progress,
-                context.dry_run,
+        try:
+            results.append(
+                score(
+                    *(context.tables, context.storage, model, config.score, config.cluster, origin),
+                    context.progress,
+                    context.dry_run,
+                )
             )
-        )
+        except DflibError as error:
+            # Said at the end: other models score all the same.
+            log.warning("no scores of %s: %s", model.model_id, error)
+            failed.append(error)
+    if failed:
+        raise failed[0]
     lines = [_line(result, context.dry_run) for result in results]
     return Summary(lines[-1], _counts(results), "\n".join(lines[:-1]))
 

@@ -21,6 +21,7 @@ class Context:
     Attributes:
         submitted_by: user and machine that submitted the job.
         versions_before: version of each table when the step, or the job as a whole, began.
+        failed_steps: steps of the same job that failed before.
     """
 
     run_id: str
@@ -33,6 +34,7 @@ class Context:
     code_version: str = dflib.__version__
     submitted_by: str = "unknown"
     versions_before: Mapping[str, int] = field(default_factory=dict)
+    failed_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

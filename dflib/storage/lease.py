@@ -179,6 +179,12 @@ def holder(found: Versioned | None) -> str:
     )
 
 
+def active(storage: Storage, uri: str) -> str:
+    """The holder of the lease for messages; empty when nobody holds it."""
+    found = storage.read_versioned(uri)
+    return "" if _is_free(found) else holder(found)
+
+
 def _take(storage: Storage, uri: str, owner: str, lost: Callable[[], None], patience: Patience) -> Lease:
     deadline = time.monotonic() + patience.wait
     token, waiting = uuid.uuid4().hex, False

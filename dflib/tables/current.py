@@ -16,6 +16,11 @@ NOT_CURRENT = "file changed or extraction cut short: run extract"
 """Why faces do not count, and what to do, for summaries."""
 
 
+def kind(extractor: str) -> str:
+    """``crops`` for an extractor of ready-cut crops, ``videos`` for another one."""
+    return "crops" if extractor.startswith(CROPS) else "videos"
+
+
 def is_video(packing: str = "packing") -> Column:
     """Whether a row of VIDEOS is a video and not just a place of ready-cut crops; never null."""
     return ~F.col(packing).eqNullSafe(CROPS_PACKING)
@@ -52,13 +57,17 @@ def ledger(extractions: DataFrame, videos: DataFrame) -> DataFrame:
 CURRENT_VERDICTS = """
   SELECT * EXCEPT (place) FROM (
     SELECT t.*, p.published_at,
-      row_number() OVER (PARTITION BY t.video_id ORDER BY p.published_at DESC, t.extractor) AS place
+      row_number() OVER (
+        PARTITION BY t.video_id ORDER BY p.leads_since DESC NULLS LAST, p.published_at DESC, t.extractor
+      ) AS place
     FROM {verdicts} t JOIN (
-      SELECT extractor, model_id, rule, max(published_at) AS published_at FROM {publications}
-      GROUP BY extractor, model_id, rule
+      SELECT extractor, model_id, rule, max(published_at) AS published_at,
+        max(max(leads_since)) OVER (PARTITION BY extractor) AS leads_since
+      FROM {publications} GROUP BY extractor, model_id, rule
     ) p ON t.extractor = p.extractor AND t.model_id = p.model_id AND t.rule = p.rule
   ) WHERE place = 1"""
-"""The current verdict of each video, with ``published_at``: that of the newest publication which has one."""
+"""The current verdict of each video, with ``published_at``: of the extractor that began to lead last, and there of the
+newest publication, among those that have one."""
 
 
 def verdicts(rows: DataFrame, publications: DataFrame) -> DataFrame:

@@ -109,10 +109,11 @@ _RATIOS = """
     try_divide(greatest(true_fake + false_real, true_real + false_fake), videos - undetermined) AS majority_baseline,
     try_divide(true_fake, true_fake + false_fake) AS `precision`"""
 
-# Where the ledger has no row there is nothing to compare.  Verdicts of older versions do not name their bytes.
-_CHANGED = f"""e.video_id IS NOT NULL AND (
+# A ledger row is missing while a changed video waits to be extracted again.  Verdicts of older versions name neither
+# their bytes nor their run, so there is nothing to compare.
+_CHANGED = f"""CASE WHEN e.video_id IS NULL THEN t.extraction_run IS NOT NULL ELSE
           {current.changed("e", "v")} OR (t.fingerprint IS NOT NULL AND NOT (t.fingerprint <=> e.fingerprint))
-        )"""
+        END"""
 
 JUDGED = SqlView(
     "judged",

@@ -130,6 +130,30 @@ class WriteLocks:
             )  # fmt: skip
             yield
 
+    def check(self) -> None:
+        """Raises :class:`TableError` when a lease of :meth:`run` around this call has been lost."""
+        for run in self._runs:
+            run.check()
+
+    def refuse_beside(self, job: str) -> None:
+        """Raises :class:`TableError` when a run of ``job`` is active below the same root."""
+        path = local_path(uris.join(self._root, "_leases", f"run-{job}.lock"))
+        by = ""
+        if path is not None:
+            with contextlib.suppress(FileNotFoundError), path.open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    by = file.read(200) or "another process"
+                except OSError:
+                    log.debug("%s: can't be locked, so it is not known whether %s runs", path, job)
+        else:
+            by = lease.active(self._storage, uris.join(self._root, "_leases", f"run-{job}.json"))
+        if by:
+            raise TableError(
+                f"{self._root}: {job} is running ({by}), and nothing may be written meanwhile; wait for it"
+            )
+
     def _own_log_store(self) -> bool:
         """Whether Delta was configured with a log store that locks by itself, such as S3DynamoDBLogStore."""
         scheme = scheme_of(self._root)

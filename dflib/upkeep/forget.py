@@ -35,6 +35,9 @@ from dflib.upkeep.search import Wanted, holds
 
 log = logging.getLogger(__name__)
 
+NAME = "forget"
+"""The job, beside which no other one writes."""
+
 
 @dataclass(frozen=True)
 class Subject:

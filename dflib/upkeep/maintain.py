@@ -1,5 +1,6 @@
 """Keeps tables small and fast: joins small files, and removes earlier versions, leftovers and old run records."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -8,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 from dflib import uris
 from dflib.config import MaintainConfig
+from dflib.errors import TableError
 from dflib.storage import Storage
 from dflib.tables import history
-from dflib.tables.schemas import EXTRACTIONS, MODELS, PREDICTIONS, TRAINING_SET
+from dflib.tables.schemas import CHECKS, MODELS, TABLES, TASKS, TRAINING_SET
 from dflib.tables.store import STAGING_KEPT, Tables
 
 _STAMP = re.compile(r"\d{8}T\d{6}")
+_RUN_COLUMNS = {"run_id", "extraction_run", "published_by"}
+"""Columns that name a run."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Upkeep:
         records: run records that are too old, and that no row names.
         unused_sets, unused_set_bytes: training sets that no model names; they are only counted, because a training may
             be using one.
+        violated: CHECK constraints that could not be added, since rows violate them, with the reason.
     """
 
     tables: tuple[TableUpkeep, ...]
@@ -52,6 +57,7 @@ class Upkeep:
     records: int
     unused_sets: tuple[str, ...]
     unused_set_bytes: int
+    violated: tuple[str, ...] = ()
 
     @property
     def freed(self) -> int:
@@ -72,6 +78,7 @@ def maintain(tables: Tables, storage: Storage, settings: MaintainConfig, dry_run
     """
     now = datetime.now(UTC)
     done = []
+    violated: list[str] = []
     for place in history.places(tables):
         small = history.small_files(tables, place)
         if small and not dry_run:
@@ -81,7 +88,10 @@ def maintain(tables: Tables, storage: Storage, settings: MaintainConfig, dry_run
             history.delete(tables, old)
         constraints = tuple(tables.missing_constraints(place.table, place.folder))
         if constraints and not dry_run:
-            tables.add_constraints(place.table, place.folder)
+            try:
+                tables.add_constraints(place.table, place.folder)
+            except TableError as error:
+                violated.append(str(error))
         if small or old or constraints:
             done.append(TableUpkeep(place.name, small, len(old), sum(old.values()), constraints))
     staging = dict(_old_staging(tables, storage, now - STAGING_KEPT))
@@ -91,7 +101,7 @@ def maintain(tables: Tables, storage: Storage, settings: MaintainConfig, dry_run
             storage.delete(uri)
     sets = _unused_sets(tables)
     size = sum(entry.size for folder in sets for entry in storage.list_files(uris.join(tables.root, folder)))
-    return Upkeep(tuple(done), len(staging), sum(staging.values()), len(records), tuple(sets), size)
+    return Upkeep(tuple(done), len(staging), sum(staging.values()), len(records), tuple(sets), size, tuple(violated))
 
 
 def _old_staging(tables: Tables, storage: Storage, before: datetime) -> Iterator[tuple[str, int]]:
@@ -105,8 +115,11 @@ def _old_staging(tables: Tables, storage: Storage, before: datetime) -> Iterator
 
 def _old_records(tables: Tables, storage: Storage, before: datetime) -> Iterator[str]:
     """Records of runs that began before, except those that a proof needs and the newest of each job."""
-    named = {row["run_id"] for row in tables.read(EXTRACTIONS).select("run_id").distinct().collect()}
-    named |= {row["run_id"] for row in tables.read(PREDICTIONS).select("run_id").distinct().collect()}
+    named: set[str] = set()
+    for table in TABLES.values():
+        columns = set() if table in (CHECKS, TASKS) else _RUN_COLUMNS & set(table.schema.names)
+        for column in columns:
+            named |= {row[column] for row in tables.read(table).select(column).distinct().collect()}
     newest: dict[str, str] = {}
     found = []
     for entry in storage.list_files(uris.join(tables.root, "runs")):
@@ -119,7 +132,8 @@ def _old_records(tables: Tables, storage: Storage, before: datetime) -> Iterator
     parents = set()
     for run_id, uri in found:
         if run_id in kept:
-            parents.add(json.loads(storage.read(uri)).get("parent"))
+            with contextlib.suppress(ValueError, AttributeError):  # a damaged record names no parent
+                parents.add(json.loads(storage.read(uri)).get("parent"))
     for run_id, uri in found:
         if run_id < f"{before:%Y%m%dT%H%M%S}" and run_id not in kept | parents:
             yield uri

@@ -1,6 +1,7 @@
 """Data checks on tables that are right, and on ones with a planted fault each."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,13 @@ from scipy import stats
 
 from dflib.checks import _drift, drift_ks, drift_psi, evaluate
 from dflib.config import ChecksConfig
+from dflib.models import aliases
 from dflib.parts import catalog
 from dflib.tables.schemas import (
     CHECKS,
     FACES,
     FRAMES,
     PREDICTIONS,
-    PUBLICATIONS,
     VERDICTS,
     VIDEOS,
     Table,
@@ -125,11 +126,13 @@ def test_shares_are_compared_with_their_bounds(tables: Tables) -> None:
         {"video_id": video, "dataset": "t", "chunk": chunk, "source_group": video, "problems": [], "ingested_at": WHEN}
         for video, chunk, _ in videos
     ])  # fmt: skip
-    add(tables, VERDICTS, [
-        verdict(video, "FAKE" if number < (30 if chunk == "p" else 10) else "REAL") for video, chunk, number in videos
+    add(tables, PREDICTIONS, [
+        {"face_id": f"{video}/{face}", "video_id": video, "extractor": EXTRACTOR, "frame_index": face, "model_id": "n",
+         "p_fake": 0.9 if number < (30 if chunk == "p" else 10) else 0.3}
+        for video, chunk, number in videos for face in range(2)
     ])  # fmt: skip
-    pointer = {"extractor": EXTRACTOR, "published_at": WHEN, "model_id": "m", "rule": "mean", "published_by": "r"}
-    add(tables, PUBLICATIONS, [pointer])
+    assert outcomes(tables, "fake_share")["fake_share"][0] == "UNMEASURED"
+    aliases.assign(tables, aliases.CHAMPION, "n", "r", None)
     assert outcomes(tables, "fake_share:0.25", "fake_share:0.24") == {
         "fake_share:0.25": ("PASSED", 0.25),
         "fake_share:0.24": ("FAILED", 0.25),
@@ -165,16 +168,18 @@ def test_psi_and_distance_of_equal_shares_are_nearly_zero() -> None:
 
 @pytest.mark.spark
 def test_write_keeps_results_and_failures_are_those_of_the_newest_run(tables: Tables) -> None:
-    assert evaluate.failures(tables) == []
+    settings = ChecksConfig(fail=("unique_keys", "score_range"), warn=("promised_rows",))
+    assert evaluate.failures(tables, settings) == []
     rows = filled(tables)
     add(tables, FACES, [rows.faces[0]])
-    settings = ChecksConfig(fail=("unique_keys", "score_range"), warn=("promised_rows",))
     results = evaluate.evaluate(tables, settings)
     assert [result.outcome for result in results] == ["FAILED", "PASSED", "WARNED"]
     evaluate.write(tables, results, "20260102-checks-1")
-    assert evaluate.failures(tables) == ["unique_keys"]
-    evaluate.write(tables, evaluate.evaluate(tables, ChecksConfig(fail=(), warn=("orphans",))), "20260103-checks-1")
-    assert evaluate.failures(tables) == []
+    assert evaluate.failures(tables, settings) == ["unique_keys"]
+    assert evaluate.failures(tables, ChecksConfig(fail=("score_range",), warn=("unique_keys",))) == []
+    # A later run whose clock was set back is the newest all the same.
+    evaluate.write(tables, evaluate.evaluate(tables, ChecksConfig(fail=(), warn=("orphans",))), "20250103-checks-1")
+    assert evaluate.failures(tables, settings) == []
     assert tables.read(CHECKS).count() == 4
 
 
@@ -182,3 +187,21 @@ def test_every_check_has_a_bound_that_can_be_read() -> None:
     for part in catalog.CHECKS:
         assert part.argument is None or float(part.default or "") > 0
     assert {part.name for part in catalog.CHECKS} >= set(STRICT)
+
+
+@pytest.mark.spark
+def test_a_check_that_cannot_be_measured_has_not_passed(tables: Tables, tmp_path: Path) -> None:
+    filled(tables)
+    for path in (tmp_path / "tables" / "faces").glob("part-*.parquet"):
+        path.write_bytes(b"damaged")
+    settings = ChecksConfig(fail=("promised_rows",), warn=("faceless_share",))
+    results = evaluate.evaluate(tables, settings)
+    assert [(result.outcome, result.value is None) for result in results] == [("FAILED", True), ("PASSED", False)]
+    assert "can't be measured" in results[0].detail
+    evaluate.write(tables, results, "r")
+    assert evaluate.failures(tables, settings) == ["promised_rows"]
+
+
+def test_a_check_listed_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="orphans: listed twice"):
+        ChecksConfig(fail=("orphans",), warn=("orphans", "drift_ks:0.2"))

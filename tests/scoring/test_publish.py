@@ -11,7 +11,7 @@ from deltalake.exceptions import TableNotFoundError
 from dflib.config import NightlyConfig
 from dflib.errors import TableError
 from dflib.scoring import publish, verdicts
-from dflib.scoring.publish import Published
+from dflib.scoring.publish import Published, Role
 from dflib.tables.schemas import (
     CHANGES,
     EXTRACTIONS,
@@ -32,26 +32,36 @@ VIDEO_COUNT = 20
 OPEN = GATE.model_copy(update={"max_flips": 0.9})
 
 
-def scored(model_id: str, fakes: int, more: int = 0) -> ScoreRows:
+def scored(model_id: str, fakes: int, more: int = 0, videos: int = VIDEO_COUNT) -> ScoreRows:
     """Videos of one face each: the first ``fakes`` are FAKE, the others REAL; ``more`` videos without a face."""
     rows = ScoreRows(model_id)
-    for number in range(VIDEO_COUNT):
+    for number in range(videos):
         rows.video(f"t/v{number:02}", [[0.9 if number < fakes else 0.2]], label="REAL")
     for number in range(more):
         rows.video(f"t/w{number}", [[]])
     return rows
 
 
-def published(tables: Tables, rows: ScoreRows, gate: NightlyConfig = GATE, run_id: str = "run") -> Published:
+def published(
+    tables: Tables,
+    rows: ScoreRows,
+    gate: NightlyConfig = GATE,
+    run_id: str = "run",
+    role: Role = Role.LEADING,
+    extractor: str = EXTRACTOR,
+    failed_checks: tuple[str, ...] = (),
+) -> Published:
+    for row in (*rows.predictions, *rows.faces, *rows.extractions):
+        row["extractor"] = extractor
     judging = verdicts.judge(
         tables,
         *(frame(tables, PREDICTIONS, rows.predictions), frame(tables, FACES, rows.faces)),
         *(frame(tables, VIDEOS, rows.videos), frame(tables, EXTRACTIONS, rows.extractions)),
         tables.spark.createDataFrame([], "video_id string, split string"),
-        *(SETTINGS, rows.model_id, EXTRACTOR),
+        *(SETTINGS, rows.model_id, extractor),
     )
     with judging as judged:
-        return publish.publish(tables, judged, gate, run_id)
+        return publish.publish(tables, judged, gate, run_id, failed_checks, role)
 
 
 def read(tables: Tables, table: Table) -> pd.DataFrame:
@@ -75,7 +85,7 @@ def now(tables: Tables) -> tuple[str, int]:
 
 def test_publish_holds_a_champion_that_flips_too_many_until_release(tables: Tables) -> None:
     first = published(tables, scored("m", fakes=4))
-    assert first == Published(written=3 * VIDEO_COUNT)
+    assert first == Published(written=3 * VIDEO_COUNT, new=VIDEO_COUNT)
     assert now(tables) == ("m", 4)
     assert read(tables, CHANGES).empty and read(tables, HELD_VERDICTS).empty
     versions = tables.versions()
@@ -83,7 +93,7 @@ def test_publish_holds_a_champion_that_flips_too_many_until_release(tables: Tabl
     assert tables.versions() == versions
 
     held = published(tables, scored("n", fakes=15, more=2))
-    assert held == Published(0, 3 * (VIDEO_COUNT + 2), VIDEO_COUNT, 11, (("NEW_MODEL", 11),))
+    assert held == Published(0, 3 * (VIDEO_COUNT + 2), VIDEO_COUNT, 11, (("NEW_MODEL", 11),), new=2)
     assert now(tables) == ("m", 4) and set(read(tables, VERDICTS)["model_id"]) == {"m"}
     rows = read(tables, HELD_VERDICTS)
     assert (len(rows), set(rows["model_id"])) == (held.held, {"n"})
@@ -139,6 +149,55 @@ def test_publish_keeps_no_held_rows_of_videos_and_champions_that_are_gone(tables
     assert set(read(tables, HELD_VERDICTS)["model_id"]) == {"o"}
 
 
+def test_publish_holds_what_is_new_when_a_check_failed(tables: Tables) -> None:
+    assert published(tables, scored("m", fakes=4), failed_checks=("orphans",)).held == 3 * VIDEO_COUNT
+    assert read(tables, VERDICTS).empty and publish.current_verdicts(tables).empty
+    assert published(tables, scored("m", fakes=4)).written == 3 * VIDEO_COUNT
+    # Nothing is new, so there is nothing to hold; then one video is.
+    assert published(tables, scored("m", fakes=4), failed_checks=("orphans",)) == Published(0, 0, VIDEO_COUNT)
+    result = published(tables, scored("m", fakes=4, videos=VIDEO_COUNT + 1), failed_checks=("orphans",))
+    assert (result.held, result.new, result.flipped) == (3 * (VIDEO_COUNT + 1), 1, 0)
+    assert len(publish.current_verdicts(tables)) == VIDEO_COUNT
+
+
+def test_one_extractor_leads_and_the_others_count_where_it_has_nothing(tables: Tables) -> None:
+    old, new = "z-old", "a-new"  # not in the order of their names
+    published(tables, scored("m", fakes=4), extractor=old)
+    # New settings: half of the videos are extracted again, and one of them is another verdict.
+    again = scored("m", fakes=5, videos=10)
+    assert published(tables, again, OPEN, extractor=new).causes == (("NEW_EXTRACTOR", 1),)
+    follows = published(tables, scored("m", fakes=4), role=Role.FOLLOWING, extractor=old)
+    assert follows == Published(0, 0, 10), "what the new extractor replaced is not compared with the old one"
+    assert now(tables) == ("m", 5)
+    by_extractor = publish.current_verdicts(tables).groupby("extractor").size()
+    assert by_extractor.to_dict() == {new: 10, old: 10}
+    # A new champion takes over on both; the newer publication is that of the extractor that does not lead.
+    published(tables, scored("n", fakes=6, videos=10), OPEN, extractor=new)
+    published(tables, scored("n", fakes=12), OPEN, role=Role.FOLLOWING, extractor=old)
+    assert now(tables) == ("n", 6 + 2)
+    assert publish.current_verdicts(tables).groupby("extractor").size().to_dict() == {new: 10, old: 10}
+    # Back to the earlier settings.
+    assert published(tables, scored("n", fakes=12), OPEN, extractor=old).flipped == 4
+    assert now(tables) == ("n", 12)
+    assert set(publish.current_verdicts(tables)["extractor"]) == {old}
+
+
+def test_verdicts_of_another_model_are_held_where_they_are_current(tables: Tables) -> None:
+    published(tables, scored("m", fakes=4))
+    assert published(tables, scored("n", fakes=19)).held and now(tables) == ("m", 4)
+    # While the new champion is held, the scores of the earlier one change.
+    changed = published(tables, scored("m", fakes=12), role=Role.OTHER)
+    assert (changed.held, changed.flipped, now(tables)) == (3 * VIDEO_COUNT, 8, ("m", 4))
+    assert published(tables, scored("k", fakes=20), role=Role.OTHER) == Published(3 * VIDEO_COUNT)
+    assert set(read(tables, HELD_VERDICTS)["model_id"]) == {"m", "n"}
+    publish.release(tables, "ana", None)
+    assert now(tables) == ("n", 19)
+    pointers = read(tables, PUBLICATIONS).sort_values("published_at")
+    assert list(pointers["model_id"]) == ["m", "n"], "release makes no publication of verdicts that follow"
+
+
+# Its nights are killed at each write, too: tests/jobs/test_killed_nights.py.
+@pytest.mark.cluster
 def test_publish_repeats_what_a_killed_run_began(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four parts; each is killed after each of its commits, repeated, and compared with ones that were not."""
 

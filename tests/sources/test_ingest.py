@@ -221,7 +221,8 @@ def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Ca
     assert after[changed]["image"] == (crops / "train" / "real" / "r-0-0.png").read_bytes() != faces[changed]["image"]
     assert {row["video_id"] for row in tables.read(PREDICTIONS).collect()} == {"d/g"}
     ledger = rows(tables, EXTRACTIONS)
-    assert ledger["d/r"]["faces"] == 2 and set(ledger) == {"d/r", "d/g", "d/bad", "d/new"}
+    assert ledger["d/r"]["faces"] == 2 and set(ledger) == {"d/r", "d/g", "d/bad", "d/new", "d/f"}
+    assert (ledger["d/f"]["outcome"], ledger["d/f"]["reason"]) == ("FAILED", "MISSING_FILE")
     videos = rows(tables)
     assert (videos["d/g"]["packing"], videos["d/g"]["label"]) == ("stored", None)
     codes = {video_id: [problem.partition(":")[0] for problem in row["problems"]] for video_id, row in videos.items()}

@@ -64,6 +64,7 @@ HELD_VERDICTS = Table(
         [
             *VERDICTS.schema,
             column("headline", pa.bool_(), "whether its rule becomes the current one by release", null=False),
+            column("leads", pa.bool_(), "whether its extractor becomes the leading one by release", null=False),
             column("run_id", pa.string(), "run that held it back", null=False),
         ]
     ),
@@ -72,7 +73,8 @@ HELD_VERDICTS = Table(
 
 PUBLICATIONS = Table(
     "publications",
-    "Since when verdicts of a model by a rule count; a video's current verdict is of the newest row that has one",
+    "Since when verdicts of a model by a rule count; a video's current verdict is that of the extractor that began to "
+    "lead last, and there of the newest row, among those with a verdict of the video",
     ("extractor", "published_at"),
     pa.schema(
         [
@@ -82,6 +84,7 @@ PUBLICATIONS = Table(
             column("rule", pa.string(), "as in verdicts", null=False),
             column("published_by", pa.string(), "the run, or who released it", null=False),
             column("reason", pa.string(), "why it was released"),
+            column("leads_since", TIME, "since when the extractor leads, or led (UTC); null: it never has"),
         ]
     ),
 )
@@ -105,7 +108,7 @@ CHANGES = Table(
                 null=False,
             ),
             column("flipped", pa.bool_(), "whether the verdict is another one", null=False),
-            column("held", pa.bool_(), "whether the new verdict is held back", null=False),
+            column("held", pa.bool_(), "whether the new verdict was held back; false once it is released", null=False),
             column("from_extractor", pa.string(), "extractor of the earlier verdict", null=False),
             column("from_model_id", pa.string(), "model of the earlier verdict", null=False),
             column("from_rule", pa.string(), "rule of the earlier verdict", null=False),
