@@ -110,7 +110,7 @@ with DAG(
     params={
         "env": Param("local", type="string", pattern="^[A-Za-z0-9_-]+$", description="conf/env/<env>.yml"),
         "chunks": Param([], type="array", items={"type": "string"}, description="URIs of chunks; none: as configured"),
-        "models": Param("aliased", type="string", minLength=1, description="aliased, all, an alias or a model_id"),
+        "models": Param("aliased", type="string", minLength=1, description="aliased, an alias or a model_id"),
         "dry_run": Param(False, type="boolean", description="reports what would be done and does nothing"),
     },
     doc_md=__doc__,
@@ -134,6 +134,8 @@ with DAG(
             *("--summary", "{{ summary_file(run_id) }}"),
         ],
         pool=POOL,
+        # Also when new_chunks failed: one chunk that can't be read keeps the night from nothing else.
+        trigger_rule="all_done",
     )
 
     @task.short_circuit(ignore_downstream_trigger_rules=False, retries=0)

@@ -1,6 +1,8 @@
-"""Rows without the row that they belong to: scores without a face, verdicts and ledger rows without a video.
+"""Rows without the row that they belong to: scores without a face, verdicts and ledger rows without
+a video.
 
-A verdict may be without its ledger row, while the video waits to be extracted again.
+A verdict may be without its ledger row while the video waits to be extracted again.  Faces without one are leftovers of
+a killed run, or of a running one; they count nowhere.
 """
 
 from dflib.checks import Measured
@@ -9,7 +11,6 @@ from dflib.tables.store import Tables
 
 _PARENTS = (
     (EXTRACTIONS, VIDEOS, ["video_id"]),
-    (FACES, EXTRACTIONS, ["video_id", "extractor"]),
     (PREDICTIONS, FACES, ["face_id"]),
     (VERDICTS, VIDEOS, ["video_id"]),
 )

@@ -126,9 +126,11 @@ def _members(content: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
-            # Stored members can't be larger than the file that holds them.
             if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
                 raise BundleError("it has compressed or encrypted members, which no bundle has")
+            # Entries of a hostile zip may share their bytes.
+            if sum(entry.file_size for entry in entries) > len(content):
+                raise BundleError("its members are larger than the file, which no bundle's are")
             members = {entry.filename: archive.read(entry) for entry in entries}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
         raise BundleError(f"it can't be read as a bundle: {error}") from None
@@ -142,7 +144,7 @@ def _members(content: bytes) -> dict[str, bytes]:
 def _parsed(members: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
         value = json.loads(members[name])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{name}: not JSON: {error}") from None
     if not isinstance(value, dict):
         raise BundleError(f"{name}: not an object")

@@ -83,7 +83,7 @@ def collect(tables: Tables, storage: Storage, video_id: str, model: str | None, 
     run_ids = {extraction["run_id"], *(row["run_id"] for row in predictions)}
     runs = {run_id: _run(storage, tables.root, run_id) for run_id in sorted(run_ids - {None})}
     extracting = runs[extraction["run_id"]]
-    chunks = tables.read(CHUNKS).where(F.col("name") == video["chunk"]).orderBy(F.desc("ingested_at"))
+    chunks = tables.read(CHUNKS).where(F.col("uri") == F.lit(_chunk_uri(video))).orderBy(F.desc("ingested_at"))
     data = {
         "format": FORMAT,
         "video": _plain(video),
@@ -101,6 +101,14 @@ def collect(tables: Tables, storage: Storage, video_id: str, model: str | None, 
         "versions": tables.versions(),
     }
     return Chain(data, images)
+
+
+def _chunk_uri(video: Row) -> str | None:
+    """The archive or folder that holds the video."""
+    uri, member = video["uri"], video["member"]
+    if video["packing"] == "file" and uri is not None and member is not None:
+        return str(uri).removesuffix(f"/{member}")
+    return None if uri is None else str(uri)
 
 
 def _extraction(tables: Tables, video_id: str, extractor: str | None) -> Row:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -343,7 +343,11 @@ def _known_videos(tables: Tables, chunks: list[Chunk]) -> dict[str, Video]:
 
 
 def _write(tables: Tables, reconciled: Reconciled, chunks: list[Chunk]) -> None:
+    newest = tables.read(CHUNKS).agg(F.max("ingested_at").alias("at")).first()
     now = datetime.now(UTC)
+    if newest is not None and newest["at"] is not None:
+        # The newest row of a chunk counts, also when the clock has been set back.
+        now = max(now, newest["at"].astimezone(UTC) + timedelta(microseconds=1))
     if reconciled.rows:
         rows = [
             dataclasses.asdict(row) | {"problems": list(row.problems), "ingested_at": now} for row in reconciled.rows

@@ -32,7 +32,11 @@ def run(context: Context) -> Summary:
     line = f"{wanted.video}: {len(found.data['faces'])} faces, {len(found.data['verdicts'])} verdicts"
     failed = f"replayed: {different.link} is the first to differ" if different else ""
     if wanted.replay:
-        line += f"; {failed or 'replayed, and the same'}"
+        unchecked = [each.link for each in checks if each.outcome == "not checked"]
+        same = "replayed, and the same"
+        if unchecked:
+            same += f" but for what was not checked: {', '.join(unchecked)}"
+        line += f"; {failed or same}"
     if wanted.bundle is not None and not context.dry_run:
         packed = bundle.pack(found)
         context.storage.write(wanted.bundle, packed)

@@ -21,6 +21,14 @@ def check(config: Config) -> None:
         raise ConfigError(
             "forget.videos, forget.reason: name both, as in 'forget dfdc/abofeumbvv --why \"request 17\"'"
         )
+    reports = f"{config.reports.root}/"
+    inside = [config.tables.root, config.models.root, *config.sources.chunks, *config.sources.crops]
+    for uri in inside:
+        if f"{uri}/".startswith(reports):
+            raise ConfigError(
+                f"reports.root={config.reports.root}: {uri} lies below it, and forget deletes what there names a "
+                "forgotten video; keep reports in a folder of their own"
+            )
 
 
 def run(context: Context) -> Summary:
@@ -32,6 +40,10 @@ def run(context: Context) -> Summary:
                 stack.enter_context(context.tables.locks.run(job))
             _refuse_beside_others(context)
         subject = forget.find(context.tables, wanted.videos, wanted.with_fakes)
+        if subject.wanted.pattern.search(wanted.reason):
+            raise ConfigError(
+                "forget.reason: it is kept, and names a video that is to be forgotten; leave the name out"
+            )
         text = "\n".join(
             f"trained on them: {model}; train it again without them, or retire it" for model in subject.models
         )
@@ -58,7 +70,8 @@ def run(context: Context) -> Summary:
     rows = {name: count for name, count in done.rows.items() if count}
     line = (
         f"{named} removed: {sum(rows.values()):,} rows, {len(done.files):,} files of reports, {done.records:,} run "
-        f"records; {searched.files:,} files ({searched.bytes / 1e6:,.1f} MB) below {', '.join(roots)} searched, "
+        f"records; {searched.files:,} files ({searched.bytes / 1e6:,.1f} MB) below {', '.join(roots)} searched for "
+        f"{len(subject.wanted.names):,} names and {len(subject.wanted.images):,} images, "
         f"nothing of them is left{unmade}"
     )
     counts = {

@@ -5,7 +5,9 @@ import html
 import json
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import markupsafe
 
 from dflib import uris
 from dflib.tables.schemas import FORGOTTEN
@@ -45,8 +47,16 @@ def whole_words(names: Iterable[str]) -> re.Pattern[str]:
 
     Also as JSON, HTML and URLs write them.  Without names nothing matches.
     """
-    written = {
-        form for name in names for form in (name, json.dumps(name)[1:-1], html.escape(name), urllib.parse.quote(name))
-    }
+    written = {form for name in names for form in _forms(name)}
     choices = "|".join(re.escape(form) for form in sorted(written, key=len, reverse=True))
     return re.compile(rf"(?<![\w-])(?:{choices})(?![\w-])" if choices else r"(?!)", re.ASCII)
+
+
+def _forms(name: str) -> Iterator[str]:
+    """A name as text, JSON, HTML (also as templates of this project write it) and URLs have it."""
+    yield name
+    yield json.dumps(name)[1:-1]
+    yield json.dumps(name, ensure_ascii=False)[1:-1]
+    yield html.escape(name)
+    yield str(markupsafe.escape(name))
+    yield urllib.parse.quote(name)

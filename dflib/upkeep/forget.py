@@ -18,6 +18,7 @@ from dflib.errors import TableError
 from dflib.storage import Storage
 from dflib.tables import deletion, forgotten, history
 from dflib.tables.schemas import (
+    ALIASES,
     CHANGES,
     CHECKS,
     CHUNKS,
@@ -25,13 +26,14 @@ from dflib.tables.schemas import (
     FORGOTTEN,
     FRAMES,
     MODELS,
+    PUBLICATIONS,
     SPLITS,
     TRAINING_SET,
     VIDEOS,
     Table,
 )
 from dflib.tables.store import Tables
-from dflib.upkeep.search import Wanted, holds
+from dflib.upkeep.search import Wanted, every_file, holds
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +151,14 @@ def forget(
     for place in history.places(tables):
         history.purge(tables, place)
     storage.delete_folder(uris.join(tables.root, "_staging"))
-    for entry in list(storage.list_files(reports_root)):
-        if holds(storage, entry.uri, subject.wanted):
+    # The pages of their trainings show faces without naming them.
+    training = {uris.join(reports_root, "training", f"{model}.html") for model in subject.models}
+    for entry in list(every_file(storage, reports_root)):
+        if entry.uri in training or holds(storage, entry.uri, subject.wanted):
+            # Of an export as a folder, a part alone would be read as the whole.
+            export, _, part = entry.uri.partition(".parquet/")
+            if part:
+                storage.delete_folder(f"{export}.parquet")
             storage.delete(entry.uri)
             result.files.append(entry.uri)
     result.records = _rewrite_records(tables, storage, subject.wanted)
@@ -179,8 +187,9 @@ def _rename(tables: Tables, subject: Subject) -> None:
             tables.upsert(TRAINING_SET, rows.withColumn("source_group", group), place.folder)
     chunks = tables.read(CHUNKS).where(F.to_json("problems") != F.to_json(cleaned))
     tables.upsert(CHUNKS, chunks.withColumn("problems", cleaned))
-    detail = F.regexp_replace("detail", pattern, "forgotten")
-    tables.upsert(CHECKS, tables.read(CHECKS).where(F.col("detail") != detail).withColumn("detail", detail))
+    for table, name in ((CHECKS, "detail"), (ALIASES, "reason"), (PUBLICATIONS, "reason"), (FORGOTTEN, "reason")):
+        text = F.regexp_replace(name, pattern, "forgotten")
+        tables.upsert(table, tables.read(table).where(F.col(name) != text).withColumn(name, text))
 
 
 def _move_rows(tables: Tables, table: Table, where: Column, key: Column) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from dflib.errors import MissingError
-from dflib.storage import Entry, Storage
+from dflib.storage import Entry, Storage, local_path
 from dflib.tables.forgotten import whole_words
 
 FILES_PER_TASK = 16
@@ -52,11 +52,22 @@ def search(spark: SparkSession, storage: Storage, roots: Sequence[str], wanted: 
     Parquet files are read as such, with all columns; other files as bytes.  What is compressed or encoded in another
     way is not found.
     """
-    entries: dict[str, Entry] = {entry.uri: entry for root in roots for entry in storage.list_files(root)}
+    entries: dict[str, Entry] = {entry.uri: entry for root in roots for entry in every_file(storage, root)}
     slices = max(1, len(entries) // FILES_PER_TASK)
     uris = spark.sparkContext.parallelize(sorted(entries), slices)
     found = uris.mapPartitions(_holding(storage, wanted)).collect()
     return Searched(len(entries), sum(entry.size for entry in entries.values()), tuple(sorted(found)))
+
+
+def every_file(storage: Storage, root: str) -> Iterator[Entry]:
+    """All files below a folder, on a disk also those whose names begin with a dot."""
+    folder = local_path(root)
+    if folder is None:
+        yield from storage.list_files(root)
+        return
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield storage.stat(f"file://{path}")
 
 
 def _holding(storage: Storage, wanted: Wanted) -> Callable[[Iterable[str]], Iterator[str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tests.jobs.places import HOME, Place
@@ -212,7 +213,7 @@ def places_of(root: Path, names: list[str]) -> set[str]:
             listed = subprocess.run(["grep", "-rlaF", name, str(root / folder)], capture_output=True, text=True)
             found |= set(listed.stdout.split())
         for path in (root / folder).rglob("*.parquet"):
-            text = str(pd.read_parquet(path).astype(str).to_dict())
+            text = str(pq.read_table(path).to_pydict())
             found |= {str(path) for name in names if name in text}
     return found
 

@@ -120,3 +120,10 @@ def test_hostile_zips_are_refused() -> None:
     with pytest.raises(BundleError, match="not an object"):
         bundle.verify(archive(zipfile.ZIP_STORED, [bundle.CHAIN, bundle.HASHES], b"[]"))
     assert found(archive(zipfile.ZIP_STORED, [bundle.CHAIN, bundle.HASHES]))
+    shared = archive(zipfile.ZIP_STORED, [bundle.CHAIN, bundle.HASHES])
+    place = shared.rindex(b"PK\x01\x02")
+    size = shared[: place + 20] + (10**6).to_bytes(4, "little") * 2 + shared[place + 28 :]
+    with pytest.raises(BundleError, match="larger than the file"):
+        bundle.verify(size)
+    with pytest.raises(BundleError, match="not JSON"):
+        bundle.verify(archive(zipfile.ZIP_STORED, [bundle.CHAIN, bundle.HASHES], b"[" * 10**5))

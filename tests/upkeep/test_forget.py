@@ -3,23 +3,26 @@
 import hashlib
 import io
 import json
+import urllib.parse
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import jinja2
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from dflib.config.load import load
-from dflib.errors import TableError
+from dflib.errors import ConfigError, TableError
 from dflib.runtime.progress import Progress
 from dflib.steps import forget as step
 from dflib.steps.step import Context
 from dflib.storage import Storage
 from dflib.tables import forgotten
 from dflib.tables.schemas import (
+    ALIASES,
     CHECKS,
     CHUNKS,
     EXTRACTIONS,
@@ -76,6 +79,14 @@ def fill(tables: Tables, storage: Storage, reports: str) -> dict[str, bytes]:
     ])  # fmt: skip
     storage.write(f"{reports}/m.html", f"<p>{PERSON}</p>".encode())
     storage.write(f"{reports}/other.html", b"<p>t/person-one-b</p>")
+    storage.write(f"{reports}/training/m.html", b"<p>faces without a name</p>")
+    storage.write(f"{reports}/training/n.html", b"<p>other faces</p>")
+    storage.write(f"{reports}/faces.parquet/part-0", PERSON.encode())
+    storage.write(f"{reports}/faces.parquet/part-1", OTHER.encode())
+    storage.write(f"{reports}/.writing-1", PERSON.encode())  # what a killed job left
+    add(tables, ALIASES, [
+        {"alias": "champion", "since": NOW, "model_id": "m", "set_by": "ana", "reason": f"better on {PERSON}"}
+    ])  # fmt: skip
     storage.write(f"{tables.root}/runs/20260101T000000-explain-1.json", json.dumps({"of": PERSON}).encode())
     storage.write(f"{tables.root}/_staging/x/part.bin", PERSON.encode())
     return images
@@ -153,7 +164,9 @@ def test_nothing_of_a_forgotten_video_is_left(world: World) -> None:
     own = {image for face, image in world.images.items() if face.startswith(PERSON)}
     assert len(own) == 2 and images_below(world.root) == set(world.images.values()) - own
     reports = world.root / "reports"
-    assert not (reports / "m.html").exists() and (reports / "other.html").exists()
+    left = {str(path.relative_to(reports)) for path in reports.rglob("*") if path.is_file()}
+    assert left == {"other.html", "training/n.html"}
+    assert world.tables.read(ALIASES).first()["reason"] == "better on forgotten"
     record = f"{world.tables.root}/runs/20260101T000000-explain-1.json"
     assert world.storage.read(record) == b'{"of": "forgotten"}'
     assert search(world.tables.spark, world.storage, [f"file://{world.root}"], subject.wanted).found == ()
@@ -224,3 +237,25 @@ def test_pages_that_cannot_be_made_again_fail_the_job(tables: Tables) -> None:
     config = load(HOME / "conf", "local", ["report.model=nobody"])
     context = Context("run", config, tables.spark, Storage(), tables, Progress(io.StringIO()), dry_run=False)
     assert "then run report" in step._make_pages(context)
+
+
+@pytest.mark.parametrize("name", ["t/o'brien-interview", 't/the "one" of us', "t/grüße-an-alle", "t/a&b-and-c"])
+def test_names_are_found_as_pages_and_records_write_them(name: str) -> None:
+    pattern = forgotten.whole_words(forgotten.names([name]))
+    page = jinja2.Environment(autoescape=True).from_string("<p>{{ name }}</p>").render(name=name)
+    for text in (name, page, json.dumps(name), json.dumps(name, ensure_ascii=False), urllib.parse.quote(name)):
+        assert pattern.search(text), text
+
+
+def test_reason_may_not_name_the_video_and_sources_may_not_lie_below_reports(tables: Tables) -> None:
+    rows = ScoreRows()
+    rows.video(PERSON, [[0.1]], "REAL")
+    rows.write(tables)
+    arguments = [f"forget.videos={PERSON}", f"forget.reason=asked about {PERSON}", f"tables.root={tables.root}"]
+    config = load(HOME / "conf", "local", arguments)
+    context = Context("run", config, tables.spark, Storage(), tables, Progress(io.StringIO()), dry_run=False)
+    with pytest.raises(ConfigError, match="leave the name out"):
+        step.run(context)
+    assert tables.read(VIDEOS).count() == 1
+    with pytest.raises(ConfigError, match="keep reports in a folder of their own"):
+        step.check(load(HOME / "conf", "local", [*arguments, "reports.root=/data", "sources.chunks=/data/a.zip"]))
