@@ -1,54 +1,58 @@
-"""A night killed before each of its writes, and the night after it: the tables are those of a night without a kill."""
+"""A night killed before each of its writes, and the night after it: the tables are those of a night without a kill.
+
+A night in a process of its own takes a minute or two, and has some fifty writes. So a few nights are killed by signals.
+At each write the driver is stopped in this process: from then on every write of it fails, as if it were dead.
+"""
 
 import shutil
 import signal
 import subprocess
 import sys
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from pyspark.sql import SparkSession
 
+from dflib.config.load import load
+from dflib.runtime import runs
+from dflib.steps.nightly import JOB
+from dflib.steps.runner import Application, run_job
+from dflib.storage import Storage
 from dflib.tables.schemas import TABLES
+from dflib.tables.write_locks import WriteLocks
 from tests.jobs.places import HOME, Place
 
 # With the other tests that kill; make test has no time for it.
 pytestmark = pytest.mark.cluster
 
-NIGHT = '''"""A night that writes down each write of its driver, and is killed with all of its processes before one."""
+WRITES = [(WriteLocks, "commit"), *((Storage, name) for name in ("write", "write_if", "delete", "delete_folder"))]
+"""Everything by which a driver changes what is stored."""
+NIGHT = '''"""A night that is killed with all of its processes before one of its writes."""
 
 import os
 import signal
-from pathlib import Path
 
 from dflib.cli.job import main_of
 from dflib.runtime import runs
 from dflib.steps.nightly import JOB
-from dflib.storage import Storage
-from dflib.tables.write_locks import WriteLocks
+from tests.jobs.test_killed_nights import patched
 
-POINT, LOG = {point}, Path({log!r})
 runs.EVERY_SECONDS = 1e6  # a heartbeat would come at any time
 
 
-def counted(function, name):
-    def write(self, where, *arguments, **more):
-        with LOG.open("a") as file:
-            file.write(f"{{name}} {{where}}\\n")
-        if len(LOG.read_text().splitlines()) == POINT:
-            os.killpg(os.getpgid(0), signal.SIGKILL)
-        return function(self, where, *arguments, **more)
+def before(write, done=[]):
+    done.append(write)
+    if len(done) == {point}:
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
-    return write
-
-
-WriteLocks.commit = counted(WriteLocks.commit, "commit")
-for name in ("write", "write_if", "delete", "delete_folder"):
-    setattr(Storage, name, counted(getattr(Storage, name), name))
 
 if __name__ == "__main__":
+    for owner, name, function in patched(before):
+        setattr(owner, name, function)
     main_of(JOB)
 '''
 VOLATILE = {"run_id", "extraction_run", "published_by", "published_at", "current_since"}
@@ -58,19 +62,47 @@ PER_RUN = {"tasks", "checks"}
 """Tables with rows of each run, also of one that was killed."""
 
 
-def night(place: Place, point: int = 0) -> tuple[int, list[str]]:
-    """Runs a night, killed before its write number ``point`` (from 1); returns its exit code and its writes."""
-    log = place.root / f"writes-{point}.txt"
-    log.unlink(missing_ok=True)
-    script = place.root / f"night-{point}.py"
-    script.write_text(NIGHT.format(point=point, log=str(log)))
-    done = subprocess.run(
-        [sys.executable, str(script), *place.command("nightly")[2:]],
-        env={**place.environment(), "PYTHONPATH": str(HOME)}, cwd=place.root, start_new_session=True,
-        capture_output=True, text=True, check=False, timeout=900,
-    )  # fmt: skip
-    assert done.returncode in (0, 3, -signal.SIGKILL), done.stdout + done.stderr
-    return done.returncode, log.read_text().splitlines()
+class Stopped(BaseException):
+    """The driver is dead."""
+
+
+def patched(before: Callable[[str], None]) -> list[tuple[Any, str, Any]]:
+    """The writing methods, which call ``before`` with a description of the write: owner, name and function."""
+
+    def telling(function: Any, name: str) -> Any:
+        def write(self: Any, where: str, *arguments: Any, **more: Any) -> Any:
+            before(f"{name} {where}")
+            return function(self, where, *arguments, **more)
+
+        return write
+
+    return [(owner, name, telling(getattr(owner, name), name)) for owner, name in WRITES]
+
+
+def night(place: Place, spark: SparkSession, point: int = 0) -> list[str]:
+    """Runs a night in this process, stopped before its write number ``point`` (from 1); returns its writes."""
+    command = place.command("nightly")
+    config = load(HOME / "conf", place.env, command[command.index("--set") + 1 :])
+    writes: list[str] = []
+
+    def before(write: str) -> None:
+        if len(writes) == point and point:
+            raise Stopped
+        writes.append(write)
+        if len(writes) == point:
+            raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "EVERY_SECONDS", 1e6)
+        for owner, name, function in patched(before):
+            patch.setattr(owner, name, function)
+        try:
+            code = run_job(JOB, Application(config=config, code_version="test", dry_run=False), spark)
+        except Stopped:
+            assert point, writes
+            return writes
+    assert not point and code in (0, 3), (point, code, writes)
+    return writes
 
 
 def contents(place: Place) -> dict[str, pd.DataFrame]:
@@ -98,14 +130,14 @@ def change(source: Path, target: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Place:
+def before(tmp_path_factory: pytest.TempPathFactory, demo_data: Path, spark: SparkSession) -> Place:
     """The tables after a first night; then one chunk is changed, and another is new."""
     root = tmp_path_factory.mktemp("nights")
     first, second = sorted((demo_data / "chunks").iterdir())[:2]
     chunks = root / "chunks"
     chunks.mkdir()
     shutil.copy(first, chunks / first.name)
-    place = Place(root / "first", chunks=f"{chunks}/*", settings=["tables.metastore=none"])
+    place = Place(root / "first", chunks=f"{chunks}/*", settings=["tables.metastore=none", "nightly.max_flips=0.5"])
     place.root.mkdir()
     weights = root / "weights.h5"
     code = f"from dflib.models import networks; networks.build('meso4', 64).save_weights({str(weights)!r})"
@@ -114,11 +146,23 @@ def before(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Place:
     )
     values = ("weights.network=meso4", "weights.name=m", "weights.positive=fake", "weights.view.size=64")
     place.submit("import_model", f"weights.path={weights}", *values)
-    assert night(place)[0] in (0, 3)
+    night(place, spark)
     change(first, chunks / f"{first.name}.new")
     (chunks / f"{first.name}.new").replace(chunks / first.name)
     shutil.copy(second, chunks / second.name)
     return place
+
+
+@pytest.fixture(scope="module")
+def whole(before: Place, spark: SparkSession) -> tuple[dict[str, pd.DataFrame], int]:
+    """The tables after a night without a kill, and how many writes it has."""
+    place = copied(before, "whole")
+    writes = night(place, spark)
+    for table in ("videos", "extractions", "faces", "predictions", "verdicts", "changes", "chunks", "tasks", "checks"):
+        assert any(write.endswith(f" {table}") for write in writes), table
+    wanted = contents(place)
+    assert {"faces", "predictions", "verdicts", "changes", "publications"} <= set(wanted)
+    return wanted, len(writes)
 
 
 def copied(place: Place, name: str) -> Place:
@@ -127,26 +171,42 @@ def copied(place: Place, name: str) -> Place:
     return Place(root, chunks=place.chunks, settings=place.settings)
 
 
-def test_a_night_killed_before_any_write_is_made_up_for_by_the_next(before: Place) -> None:
-    whole = copied(before, "whole")
-    code, writes = night(whole)
-    assert code in (0, 3) and len(writes) > 30
-    for table in ("videos", "extractions", "faces", "predictions", "verdicts", "changes", "chunks", "tasks", "checks"):
-        assert any(write.endswith(f" {table}") for write in writes), table
-    wanted = contents(whole)
-    assert {"faces", "predictions", "verdicts", "changes", "publications"} <= set(wanted)
+def differences(place: Place, wanted: dict[str, pd.DataFrame]) -> str:
+    found = contents(place)
+    return ", ".join(name for name in wanted if name not in found or not found[name].equals(wanted[name]))
 
-    def killed(point: int) -> str:
-        place = copied(before, f"killed-{point}")
-        code, reached = night(place, point)
-        assert code == -signal.SIGKILL and len(reached) == point, (point, code, reached[-3:])
-        assert night(place)[0] in (0, 3)
-        found = contents(place)
-        wrong = [name for name in wanted if name not in found or not found[name].equals(wanted[name])]
+
+def test_a_night_stopped_before_any_write_is_made_up_for_by_the_next(
+    before: Place, whole: tuple[dict[str, pd.DataFrame], int], spark: SparkSession
+) -> None:
+    wanted, number = whole
+    assert number > 30
+    wrong = []
+    for point in range(1, number + 1):
+        place = copied(before, "stopped")
+        reached = night(place, spark, point)
+        assert len(reached) == point, (point, reached[-3:])
+        night(place, spark)
+        if tables := differences(place, wanted):
+            wrong.append(f"before write {point} ({reached[-1]}): {tables}")
         shutil.rmtree(place.root)
-        return f"before write {point} ({reached[-1]}): {', '.join(wrong)}" if wrong else ""
+    assert not wrong, "\n".join(wrong)
+    print(f"stopped before each of {number} writes")
 
-    with ThreadPoolExecutor(2) as pool:
-        differences = [text for text in pool.map(killed, range(1, len(writes) + 1)) if text]
-    assert not differences, "\n".join(differences)
-    print(f"killed before each of {len(writes)} writes")
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_night_killed_by_a_signal_is_made_up_for_by_the_next(
+    before: Place, whole: tuple[dict[str, pd.DataFrame], int], spark: SparkSession, share: float
+) -> None:
+    wanted, number = whole
+    place = copied(before, f"killed-{share}")
+    script = place.root / "night.py"
+    script.write_text(NIGHT.format(point=round(share * number)))
+    done = subprocess.run(
+        [sys.executable, str(script), *place.command("nightly")[2:]],
+        env={**place.environment(), "PYTHONPATH": str(HOME)}, cwd=place.root, start_new_session=True,
+        capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    night(place, spark)
+    assert differences(place, wanted) == ""
