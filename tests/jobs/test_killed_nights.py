@@ -55,6 +55,11 @@ if __name__ == "__main__":
         setattr(owner, name, function)
     main_of(JOB)
 '''
+# A missing video would hold the verdicts of so few; one check and one rule write as many have.
+SETTINGS = [
+    *("tables.metastore=none", "nightly.max_flips=0.5", "sampling.frames=even:2"),
+    *("checks.fail=score_range", "checks.warn=[]", "report.rules=mean", "report.bootstrap=100"),
+]
 VOLATILE = {"run_id", "extraction_run", "published_by", "published_at", "current_since"}
 """Beside those of the schemas: which run wrote a row, and when."""
 MEASURED = {"decode_seconds", "detect_seconds", "requests", "bytes_read", "predictions_version"}
@@ -137,7 +142,7 @@ def before(tmp_path_factory: pytest.TempPathFactory, demo_data: Path, spark: Spa
     chunks = root / "chunks"
     chunks.mkdir()
     shutil.copy(first, chunks / first.name)
-    place = Place(root / "first", chunks=f"{chunks}/*", settings=["tables.metastore=none", "nightly.max_flips=0.5"])
+    place = Place(root / "first", chunks=f"{chunks}/*", settings=SETTINGS)
     place.root.mkdir()
     weights = root / "weights.h5"
     code = f"from dflib.models import networks; networks.build('meso4', 64).save_weights({str(weights)!r})"

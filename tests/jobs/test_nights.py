@@ -1,5 +1,6 @@
 """Six nights of a team, and a person who asks to be forgotten: what each costs, changes and says."""
 
+import fcntl
 import json
 import resource
 import shutil
@@ -216,6 +217,19 @@ def places_of(root: Path, names: list[str]) -> set[str]:
             text = str(pq.read_table(path).to_pydict())
             found |= {str(path) for name in names if name in text}
     return found
+
+
+def test_a_night_beside_a_manual_extract_leaves_extract_to_it(nights: Nights) -> None:
+    leases = nights.root / "tables" / "_leases"
+    with (leases / "run-extract.lock").open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as a running extract does
+        chunk = sorted((nights.root / "chunks").iterdir())[0]
+        chunk.touch()  # another version of the chunk, so that extract looks
+        summary = nights.night(code=1)
+    assert outcomes(summary)["extract"] in ("FAILED", "UNCHANGED") and outcomes(summary)["ingest"] == "DONE"
+    assert "FAILED" not in (outcomes(summary)[step] for step in ("ingest", "score", "checks", "report"))
+    assert "another run of extract is active" in summary["steps"]["extract"]["error"]
+    nights.night()
 
 
 def test_a_second_night_is_refused_while_one_runs(nights: Nights) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
 from dflib.config import SourcesConfig
@@ -132,6 +133,11 @@ def test_ingest_of_new_changed_and_restored_chunks(
     assert (fifth.chunks_new, fifth.videos_changed) == (1, 2) and fifth.problems["CAME_BACK"] == 1
     assert rows(tables)["d/r"]["size"] == 1
     assert tables.read(CHUNKS).count() == 4
+
+    # The clock was ahead, and is set back: the chunk that is ingested next is the newest all the same.
+    DeltaTable(tables.uri(CHUNKS).removeprefix("file://")).update({"ingested_at": "timestamp '2099-01-01T00:00:00Z'"})
+    (chunks / "a.zip").write_bytes(zip_bytes({"r.mp4": b"rrr", "f.mp4": b"f"}, {"r.mp4": REAL, "f.mp4": FAKE}))
+    assert run(tables, chunks=chunks).chunks_new == 1 and run(tables, chunks=chunks).chunks_new == 0
 
 
 @pytest.mark.spark
