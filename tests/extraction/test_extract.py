@@ -181,6 +181,8 @@ def test_extract_counts_no_attempts_in_a_storage_outage(
     assert extract(tables, storage, config, "run3", Progress(io.StringIO()), dry_run=True).videos == 32
 
 
+# With the other tests that kill: tests/jobs/test_killed_nights.py goes through every write of a night.
+@pytest.mark.cluster
 def test_extract_deletes_the_leftovers_of_a_killed_run(
     tables: Tables, storage: Storage, config: Config, portrait: Rgb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,19 +134,15 @@ def test_publish_holds_changes_of_one_model_too_and_drops_what_is_no_longer_held
     assert published(tables, worse).flipped == 8
     pd.testing.assert_frame_equal(read(tables, VERDICTS), before)
     assert len(read(tables, HELD_VERDICTS)) == 3 * (VIDEO_COUNT + 1)
+    # Of another champion, and of a video that is gone, nothing stays held.
+    published(tables, scored("o", fakes=19))
+    assert set(read(tables, HELD_VERDICTS)["model_id"]) == {"o"} and "t/w0" not in set(
+        read(tables, HELD_VERDICTS)["video_id"]
+    )
     # The next run finds fewer videos, and one flip, which is allowed.
     result = published(tables, scored("m", fakes=5))
     assert (result.held, result.flipped, now(tables)) == (0, 1, ("m", 5))
     assert read(tables, HELD_VERDICTS).empty
-
-
-def test_publish_keeps_no_held_rows_of_videos_and_champions_that_are_gone(tables: Tables) -> None:
-    published(tables, scored("m", fakes=4))
-    published(tables, scored("n", fakes=12, more=3))
-    published(tables, scored("n", fakes=12, more=1))
-    assert sorted(set(read(tables, HELD_VERDICTS)["video_id"]))[-2:] == ["t/v19", "t/w0"]
-    published(tables, scored("o", fakes=19))
-    assert set(read(tables, HELD_VERDICTS)["model_id"]) == {"o"}
 
 
 def test_publish_holds_what_is_new_when_a_check_failed(tables: Tables) -> None:

@@ -306,6 +306,7 @@ def test_ingest_finds_deleted_chunks_of_its_sources(
     assert rows(tables)["d/r"]["uri"] is not None, "a source without any chunk is an error, and nothing is lost"
 
 
+@pytest.mark.spark
 def test_a_copy_in_an_unchanged_chunk_takes_over_when_the_first_is_deleted(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
 ) -> None:
@@ -322,6 +323,7 @@ def test_a_copy_in_an_unchanged_chunk_takes_over_when_the_first_is_deleted(
     assert run(tables, chunks=tmp_path).chunks_gone == 0 and tables.versions() == versions
 
 
+@pytest.mark.spark
 def test_a_forgotten_video_is_left_out_of_new_chunks(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
 ) -> None:

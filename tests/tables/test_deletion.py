@@ -47,6 +47,8 @@ def test_delete_extractions_leaves_other_videos_and_extractors(tables: Tables) -
     assert tables.versions() == versions
 
 
+# With the other tests that kill: tests/jobs/test_killed_nights.py goes through every write of a night.
+@pytest.mark.cluster
 def test_killed_delete_leaves_no_promise_and_is_found_again(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each video is deleted by a run that is killed after another number of tables."""
     fill(tables, "abcdefg", "1")

@@ -91,7 +91,7 @@ def viewed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Vie
     verdict = {"extractor": CROPS, "model_id": "m", "rule": "mean(old)", "p_fake": 0.9, "verdict": "FAKE"}
     verdict |= {"faces_used": 3, "frames_used": 2, "label": "FAKE", "judged_at": WHEN}
     # Of videos that wait to be extracted again the ledger has no row; a verdict of an older version names no run.
-    waiting = {**verdict, "extractor": WAITING}
+    waiting = {**verdict, "extractor": WAITING, "rule": "mean(waiting)"}
     add(tables, VERDICTS, [
         *({**verdict, "video_id": video_id} for video_id in ("t/v000", "t/v001")),
         {**waiting, "video_id": "t/v000", "extraction_run": "r"}, {**waiting, "video_id": "t/v001"},
