@@ -117,12 +117,20 @@ def test_a_night_after_it_only_checks_the_tables(demo_run: DemoRun) -> None:
     assert done.stdout.splitlines()[-1].startswith("nightly: ingest done; extract nothing new; score nothing new")
 
 
-def test_explain_status_and_estimate_report_it_and_change_nothing(demo_run: DemoRun) -> None:
-    before, ledger = demo_run.versions(), demo_run.table("extractions")
-    target = demo_run.root / "explained.json"
+def test_explain_replays_a_video_to_the_bit(demo_run: DemoRun) -> None:
     fakes = demo_run.table("verdicts").query("verdict == 'FAKE'")["video_id"]
-    wanted = (f"explain.video={fakes.iloc[0]}", "explain.format=json", f"explain.to={target}", "explain.replay=true")
-    output = demo_run.chain("explain", "status", "estimate", settings=("estimate.cores=8", *wanted)).stdout
+    target = demo_run.root / "explained.json"
+    options = ("--format", "json", "--to", str(target), "--replay", fakes.iloc[0])
+    demo_run.submit("explain", options=options)
+    explained = json.loads(target.read_text())
+    checks = {check["link"]: check["outcome"] for check in explained["replay"]}
+    assert len(checks) == 6 + 3 and set(checks.values()) == {"equal"}, explained["replay"]
+    assert explained["current"]["verdict"] == "FAKE" and explained["extraction"]["sha256"]
+
+
+def test_status_and_estimate_report_it_and_change_nothing(demo_run: DemoRun) -> None:
+    before, ledger = demo_run.versions(), demo_run.table("extractions")
+    output = demo_run.chain("status", "estimate", settings=("estimate.cores=8",)).stdout
     done = ledger.query("outcome == 'DONE'")
     assert f"extracted  {len(done)} by {ledger['extractor'].iloc[0]}, {len(ledger) - len(done)} failed" in output
     assert ", 0 to do" in output and "running" not in output and output.count("ended ") == 5
@@ -130,10 +138,6 @@ def test_explain_status_and_estimate_report_it_and_change_nothing(demo_run: Demo
     assert f"scored     {faces:,} of {faces:,} faces by {demo_run.table('models')['model_id'].iloc[0]}" in output
     assert f"measured on {ledger['run_id'].iloc[0]}: {len(done)} videos" in output
     assert "estimate: 0.0 minutes for 0 videos" in output
-    explained = json.loads(target.read_text())
-    checks = {check["link"]: check["outcome"] for check in explained["replay"]}
-    assert len(checks) == 6 + 3 and set(checks.values()) == {"equal"}, explained["replay"]
-    assert explained["current"]["verdict"] == "FAKE" and explained["extraction"]["sha256"]
     assert demo_run.versions() == before
 
 
