@@ -102,7 +102,7 @@ def publish(
     found = changes.compare(before, after, settings.move)
     flipped = int(found["flipped"].sum())
     hold = changes.exceeds(flipped, compared, settings.max_flips) or bool(failed_checks and (len(found) or new))
-    _write_changes(tables, found.assign(held=hold, run_id=run_id, changed_at=datetime.now(UTC)))
+    changed = _write_changes(tables, found.assign(held=hold, run_id=run_id, changed_at=datetime.now(UTC)))
     written, held = 0, 0
     if hold:
         becomes = F.lit(role is not Role.OTHER) & (F.col("rule") == rule)
@@ -110,7 +110,7 @@ def publish(
         rows = judged.rows.withColumns(marks)
         tables.upsert(HELD_VERDICTS, rows)
         held = judged.rows.count()
-        _drop_held(tables, judged, role, judged.rows)
+        _drop_held(tables, judged, role, judged.rows, changed)
     else:
         written = tables.upsert(VERDICTS, judged.rows)
         if role is not Role.OTHER:
@@ -231,8 +231,15 @@ def _point(
     tables.insert_new(PUBLICATIONS, tables.spark.createDataFrame([row], PUBLICATIONS.spark_schema()))
 
 
-def _drop_held(tables: Tables, judged: Judged, role: Role, kept: DataFrame | None) -> None:
-    """Deletes what an earlier run held of the same model and extractor, and of an earlier champion."""
+def _drop_held(
+    tables: Tables, judged: Judged, role: Role, kept: DataFrame | None, changed: DataFrame | None = None
+) -> None:
+    """Deletes what an earlier run held of the same model and extractor, and of an earlier champion.
+
+    Args:
+        kept: rows that stay held; None: none do.
+        changed: rows of ``changes`` that stay; None: none that are held do.
+    """
     held = tables.read(HELD_VERDICTS)
     drop = (F.col("extractor") == judged.extractor) & (F.col("model_id") == judged.model_id)
     if role is Role.LEADING:
@@ -242,9 +249,15 @@ def _drop_held(tables: Tables, judged: Judged, role: Role, kept: DataFrame | Non
                 drop |= (F.col("extractor") == row["extractor"]) & (F.col("model_id") == row["model_id"])
     keys = held.where(drop).select(list(HELD_VERDICTS.key))
     tables.delete_matching(HELD_VERDICTS, keys if kept is None else keys.join(kept, keys.columns, "left_anti"))
+    # Changes that never came true; if they are held again, they are new.
+    gone = tables.read(CHANGES).where(F.col("held") & drop).select(list(CHANGES.key))
+    tables.delete_matching(CHANGES, gone if changed is None else gone.join(changed, gone.columns, "left_anti"))
 
 
-def _write_changes(tables: Tables, found: pd.DataFrame) -> None:
+def _write_changes(tables: Tables, found: pd.DataFrame) -> DataFrame:
+    """Writes the rows and returns them."""
+    rows = pa.Table.from_pandas(found, CHANGES.schema, preserve_index=False)
+    frame = tables.spark.createDataFrame(rows, CHANGES.spark_schema())
     if len(found):
-        rows = pa.Table.from_pandas(found, CHANGES.schema, preserve_index=False)
-        tables.upsert(CHANGES, tables.spark.createDataFrame(rows, CHANGES.spark_schema()))
+        tables.upsert(CHANGES, frame)
+    return frame

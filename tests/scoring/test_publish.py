@@ -136,6 +136,7 @@ def test_publish_holds_changes_of_one_model_too_and_drops_what_is_no_longer_held
     assert len(read(tables, HELD_VERDICTS)) == 3 * (VIDEO_COUNT + 1)
     # Of another champion, and of a video that is gone, nothing stays held.
     published(tables, scored("o", fakes=19))
+    assert set(read(tables, CHANGES)["model_id"]) == {"o"}
     assert set(read(tables, HELD_VERDICTS)["model_id"]) == {"o"} and "t/w0" not in set(
         read(tables, HELD_VERDICTS)["video_id"]
     )
@@ -143,6 +144,7 @@ def test_publish_holds_changes_of_one_model_too_and_drops_what_is_no_longer_held
     result = published(tables, scored("m", fakes=5))
     assert (result.held, result.flipped, now(tables)) == (0, 1, ("m", 5))
     assert read(tables, HELD_VERDICTS).empty
+    assert list(read(tables, CHANGES)["video_id"]) == ["t/v04"] and not read(tables, CHANGES)["held"].any()
 
 
 def test_publish_holds_what_is_new_when_a_check_failed(tables: Tables) -> None:

@@ -108,7 +108,12 @@ CHANGES = Table(
                 null=False,
             ),
             column("flipped", pa.bool_(), "whether the verdict is another one", null=False),
-            column("held", pa.bool_(), "whether the new verdict was held back; false once it is released", null=False),
+            column(
+                "held",
+                pa.bool_(),
+                "whether the new verdict is held back; if it is dropped instead of released, the row goes",
+                null=False,
+            ),
             column("from_extractor", pa.string(), "extractor of the earlier verdict", null=False),
             column("from_model_id", pa.string(), "model of the earlier verdict", null=False),
             column("from_rule", pa.string(), "rule of the earlier verdict", null=False),
