@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 from py4j.protocol import Py4JError
@@ -13,6 +12,7 @@ from dflib.checks import CheckPart
 from dflib.config import ChecksConfig
 from dflib.errors import DflibError
 from dflib.parts import catalog
+from dflib.tables.clock import later_than
 from dflib.tables.schemas import CHECKS
 from dflib.tables.store import Tables
 
@@ -55,10 +55,7 @@ def evaluate(tables: Tables, settings: ChecksConfig) -> list[Result]:
 def write(tables: Tables, results: Sequence[Result], run_id: str) -> None:
     """Adds the results of a run to ``checks``."""
     newest = tables.read(CHECKS).agg(F.max("checked_at").alias("at")).first()
-    now = datetime.now(UTC)
-    if newest is not None and newest["at"] is not None:
-        # The newest rows count, also when the clock has been set back.
-        now = max(now, newest["at"].astimezone(UTC) + timedelta(microseconds=1))
+    now = later_than(newest["at"] if newest else None)
     rows = [vars(result) | {"run_id": run_id, "checked_at": now} for result in results]
     if rows:
         frame = pa.Table.from_pylist(rows, CHECKS.schema)

@@ -246,7 +246,7 @@ def _clear(tables: Tables, todo: Sequence[PendingVideo], extractor: str) -> None
     """
     gone: dict[str, set[str]] = defaultdict(set)
     if any(video.changed for video in todo):
-        asked = _ids(tables, [video.video_id for video in todo if video.changed])
+        asked = deletion.frame_of(tables, [video.video_id for video in todo if video.changed])
         stale = current.ledger(tables.read(EXTRACTIONS), tables.read(VIDEOS)).where("changed")
         for row in stale.where(~F.col("extractor").startswith(current.CROPS)).join(asked, "video_id").collect():
             gone[row["extractor"]].add(row["video_id"])
@@ -255,10 +255,6 @@ def _clear(tables: Tables, todo: Sequence[PendingVideo], extractor: str) -> None
         if videos:
             log.info("deleting the rows of %d videos by %s", len(videos), name)
             deletion.delete_extractions(tables, sorted(videos), name, keep_verdicts=True)
-
-
-def _ids(tables: Tables, video_ids: Sequence[str]) -> DataFrame:
-    return tables.spark.createDataFrame([(video_id,) for video_id in video_ids], "video_id string")
 
 
 def _write(tables: Tables, staged: DataFrame, videos: int, max_attempts: int, result: ExtractResult) -> None:

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from dflib.errors import ConfigError
+from dflib.tables.clock import later_than
 from dflib.tables.schemas import ALIASES
 from dflib.tables.store import Tables
 
@@ -65,10 +66,7 @@ def assign(tables: Tables, alias: str, model_id: str, set_by: str, reason: str |
     present = current(tables).get(alias)
     if present is not None and present.model_id == model_id:
         return False
-    now = datetime.now(UTC)
-    if present is not None:
-        # The newest row counts, also when the clock has been set back.
-        now = max(now, present.since.astimezone(UTC) + timedelta(microseconds=1))
-    row = {"alias": alias, "since": now, "model_id": model_id, "set_by": set_by, "reason": reason}
+    since = later_than(None if present is None else present.since)
+    row = {"alias": alias, "since": since, "model_id": model_id, "set_by": set_by, "reason": reason}
     tables.insert_new(ALIASES, tables.spark.createDataFrame([row], ALIASES.spark_schema()))
     return True

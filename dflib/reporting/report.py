@@ -140,7 +140,7 @@ def report(
         role = Role.OTHER
         if model.model_id == champion and (extractor in leading or kind not in held_kinds):
             role = Role.LEADING if extractor in leading else Role.FOLLOWING
-        number = len(result.held)
+        number, is_published = len(result.held), False
         try:
             parts.append(
                 _report_one(
@@ -148,11 +148,12 @@ def report(
                     *(role, failed_checks),
                 )
             )
+            is_published = len(result.held) == number
         except DflibError as error:
             # Said at the end: other models are reported all the same.
             log.warning("no report of %s on %s: %s", model.model_id, extractor, error)
             failed.append(error)
-        if role is Role.LEADING and (failed or len(result.held) > number):
+        if role is Role.LEADING and not is_published:
             held_kinds.add(kind)
         progress.set(done)
     progress.finish()

@@ -77,7 +77,7 @@ def newest(storage: Storage, tables_root: str, job: str) -> Run | None:
     A record that was written by another version of dflib may lack or have other fields; such a run does not count.
     """
     folder = uris.join(tables_root, "runs")
-    found = [entry.uri for entry in storage.list_files(folder) if _job_of(uris.name(entry.uri)) == job]
+    found = [entry.uri for entry in storage.list_files(folder) if job_of(uris.name(entry.uri)) == job]
     if not found:
         return None
     try:
@@ -86,9 +86,9 @@ def newest(storage: Storage, tables_root: str, job: str) -> Run | None:
         return None
 
 
-def _job_of(file_name: str) -> str:
-    """The job in the name of a record: between the time and the process."""
-    return file_name.partition("-")[2].rpartition("-")[0]
+def job_of(run_id: str) -> str:
+    """The job in a run_id, or in the name of its record: between the time and the process."""
+    return run_id.partition("-")[2].rpartition("-")[0]
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ deleted last.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import Enum
 
 import pandas as pd
@@ -26,6 +26,7 @@ from dflib.errors import TableError
 from dflib.scoring import changes
 from dflib.scoring.verdicts import Judged
 from dflib.tables import current
+from dflib.tables.clock import later_than
 from dflib.tables.schemas import CHANGES, HELD_VERDICTS, PUBLICATIONS, VERDICTS
 from dflib.tables.store import Tables
 
@@ -143,7 +144,7 @@ def release(tables: Tables, released_by: str, reason: str | None, dry_run: bool 
         return result
     released = held.select("video_id", "extractor", "model_id", "rule")
     found = tables.read(CHANGES).where("held").join(released, released.columns, "left_semi")
-    # Of a video that was held before, only the newest change comes true.
+    # A killed report may have left an earlier change of a video.
     newest = found.groupBy("video_id").agg(F.max("current_since").alias("current_since"))
     tables.upsert(CHANGES, found.join(newest, newest.columns, "left_semi").withColumn("held", F.lit(False)))
     tables.upsert(VERDICTS, held.drop("headline", "leads", "run_id"))
@@ -169,8 +170,8 @@ def current_verdicts(tables: Tables) -> pd.DataFrame:
 
 def leader(publications: Sequence[Row], kind: str) -> str | None:
     """The extractor of a kind (:func:`dflib.tables.current.kind`) that leads; None when none has led yet."""
-    led = [row for row in publications if row["leads_since"] is not None and current.kind(row["extractor"]) == kind]
-    return max(led, key=lambda row: row["leads_since"])["extractor"] if led else None
+    led = {name: since for name, since in _led(publications).items() if current.kind(name) == kind}
+    return max(led, key=led.__getitem__, default=None)
 
 
 def _published_rule(publications: Sequence[Row], judged: Judged) -> str | None:
@@ -211,11 +212,8 @@ def _point(
     rows = tables.read(PUBLICATIONS).orderBy("published_at").collect()
     own = [row for row in rows if row["extractor"] == extractor]
     newest = own[-1] if own else None
-    now = datetime.now(UTC)
-    if rows:
-        # The newest row counts, also when the clock has been set back.
-        latest = max(row[name] for row in rows for name in ("published_at", "leads_since") if row[name] is not None)
-        now = max(now, latest.astimezone(UTC) + timedelta(microseconds=1))
+    times = (row[name] for row in rows for name in ("published_at", "leads_since") if row[name] is not None)
+    now = later_than(max(times, default=None))
     begins = leads and leader(rows, current.kind(extractor)) != extractor
     if newest is not None and (newest["model_id"], newest["rule"]) == (model_id, rule) and not begins:
         return

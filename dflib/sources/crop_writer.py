@@ -96,7 +96,7 @@ def _ledger(tables: Tables, extractor: str, video_ids: list[str]) -> dict[str, s
     if not tables.exists(EXTRACTIONS):
         return {}
     rows = tables.read(EXTRACTIONS).where(F.col("extractor") == extractor)
-    wanted = _ids(tables, video_ids)
+    wanted = deletion.frame_of(tables, video_ids)
     found = rows.join(wanted, "video_id", "left_semi").select("video_id", "fingerprint").collect()
     return {row["video_id"]: row["fingerprint"] for row in found}
 
@@ -115,7 +115,7 @@ def _write_rows(
     found = deletion.uncommitted(tables, video_ids, extractor)
     changed = [video_id for video_id in video_ids if video_id in ledger or video_id in found]
     deletion.delete_extractions(tables, changed, extractor, keep_verdicts=True)
-    read = staged.where("problem IS NULL").join(_ids(tables, video_ids), "video_id", "left_semi")
+    read = staged.where("problem IS NULL").join(deletion.frame_of(tables, video_ids), "video_id", "left_semi")
     faces = tables.insert_new(FACES, read.select(FACES.schema.names))
     per_frame = read.groupBy("video_id", "extractor", "frame_index").agg(F.count(F.lit(1)).alias("faces"))
     absent = {field.name: F.lit(None) for field in FRAMES.schema if field.name not in per_frame.columns}
@@ -180,7 +180,3 @@ def _ledger_row(
         "run_id": run_id,
         "extracted_at": datetime.now(UTC),
     }
-
-
-def _ids(tables: Tables, video_ids: list[str]) -> DataFrame:
-    return tables.spark.createDataFrame(pa.table({"video_id": pa.array(video_ids, pa.string())}))

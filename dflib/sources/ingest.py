@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from dflib.sources.crops import CropFile, extractor_of, read_listing
 from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reconcile
 from dflib.storage import Storage
 from dflib.tables import forgotten
+from dflib.tables.clock import later_than
 from dflib.tables.schemas import CHUNKS, VIDEOS, Table
 from dflib.tables.store import Tables
 
@@ -344,10 +345,7 @@ def _known_videos(tables: Tables, chunks: list[Chunk]) -> dict[str, Video]:
 
 def _write(tables: Tables, reconciled: Reconciled, chunks: list[Chunk]) -> None:
     newest = tables.read(CHUNKS).agg(F.max("ingested_at").alias("at")).first()
-    now = datetime.now(UTC)
-    if newest is not None and newest["at"] is not None:
-        # The newest row of a chunk counts, also when the clock has been set back.
-        now = max(now, newest["at"].astimezone(UTC) + timedelta(microseconds=1))
+    now = later_than(newest["at"] if newest else None)
     if reconciled.rows:
         rows = [
             dataclasses.asdict(row) | {"problems": list(row.problems), "ingested_at": now} for row in reconciled.rows

@@ -27,12 +27,8 @@ def conclude(context: Context, outcomes: Sequence[Outcome]) -> Summary:
     held = publish.held_videos(context.tables)
     if held:
         attention.append(f"the verdicts of {held:,} videos are held: run release, or promote another model")
-    parts = [f"{outcome.step} {_state(outcome)}" for outcome in outcomes]
-    if attention:
-        parts.append(f"look at: {'; '.join(attention)}")
-    outcome = "FAILED" if failed else "ATTENTION" if attention else "DONE"
     counts: dict[str, Any] = {
-        "outcome": outcome,
+        "outcome": _outcome(failed, attention),
         "attention": attention,
         "held_videos": held,
         "tables": {
@@ -48,7 +44,10 @@ def conclude(context: Context, outcomes: Sequence[Outcome]) -> Summary:
             counts["page"] = _page(context, counts)
         except DflibError as error:
             attention.append(f"the page of the night can't be written: {error}")
-            counts["outcome"] = "FAILED" if failed else "ATTENTION"
+            counts["outcome"] = _outcome(failed, attention)
+    parts = [f"{outcome.step} {_state(outcome)}" for outcome in outcomes]
+    if attention:
+        parts.append(f"look at: {'; '.join(attention)}")
     target = context.config.nightly.summary
     if target is not None and not context.dry_run:
         content = {"run_id": context.run_id, "code_version": context.code_version, **counts}
@@ -59,6 +58,10 @@ def conclude(context: Context, outcomes: Sequence[Outcome]) -> Summary:
         attention=tuple(attention),
         failed=f"failed: {', '.join(outcome.step for outcome in failed)}" if failed else "",
     )
+
+
+def _outcome(failed: Sequence[Outcome], attention: Sequence[str]) -> str:
+    return "FAILED" if failed else "ATTENTION" if attention else "DONE"
 
 
 def _page(context: Context, counts: dict[str, Any]) -> str:

@@ -1,10 +1,10 @@
 """Deleting what was extracted of videos, in the one order in which a kill in between does no harm."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, HELD_VERDICTS, PREDICTIONS, VERDICTS
 from dflib.tables.store import Tables
@@ -23,7 +23,7 @@ def delete_extractions(tables: Tables, video_ids: Sequence[str], extractor: str,
             verdicts with these.  They name the bytes that they are about.
     """
     if video_ids:
-        rows = _frame(tables, video_ids).withColumn("extractor", F.lit(extractor))
+        rows = frame_of(tables, video_ids).withColumn("extractor", F.lit(extractor))
         for table in ORDER:
             if not (keep_verdicts and table is VERDICTS):
                 tables.delete_matching(table, rows)
@@ -38,11 +38,11 @@ def uncommitted(tables: Tables, video_ids: Sequence[str], extractor: str) -> set
     for table in (FRAMES, FACES):
         if video_ids and tables.exists(table):
             rows = tables.read(table).where(F.col("extractor") == extractor).select("video_id").distinct()
-            ids = F.broadcast(_frame(tables, video_ids))
+            ids = F.broadcast(frame_of(tables, video_ids))
             found |= {row["video_id"] for row in rows.join(ids, "video_id", "left_semi").collect()}
     return found
 
 
-def _frame(tables: Tables, video_ids: Sequence[str]) -> DataFrame:
-    schema = StructType([StructField("video_id", StringType())])
-    return tables.spark.createDataFrame([(video_id,) for video_id in video_ids], schema)
+def frame_of(tables: Tables, video_ids: Iterable[str]) -> DataFrame:
+    """The ids as rows with the column ``video_id``."""
+    return tables.spark.createDataFrame(pa.table({"video_id": pa.array(list(video_ids), pa.string())}))

@@ -67,9 +67,8 @@ class WriteLocks:
         if scheme_of(self._root).concurrent_commits or self._own_log_store():
             yield
             return
-        for run in self._runs:
-            # Losing it cancels Spark jobs, but there may have been none to cancel.
-            run.check()
+        # Losing a lease cancels Spark jobs, but there may have been none to cancel.
+        self.check()
         with self._held(folder, self.commit_patience) as held:
             before = version()
             token = f"{self.owner}/{held.token}"
@@ -146,7 +145,7 @@ class WriteLocks:
                 except BlockingIOError:
                     by = file.read(200) or "another process"
                 except OSError:
-                    log.debug("%s: can't be locked, so it is not known whether %s runs", path, job)
+                    log.warning("%s: can't be locked; make sure that no %s runs here", path, job)
         else:
             by = lease.active(self._storage, uris.join(self._root, "_leases", f"run-{job}.json"))
         if by:

@@ -82,7 +82,10 @@ def find(tables: Tables, videos: Sequence[str], with_fakes: bool) -> Subject:
     """
     known = tables.read(VIDEOS).select("video_id", "original")
     ids = set(videos)
-    present = {row["video_id"] for row in known.join(_frame(tables, ids), "video_id", "left_semi").collect()}
+    present = {
+        row["video_id"]
+        for row in known.join(F.broadcast(deletion.frame_of(tables, ids)), "video_id", "left_semi").collect()
+    }
     missing = sorted(ids - present - forgotten.known(tables, ids))
     if missing:
         raise TableError(
@@ -91,11 +94,11 @@ def find(tables: Tables, videos: Sequence[str], with_fakes: bool) -> Subject:
         )
     newest = ids
     while with_fakes and newest:
-        originals = _frame(tables, newest).withColumnRenamed("video_id", "original")
+        originals = F.broadcast(deletion.frame_of(tables, newest)).withColumnRenamed("video_id", "original")
         fakes = known.join(originals, "original", "left_semi").collect()
         newest = {row["video_id"] for row in fakes} - ids
         ids |= newest
-    wanted = _frame(tables, ids)
+    wanted = F.broadcast(deletion.frame_of(tables, ids))
     sets = [
         place
         for place in history.places(tables)
@@ -135,7 +138,7 @@ def forget(
         reason, forgotten_by, run_id: for the tombstones.
     """
     result = Forgotten()
-    ids = _frame(tables, subject.videos)
+    ids = F.broadcast(deletion.frame_of(tables, subject.videos))
     row = {"reason": reason, "forgotten_by": forgotten_by, "models": list(subject.models), "run_id": run_id}
     rows = [
         row | {"id_hash": forgotten.id_hash(video_id), "forgotten_at": datetime.now(UTC)} for video_id in subject.videos
@@ -217,11 +220,6 @@ def _images(tables: Tables, table: Table, folder: str | None, ids: DataFrame) ->
     rows = tables.read(table, folder=folder).join(ids, "video_id", "left_semi").where("image IS NOT NULL")
     hashed = rows.select(F.length("image").alias("size"), F.sha2("image", 256).alias("sha256")).distinct()
     return {(row["size"], row["sha256"]) for row in hashed.collect()}
-
-
-def _frame(tables: Tables, ids: Sequence[str] | set[str]) -> DataFrame:
-    column = pa.array(sorted(ids), pa.string())
-    return F.broadcast(tables.spark.createDataFrame(pa.table({"video_id": column})))
 
 
 def _insert(tables: Tables, table: Table, rows: list[dict[str, object]]) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from dflib import uris
 from dflib.config import MaintainConfig
 from dflib.errors import TableError
+from dflib.runtime.runs import job_of
 from dflib.storage import Storage
 from dflib.tables import history
 from dflib.tables.schemas import CHECKS, MODELS, TABLES, TASKS, TRAINING_SET
@@ -125,7 +126,7 @@ def _old_records(tables: Tables, storage: Storage, before: datetime) -> Iterator
     for entry in storage.list_files(uris.join(tables.root, "runs")):
         run_id = uris.name(entry.uri).removesuffix(".json")
         if _STAMP.match(run_id):
-            job = run_id.partition("-")[2].rpartition("-")[0]
+            job = job_of(run_id)
             newest[job] = max(run_id, newest.get(job, ""))
             found.append((run_id, entry.uri))
     kept = named | set(newest.values())

@@ -91,9 +91,8 @@ def night(place: Place, spark: SparkSession, point: int = 0) -> list[str]:
     writes: list[str] = []
 
     def before(write: str) -> None:
-        if len(writes) == point and point:
-            raise Stopped
-        writes.append(write)
+        if not point or len(writes) < point:
+            writes.append(write)
         if len(writes) == point:
             raise Stopped
 
