@@ -7,11 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pyspark.sql import DataFrame
 
 from dflib import config
 from dflib.tables.quality import ALL_FACES
-from dflib.tables.schemas import EXTRACTIONS, FACES, MODELS, PREDICTIONS, SPLITS, TRAINING_SET, VIDEOS, Table
+from dflib.tables.schemas import EXTRACTIONS, FACES, MODELS, PREDICTIONS, SPLITS, TRAINING_SET, VIDEOS
 from dflib.tables.store import Tables
 from tests.table_rows import add
 
@@ -185,10 +184,3 @@ def train_on(tables: Tables, set_id: str, splits: dict[str, str], videos: dict[s
         for group, split in splits.items()
     ]
     add(tables, TRAINING_SET, rows, f"training_sets/{set_id}")
-
-
-def frame(tables: Tables, table: Table, rows: list[dict[str, Any]]) -> DataFrame:
-    """Rows as a DataFrame of a table's schema."""
-    names = table.schema.names
-    values = [tuple(row.get(name) for name in names) for row in rows]
-    return tables.spark.createDataFrame(values, table.spark_schema())

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
@@ -58,8 +57,7 @@ def write(tables: Tables, results: Sequence[Result], run_id: str) -> None:
     now = later_than(newest["at"] if newest else None)
     rows = [vars(result) | {"run_id": run_id, "checked_at": now} for result in results]
     if rows:
-        frame = pa.Table.from_pylist(rows, CHECKS.schema)
-        tables.insert_new(CHECKS, tables.spark.createDataFrame(frame, CHECKS.spark_schema()))
+        tables.insert_new(CHECKS, CHECKS.frame(tables.spark, rows))
 
 
 def failures(tables: Tables, settings: ChecksConfig) -> list[str]:

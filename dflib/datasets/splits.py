@@ -67,9 +67,10 @@ def assign(tables: Tables, videos: DataFrame, splits: config.SplitsConfig, dry_r
     else:
         added = _fill(dict.fromkeys(new, 1), Counter(known.values()), splits)
     now = datetime.now(UTC)
-    rows = tables.spark.createDataFrame(
-        [(group, split, by, now) for group, split in added.items()], SPLITS.spark_schema()
-    )
+    assigned = [
+        {"source_group": group, "split": split, "split_by": by, "assigned_at": now} for group, split in added.items()
+    ]
+    rows = SPLITS.frame(tables.spark, assigned)
     if dry_run:
         return present.unionByName(rows)
     if added:

@@ -68,5 +68,5 @@ def assign(tables: Tables, alias: str, model_id: str, set_by: str, reason: str |
         return False
     since = later_than(None if present is None else present.since)
     row = {"alias": alias, "since": since, "model_id": model_id, "set_by": set_by, "reason": reason}
-    tables.insert_new(ALIASES, tables.spark.createDataFrame([row], ALIASES.spark_schema()))
+    tables.insert_new(ALIASES, ALIASES.frame(tables.spark, [row]))
     return True

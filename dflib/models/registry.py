@@ -152,7 +152,7 @@ def register(
     # Leftovers of a killed upload.
     storage.delete_folder(uri)
     storage.upload_folder(folder, uri)
-    tables.insert_new(MODELS, tables.spark.createDataFrame([row], MODELS.spark_schema()))
+    tables.insert_new(MODELS, MODELS.frame(tables.spark, [row]))
     return True
 
 

@@ -257,7 +257,7 @@ def _verdict(
             _frame(spark, FACES, [face | {"image": b""} for face in data["faces"]]),
         ),
         *(_frame(spark, VIDEOS, [data["video"]]), _frame(spark, EXTRACTIONS, [data["extraction"]])),
-        spark.createDataFrame([], "video_id string, split string"),
+        spark.createDataFrame(pa.schema([("video_id", pa.string()), ("split", pa.string())]).empty_table()),
         config.report,
     )
     row = pooled.select(F.inline("rules")).where(F.col("rule") == stored["rule"]).first()

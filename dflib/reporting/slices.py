@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -154,7 +155,7 @@ def write(tables: Tables, rows: list[MetricRow], model_id: str, extractor: str, 
         return 0
     _delete_superseded(tables)
     values = _table_rows(rows, model_id, extractor, version)
-    return tables.upsert(METRICS, tables.spark.createDataFrame(values, METRICS.spark_schema()))
+    return tables.upsert(METRICS, METRICS.frame(tables.spark, values))
 
 
 def _delete_superseded(tables: Tables) -> None:
@@ -173,10 +174,10 @@ def _delete_superseded(tables: Tables) -> None:
         target.alias("t").merge(old.alias("s"), same).whenMatchedDelete().execute()
 
 
-def _table_rows(rows: list[MetricRow], model_id: str, extractor: str, version: int) -> list[tuple[object, ...]]:
-    """The rows as tuples in the order of METRICS."""
+def _table_rows(rows: list[MetricRow], model_id: str, extractor: str, version: int) -> list[dict[str, Any]]:
+    """The rows as in METRICS."""
     now = datetime.now(UTC)
-    return [
+    values = (
         (
             *(model_id, extractor, row.rule, row.level, row.slice, row.name),
             *(None if math.isnan(value) else value for value in (row.value, row.low, row.high)),
@@ -184,7 +185,8 @@ def _table_rows(rows: list[MetricRow], model_id: str, extractor: str, version: i
             *(row.interval_reason, row.metric_version),
         )
         for row in rows
-    ]
+    )
+    return [dict(zip(METRICS.schema.names, of_row, strict=True)) for of_row in values]
 
 
 def _rows(

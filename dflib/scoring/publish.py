@@ -226,7 +226,7 @@ def _point(
         "reason": reason,
         "leads_since": now if begins else _led(rows).get(extractor),
     }
-    tables.insert_new(PUBLICATIONS, tables.spark.createDataFrame([row], PUBLICATIONS.spark_schema()))
+    tables.insert_new(PUBLICATIONS, PUBLICATIONS.frame(tables.spark, [row]))
 
 
 def _drop_held(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -139,8 +138,7 @@ def _write_rows(
 
 def _upsert(tables: Tables, rows: list[dict[str, Any]]) -> None:
     if rows:
-        table = pa.Table.from_pylist(rows, EXTRACTIONS.schema)
-        tables.upsert(EXTRACTIONS, tables.spark.createDataFrame(table, EXTRACTIONS.spark_schema()))
+        tables.upsert(EXTRACTIONS, EXTRACTIONS.frame(tables.spark, rows))
 
 
 def _missing_row(video_id: str, extractor: str, run_id: str) -> dict[str, Any]:

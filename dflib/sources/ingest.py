@@ -4,14 +4,12 @@ import dataclasses
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dflib.config import SourcesConfig
@@ -25,7 +23,7 @@ from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reco
 from dflib.storage import Storage
 from dflib.tables import forgotten
 from dflib.tables.clock import later_than
-from dflib.tables.schemas import CHUNKS, VIDEOS, Table
+from dflib.tables.schemas import CHUNKS, VIDEOS
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
@@ -350,11 +348,11 @@ def _write(tables: Tables, reconciled: Reconciled, chunks: list[Chunk]) -> None:
         rows = [
             dataclasses.asdict(row) | {"problems": list(row.problems), "ingested_at": now} for row in reconciled.rows
         ]
-        written = tables.upsert(VIDEOS, _frame(tables, VIDEOS, rows))
+        written = tables.upsert(VIDEOS, VIDEOS.frame(tables.spark, rows))
         if written != len(rows):
             raise CountError(f"{tables.uri(VIDEOS)}: {written} rows were written, but {len(rows)} differ")
     if chunks:
-        tables.upsert(CHUNKS, _frame(tables, CHUNKS, [_chunk_row(chunk, now) for chunk in chunks]))
+        tables.upsert(CHUNKS, CHUNKS.frame(tables.spark, [_chunk_row(chunk, now) for chunk in chunks]))
 
 
 def _chunk_row(chunk: Chunk, now: datetime) -> dict[str, Any]:
@@ -371,10 +369,6 @@ def _chunk_row(chunk: Chunk, now: datetime) -> dict[str, Any]:
         "bytes_read": chunk.bytes_read,
         "ingested_at": now,
     }
-
-
-def _frame(tables: Tables, table: Table, rows: Iterable[dict[str, Any]]) -> DataFrame:
-    return tables.spark.createDataFrame(pa.Table.from_pylist(list(rows), table.schema), table.spark_schema())
 
 
 def _result(

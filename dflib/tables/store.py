@@ -127,7 +127,7 @@ class Tables:
         if not self.exists(table, folder):
             if version is not None:
                 raise TableError(f"{self.uri(table, folder)}: there is no such table, so no version {version} of it")
-            return self.spark.createDataFrame([], table.spark_schema())
+            return table.frame(self.spark)
         try:
             return _present_names(table, self._load(table, folder, version))
         except AnalysisException as error:

@@ -117,7 +117,7 @@ def run(
                 log.warning("a worker was lost; resuming after %s: %s", position, reason)
                 time.sleep(END_SECONDS)
     progress.finish()
-    task_rows = spark.createDataFrame([row for row, _ in outcomes], TASKS.spark_schema())
+    task_rows = TASKS.frame(spark, [row for row, _ in outcomes])
     tables.insert_new(TASKS, task_rows)
     gpus.fallen_back(task_rows)
     result = FitResult.parse(storage.read(uris.join(work, RESULT_FILE)))

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -223,5 +222,4 @@ def _images(tables: Tables, table: Table, folder: str | None, ids: DataFrame) ->
 
 
 def _insert(tables: Tables, table: Table, rows: list[dict[str, object]]) -> None:
-    frame = tables.spark.createDataFrame(pa.Table.from_pylist(rows, table.schema), table.spark_schema())
-    tables.insert_new(table, frame)
+    tables.insert_new(table, table.frame(tables.spark, rows))

@@ -48,8 +48,7 @@ def test_request_makes_failed_videos_pending_until_they_are_extracted(failed: Ta
     ledger |= {"frames": 1, "faces": 0, "requests": 1, "attempts": 4}
     outcomes = [("t/a", "DONE", None), ("t/b", "FAILED", "UNREADABLE")]
     rows = [ledger | {"video_id": name, "outcome": outcome, "reason": reason} for name, outcome, reason in outcomes]
-    values = [tuple(row.get(name) for name in EXTRACTIONS.schema.names) for row in rows]
-    failed.upsert(EXTRACTIONS, failed.spark.createDataFrame(values, EXTRACTIONS.spark_schema()))
+    failed.upsert(EXTRACTIONS, EXTRACTIONS.frame(failed.spark, rows))
     assert pending(failed) == {}
     assert failed.read(EXTRACTIONS).where(F.col("retry_at").isNotNull()).count() == 0
 

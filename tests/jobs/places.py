@@ -107,7 +107,14 @@ class Place:
 
 @dataclass
 class DemoRun(Place):
-    """The demo data set after ingest, extract, train, score and report."""
+    """The demo data set after ingest, extract and train, and a night.
+
+    Attributes:
+        truth: what was made.
+        lines: what the jobs printed.
+        night: summary of the night.
+    """
 
     truth: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    night: dict[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from tests.jobs.places import HOME, DemoRun
 
 pytestmark = pytest.mark.e2e
+STEPS = ("ingest", "extract", "score", "checks", "report")
 
 
 def test_every_video_of_the_truth_is_in_the_tables_with_its_label(demo_run: DemoRun) -> None:
@@ -71,10 +72,11 @@ def test_faces_lie_where_the_truth_has_them(demo_run: DemoRun) -> None:
 
 
 def test_the_summaries_name_the_defects(demo_run: DemoRun) -> None:
+    ingest, extract = (next(line for line in demo_run.lines if line.startswith(f"{step}: ")) for step in STEPS[:2])
     for code in ("MISSING_FILE", "EMPTY_FILE", "NO_METADATA_ENTRY", "UNKNOWN_LABEL", "LABEL_CONFLICT"):
-        assert code in demo_run.outputs["ingest"]
+        assert code in ingest
     for code in ("MISSING_FILE", "EMPTY_FILE", "UNREADABLE"):
-        assert f"{code} 1" in demo_run.outputs["extract"]
+        assert f"{code} 1" in extract
 
 
 def test_no_video_is_lost(demo_run: DemoRun) -> None:
@@ -102,19 +104,17 @@ def test_the_model_tells_unseen_groups_apart(demo_run: DemoRun) -> None:
     assert auc["low"].notna().item() == (expected < 1)
 
 
-def test_a_night_after_it_only_checks_the_tables(demo_run: DemoRun) -> None:
-    before, runs = demo_run.versions(), len(demo_run.runs("extract"))
-    summary = demo_run.root / "night.json"
-    done = demo_run.submit("nightly", options=("--summary", str(summary)))
-    # A night after this one would write nothing at all: tests/jobs/test_nights.py.
-    assert demo_run.versions() == before | {"checks": 1} and len(demo_run.runs("extract")) == runs
+def test_the_night_scores_and_reports_what_was_extracted(demo_run: DemoRun) -> None:
+    """A night after this one would write nothing at all: tests/jobs/test_nights.py."""
+    night = demo_run.night
+    assert len(demo_run.runs("extract")) == 1
     assert set(demo_run.table("checks")["outcome"]) <= {"PASSED", "UNMEASURED"}
-    night = json.loads(summary.read_text())
-    assert night["outcome"] == "DONE" and night["attention"] == [] and night["tables"] == {"checks": 1}
+    assert night["outcome"] == "DONE" and night["attention"] == []
+    assert {"predictions", "verdicts", "metrics", "publications", "checks"} <= set(night["tables"])
+    assert not {"videos", "faces", "extractions"} & set(night["tables"])
     outcomes = {step: of_step["outcome"] for step, of_step in night["steps"].items()}
-    ran = {"ingest": "DONE", "checks": "DONE", "report": "DONE"}
-    assert outcomes == ran | dict.fromkeys(("extract", "score"), "UNCHANGED")
-    assert done.stdout.splitlines()[-1].startswith("nightly: ingest done; extract nothing new; score nothing new")
+    assert outcomes == dict.fromkeys(STEPS, "DONE") | {"extract": "UNCHANGED"}
+    assert demo_run.lines[-1].startswith("nightly: ingest done; extract nothing new; score done")
 
 
 def test_explain_replays_a_video_to_the_bit(demo_run: DemoRun) -> None:

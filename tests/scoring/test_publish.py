@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
@@ -24,7 +25,7 @@ from dflib.tables.schemas import (
     Table,
 )
 from dflib.tables.store import Tables
-from tests.score_rows import EXTRACTOR, GATE, SETTINGS, ScoreRows, frame
+from tests.score_rows import EXTRACTOR, GATE, SETTINGS, ScoreRows
 
 pytestmark = pytest.mark.spark
 WRITTEN = (VERDICTS, HELD_VERDICTS, PUBLICATIONS, CHANGES)
@@ -55,9 +56,9 @@ def published(
         row["extractor"] = extractor
     judging = verdicts.judge(
         tables,
-        *(frame(tables, PREDICTIONS, rows.predictions), frame(tables, FACES, rows.faces)),
-        *(frame(tables, VIDEOS, rows.videos), frame(tables, EXTRACTIONS, rows.extractions)),
-        tables.spark.createDataFrame([], "video_id string, split string"),
+        *(PREDICTIONS.frame(tables.spark, rows.predictions), FACES.frame(tables.spark, rows.faces)),
+        *(VIDEOS.frame(tables.spark, rows.videos), EXTRACTIONS.frame(tables.spark, rows.extractions)),
+        tables.spark.createDataFrame(pa.schema([("video_id", pa.string()), ("split", pa.string())]).empty_table()),
         *(SETTINGS, rows.model_id, extractor),
     )
     with judging as judged:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from dflib.parts import catalog
 from dflib.scoring import pooling, rules, verdicts
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VERDICTS, VIDEOS
 from dflib.tables.store import Tables
-from tests.score_rows import EXTRACTOR, SETTINGS, ScoreRows, frame
+from tests.score_rows import EXTRACTOR, SETTINGS, ScoreRows
 
 ALL_RULES = ("mean", "share", "run")
 """Every rule with its default argument."""
@@ -30,11 +31,11 @@ def judged(tables: Tables, rows: ScoreRows, **changes: Any) -> pd.DataFrame:
     settings = configured(**{"rules": ALL_RULES, **changes})
     judging = verdicts.judge(
         tables,
-        frame(tables, PREDICTIONS, rows.predictions),
-        frame(tables, FACES, rows.faces),
-        frame(tables, VIDEOS, rows.videos),
-        frame(tables, EXTRACTIONS, rows.extractions),
-        tables.spark.createDataFrame([("tie", "test")], "video_id string, split string"),
+        PREDICTIONS.frame(tables.spark, rows.predictions),
+        FACES.frame(tables.spark, rows.faces),
+        VIDEOS.frame(tables.spark, rows.videos),
+        EXTRACTIONS.frame(tables.spark, rows.extractions),
+        tables.spark.createDataFrame(pa.table({"video_id": ["tie"], "split": ["test"]})),
         settings,
         "m",
         EXTRACTOR,

@@ -208,10 +208,12 @@ def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Ca
     assert tables.versions() == versions
 
     # One crop replaced, one removed, one video added: only their rows differ; predictions of the old crops are deleted.
+    of_faces = ("face_id", "video_id", "extractor", "frame_index")
     scored = [
-        (row["face_id"], "m", row["video_id"], extractor, row["frame_index"], None, 0.5, "r") for row in faces.values()
+        {"model_id": "m", "p_fake": 0.5, "run_id": "r"} | {name: row[name] for name in of_faces}
+        for row in faces.values()
     ]
-    tables.insert_new(PREDICTIONS, tables.spark.createDataFrame(scored, PREDICTIONS.spark_schema()))
+    tables.insert_new(PREDICTIONS, PREDICTIONS.frame(tables.spark, scored))
     write_image(crops / "train" / "real" / "r-0-0.png", 77)
     (crops / "train" / "real" / "r-12-0.jpg").unlink()
     write_image(crops / "train" / "fake" / "new-1-0.png", 78)

@@ -20,8 +20,8 @@ EARLY, LATE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def rows(tables: Tables, *groups: tuple[str, str], when: datetime = EARLY) -> DataFrame:
-    data = [(group, split, "original", when) for group, split in groups]
-    return tables.spark.createDataFrame(data, SPLITS.spark_schema())
+    assigned = {"split_by": "original", "assigned_at": when}
+    return SPLITS.frame(tables.spark, [assigned | {"source_group": group, "split": split} for group, split in groups])
 
 
 def content(tables: Tables) -> dict[str, str]:

@@ -64,8 +64,9 @@ def on_s3(spark: SparkSession, endpoint: str, folder: str, owner: str) -> Tables
 
 
 def add(tables: Tables, *groups: str) -> int:
-    rows = [(group, "train", "original", datetime(2026, 1, 1, tzinfo=UTC)) for group in groups]
-    return tables.insert_new(SPLITS, tables.spark.createDataFrame(rows, SPLITS.spark_schema()))
+    assigned = {"split": "train", "split_by": "original", "assigned_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    rows = [assigned | {"source_group": group} for group in groups]
+    return tables.insert_new(SPLITS, SPLITS.frame(tables.spark, rows))
 
 
 def groups(tables: Tables) -> list[str]:

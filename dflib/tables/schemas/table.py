@@ -1,9 +1,11 @@
 """What a table is, and the types of its columns.  Times are UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
@@ -35,6 +37,14 @@ class Table:
     def spark_schema(self) -> StructType:
         """The same schema for Spark, with nullability."""
         return from_arrow_schema(self.schema)
+
+    def frame(self, spark: SparkSession, rows: Iterable[Mapping[str, Any]] = ()) -> DataFrame:
+        """Rows of the driver as a DataFrame; columns that a row lacks are null.
+
+        Passed as Arrow, they become part of the plan.  As Python rows they would be a scan of an RDD, which starts
+        Python workers each time that it is read.
+        """
+        return spark.createDataFrame(pa.Table.from_pylist(list(rows), self.schema), self.spark_schema())
 
     @property
     def comments(self) -> dict[str, str]:
