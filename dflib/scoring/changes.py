@@ -37,6 +37,12 @@ def compare(current: pd.DataFrame, new: pd.DataFrame, move: float) -> pd.DataFra
     return pd.DataFrame({"video_id": both["video_id"], **{name: both[column] for name, column in names.items()}})
 
 
+def differ(current: pd.DataFrame, new: pd.DataFrame) -> bool:
+    """Whether a video in both frames differs in any of the columns :data:`COMPARED`, however little."""
+    both = current.merge(new, on="video_id", suffixes=("_from", "_to"))
+    return any(_differs(both, name).any() for name in COMPARED)
+
+
 def exceeds(flipped: int, compared: int, max_flips: float) -> bool:
     """Whether more verdicts changed than ``nightly.max_flips`` allows: a share of the compared ones, or a number."""
     return flipped > (max_flips * compared if max_flips < 1 else max_flips)

@@ -102,7 +102,8 @@ def publish(
     new = len(after) - len(current_ones[["video_id"]].merge(after[["video_id"]]))
     found = changes.compare(before, after, settings.move)
     flipped = int(found["flipped"].sum())
-    hold = changes.exceeds(flipped, compared, settings.max_flips) or bool(failed_checks and (len(found) or new))
+    hold = changes.exceeds(flipped, compared, settings.max_flips)
+    hold = hold or bool(failed_checks and (new or changes.differ(before, after)))
     changed = _write_changes(tables, found.assign(held=hold, run_id=run_id, changed_at=datetime.now(UTC)))
     written, held = 0, 0
     if hold:
@@ -184,11 +185,14 @@ def _published_rule(publications: Sequence[Row], judged: Judged) -> str | None:
 def _replaceable(
     current_ones: pd.DataFrame, publications: Sequence[Row], judged: Judged, rule: str, role: Role
 ) -> pd.Series:
-    """Which current verdicts would be replaced: those of no extractor that comes before; of another model its own."""
+    """Which current verdicts would be replaced: those of no extractor that comes before; of another model its own.
+
+    An extractor that begins to lead comes before all others, those of the other kind included.
+    """
     if role is Role.OTHER:
         own = {"extractor": judged.extractor, "model_id": judged.model_id, "rule": rule}
         return (current_ones[list(own)] == pd.Series(own)).all(axis=1)
-    if role is Role.LEADING:
+    if role is Role.LEADING and leader(publications, current.kind(judged.extractor)) != judged.extractor:
         return pd.Series(True, index=current_ones.index)
     led = _led(publications)
     ranks = current_ones["extractor"].map(lambda name: led.get(name, _NEVER)).astype("datetime64[us, UTC]")

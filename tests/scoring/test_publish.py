@@ -154,6 +154,11 @@ def test_publish_holds_what_is_new_when_a_check_failed(tables: Tables) -> None:
     assert published(tables, scored("m", fakes=4)).written == 3 * VIDEO_COUNT
     # Nothing is new, so there is nothing to hold; then one video is.
     assert published(tables, scored("m", fakes=4), failed_checks=("orphans",)) == Published(0, 0, VIDEO_COUNT)
+    # A score that moved by less than nightly.move is no change, and still another verdict than the current one.
+    moved = scored("m", fakes=4)
+    moved.predictions[0]["p_fake"] += 0.01
+    result = published(tables, moved, failed_checks=("orphans",))
+    assert (result.held, result.new, result.flipped, result.causes) == (3 * VIDEO_COUNT, 0, 0, ())
     result = published(tables, scored("m", fakes=4, videos=VIDEO_COUNT + 1), failed_checks=("orphans",))
     assert (result.held, result.new, result.flipped) == (3 * (VIDEO_COUNT + 1), 1, 0)
     assert len(publish.current_verdicts(tables)) == VIDEO_COUNT
@@ -179,6 +184,19 @@ def test_one_extractor_leads_and_the_others_count_where_it_has_nothing(tables: T
     assert published(tables, scored("n", fakes=12), OPEN, extractor=old).flipped == 4
     assert now(tables) == ("n", 12)
     assert set(publish.current_verdicts(tables)["extractor"]) == {old}
+
+
+def test_verdicts_of_crops_beside_videos_are_compared_where_they_count(tables: Tables) -> None:
+    videos, crops = "even4-mtcnn-1", "crops-1"
+    published(tables, scored("m", fakes=4), extractor=crops)
+    # The videos are extracted later and judge as fake what the crops had as real; that is allowed here.
+    assert published(tables, scored("m", fakes=16), OPEN, extractor=videos).flipped == 12
+    before = publish.current_verdicts(tables)
+    # Each night judges both again.
+    assert published(tables, scored("m", fakes=4), extractor=crops) == Published(0, 0, 0)
+    assert published(tables, scored("m", fakes=16), extractor=videos) == Published(0, 0, VIDEO_COUNT)
+    pd.testing.assert_frame_equal(publish.current_verdicts(tables), before)
+    assert read(tables, CHANGES)["extractor"].eq(videos).all()
 
 
 def test_verdicts_of_another_model_are_held_where_they_are_current(tables: Tables) -> None:
