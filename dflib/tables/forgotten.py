@@ -35,6 +35,13 @@ def known(tables: Tables, video_ids: Iterable[str]) -> set[str]:
     return {video_id for video_id in video_ids if id_hash(video_id) in hashes}
 
 
+def models(tables: Tables, video_ids: Iterable[str]) -> set[str]:
+    """Models that were trained on those of the videos that were forgotten, as their tombstones say."""
+    hashes = {id_hash(video_id) for video_id in video_ids}
+    rows = tables.read(FORGOTTEN).select("id_hash", "models").collect()
+    return {model for row in rows if row["id_hash"] in hashes for model in row["models"] or ()}
+
+
 def names(video_ids: Iterable[str]) -> tuple[str, ...]:
     """The ids, and their file names where those are long enough to mean one video."""
     ids = set(video_ids)

@@ -1,7 +1,8 @@
 """Removes videos for good: their rows, faces and scores, from all tables, files and pages.
 
-The order lets a killed run be repeated: the tombstones come first, so that no ingest brings the videos back; rows that
-are derived go before those that they are derived from; and earlier versions are purged in every run.
+The order lets a killed run be repeated: the tombstones come first, so that no ingest brings the videos back; then files
+of reports, which are searched for what the rows name and show; rows that are derived go before those that they are
+derived from; and earlier versions are purged in every run.
 """
 
 import logging
@@ -105,13 +106,15 @@ def find(tables: Tables, videos: Sequence[str], with_fakes: bool) -> Subject:
         and not tables.read(TRAINING_SET, folder=place.folder).join(wanted, "video_id", "left_semi").isEmpty()
     ]
     set_ids = [uris.name(place.name) for place in sets]
-    models = tables.read(MODELS).where(F.col("training_set").isin(set_ids)).select("model_id").collect()
+    trained = tables.read(MODELS).where(F.col("training_set").isin(set_ids)).select("model_id").collect()
+    # An earlier try may have deleted the rows of the training sets.
+    models = {row["model_id"] for row in trained} | forgotten.models(tables, ids)
     image_tables = [(FACES, None), (FRAMES, None), *((TRAINING_SET, place.folder) for place in sets)]
     return Subject(
         tuple(sorted(ids)),
         len(set(videos)),
         tuple(place.name for place in sets),
-        tuple(sorted(row["model_id"] for row in models)),
+        tuple(sorted(models)),
         Wanted(forgotten.names(ids), frozenset().union(*(_images(tables, *each, wanted) for each in image_tables))),
     )
 
@@ -143,16 +146,24 @@ def forget(
         row | {"id_hash": forgotten.id_hash(video_id), "forgotten_at": datetime.now(UTC)} for video_id in subject.videos
     ]
     _insert(tables, FORGOTTEN, rows)
+    # While the rows are there, another try finds the same names, images and models.
+    _delete_files(storage, subject, reports_root, result)
+    result.records = _rewrite_records(tables, storage, subject.wanted)
     for table in (CHANGES, *deletion.ORDER):
         result.rows[table.name] = tables.delete_matching(table, ids)
     for folder in subject.training_sets:
         result.rows[folder] = tables.delete_matching(TRAINING_SET, ids, folder)
     _rename(tables, subject)
-    # Last: while its row is there, the video is found by another try.
+    # Last: while its row is there, another try finds the video and its fakes.
     result.rows[VIDEOS.name] = tables.delete_matching(VIDEOS, ids)
     for place in history.places(tables):
         history.purge(tables, place)
     storage.delete_folder(uris.join(tables.root, "_staging"))
+    return result
+
+
+def _delete_files(storage: Storage, subject: Subject, reports_root: str, result: Forgotten) -> None:
+    """Deletes pages and other files of reports that name one of the videos or show a face of one."""
     # The pages of their trainings show faces without naming them.
     training = {uris.join(reports_root, "training", f"{model}.html") for model in subject.models}
     for entry in list(every_file(storage, reports_root)):
@@ -163,8 +174,6 @@ def forget(
                 storage.delete_folder(f"{export}.parquet")
             storage.delete(entry.uri)
             result.files.append(entry.uri)
-    result.records = _rewrite_records(tables, storage, subject.wanted)
-    return result
 
 
 def _rename(tables: Tables, subject: Subject) -> None:

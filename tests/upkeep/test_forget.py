@@ -38,7 +38,7 @@ from dflib.tables.schemas import (
 from dflib.tables.store import Tables
 from dflib.upkeep import forget
 from dflib.upkeep.search import Searched, Wanted, search
-from tests.score_rows import EXTRACTOR, ScoreRows, assign
+from tests.score_rows import EXTRACTOR, ScoreRows, assign, train_on
 from tests.table_rows import add
 
 pytestmark = pytest.mark.spark
@@ -231,6 +231,37 @@ def test_fakes_of_a_video_go_with_it_when_asked(tables: Tables) -> None:
     subject = forget.find(tables, ["t/a"], with_fakes=True)
     assert (subject.videos, subject.named) == (("t/a", "t/b", "t/c"), 1)
     assert forget.find(tables, ["t/a"], with_fakes=False).videos == ("t/a",)
+
+
+# With the other tests that kill.
+@pytest.mark.cluster
+def test_a_killed_forget_leaves_no_fake_and_no_training_page_to_the_next_try(
+    tables: Tables, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ScoreRows()
+    rows.video(PERSON, [[0.1]], "REAL")
+    rows.video(FAKE, [[0.9]], "FAKE", original=PERSON)
+    rows.write(tables, "s1")
+    train_on(tables, "s1", {PERSON: "train"})
+    reports = f"{tables.root}/../reports"
+    storage.write(f"{reports}/night.html", f"<p>{FAKE}</p>".encode())
+    storage.write(f"{reports}/training/m.html", b"<p>faces without a name</p>")
+    storage.write(f"{tables.root}/runs/20260101T000000-night-1.json", json.dumps({"of": FAKE}).encode())
+
+    def kill(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    def once() -> forget.Subject:
+        subject = forget.find(tables, [PERSON], with_fakes=True)
+        forget.forget(tables, storage, subject, reports, "request 17", "ana@gate", "run-1")
+        return subject
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(forget.history, "purge", kill)  # the rows are gone, and not yet their earlier versions
+        once()
+    assert once().models == ("m",)
+    assert FAKE not in texts(Path(tables.root.removeprefix("file://")).parent)
+    assert not list(storage.list_files(reports))
 
 
 def test_pages_that_cannot_be_made_again_fail_the_job(tables: Tables) -> None:
