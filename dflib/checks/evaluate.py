@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -66,7 +67,9 @@ def failures(tables: Tables, settings: ChecksConfig) -> list[str]:
     newest = rows.agg(F.max("checked_at").alias("at")).first()
     if newest is None or newest["at"] is None:
         return []
-    failed = rows.where((F.col("checked_at") == F.lit(newest["at"])) & (F.col("outcome") == FAILED)).orderBy("name")
+    # With its time zone: of a local time, Spark ignores which of the two hours it is when clocks are set back.
+    at = F.lit(newest["at"].astimezone(UTC))
+    failed = rows.where((F.col("checked_at") == at) & (F.col("outcome") == FAILED)).orderBy("name")
     return [row["name"] for row in failed.collect() if row["name"] in settings.fail]
 
 

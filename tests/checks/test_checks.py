@@ -1,6 +1,8 @@
 """Data checks on tables that are right, and on ones with a planted fault each."""
 
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,30 @@ def test_write_keeps_results_and_failures_are_those_of_the_newest_run(tables: Ta
     evaluate.write(tables, evaluate.evaluate(tables, ChecksConfig(fail=(), warn=("orphans",))), "20250103-checks-1")
     assert evaluate.failures(tables, settings) == []
     assert tables.read(CHECKS).count() == 4
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("zone", "at"),
+    [
+        ("Europe/Berlin", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        ("Europe/Berlin", datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 11, 1, 5, 30, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 11, 1, 6, 30, tzinfo=UTC)),
+    ],
+)
+def test_failures_are_found_in_the_hour_that_comes_twice(
+    tables: Tables, zone: str, at: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"run_id": "r", "name": "orphans", "level": "fail", "outcome": "FAILED", "bound": 0.0, "checked_at": at}
+    add(tables, CHECKS, [row])
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert evaluate.failures(tables, ChecksConfig(fail=("orphans",), warn=())) == ["orphans"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_every_check_has_a_bound_that_can_be_read() -> None:
