@@ -21,6 +21,7 @@ from dflib.proof.chain import Chain
 from dflib.scoring import pooling
 from dflib.sources.members import read_member
 from dflib.storage import Storage
+from dflib.tables import current
 from dflib.tables.schemas import EXTRACTIONS, FACES, PREDICTIONS, VIDEOS, Table
 
 Outcome = Literal["equal", "within tolerance", "differs", "not checked"]
@@ -33,6 +34,10 @@ GREY_LEVELS = 2.0
 """Tolerance of a crop, mean absolute difference of grey levels: other versions of the JPEG encoder round otherwise."""
 P_FAKE = 1e-3
 """Tolerance of scores, of faces and of videos."""
+
+
+LINKS = ("bytes", "decoder", "frames", "faces", "crops", "model", "predictions")
+"""Links before the verdicts, in order; ``model`` is one only where the model can't be used."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,11 @@ def replay(chain: Chain, config: Config, storage: Storage, spark: SparkSession) 
     # In a task, as extract and score work: with the libraries and on the kind of machine of the executors.
     (replayed,) = spark.sparkContext.parallelize([chain], 1).map(_replayer(config, storage)).collect()
     checks, scores = replayed
-    verdicts = (
-        [] if scores is None else [_verdict(row, chain.data, scores, config, spark) for row in chain.data["verdicts"]]
-    )
-    return [*checks, *verdicts]
+    if scores is not None:
+        return [*checks, *(_verdict(row, chain.data, scores, config, spark) for row in chain.data["verdicts"])]
+    place = LINKS.index(checks[-1].link)
+    later = [*(link for link in LINKS[place + 1 :] if link != "model"), *map(_verdict_link, chain.data["verdicts"])]
+    return [*checks, *(Check(link, "not checked", f"{checks[-1].link} can't be made again") for link in later)]
 
 
 def first_difference(checks: Sequence[Check]) -> Check | None:
@@ -88,7 +94,7 @@ def _replayer(config: Config, storage: Storage) -> Callable[[Chain], tuple[list[
 def _checks(chain: Chain, config: Config, storage: Storage, scores: dict[str, float]) -> Iterator[Check]:
     """The checks of all links before the verdicts; fills ``scores`` with p_fake by face_id."""
     data = chain.data
-    if data["video"]["packing"] == "crops":
+    if current.kind(data["extraction"]["extractor"]) == "crops":
         yield Check("bytes", "not checked", "ingest took ready-cut crops; what they were cut from is not known")
         faces: Sequence[Mapping[str, Any]] | None = [
             face | {"image": chain.images[face["face_id"]]} for face in data["faces"]
@@ -103,7 +109,7 @@ def _checks(chain: Chain, config: Config, storage: Storage, scores: dict[str, fl
     try:
         scores |= _score(data["model"], faces, storage, config.score.batch_size)
     except DflibError as error:
-        yield Check("predictions", "differs", str(error))
+        yield Check("model", "differs", str(error))
         return
     yield _predictions(data["predictions"], scores)
 
@@ -241,13 +247,17 @@ def _predictions(stored: Sequence[Mapping[str, Any]], scores: Mapping[str, float
         return Check("predictions", "not checked", "the model has not scored the video")
     if set(before) != set(scores):
         return Check("predictions", "differs", f"{len(before)} faces are stored, {len(scores)} were found")
-    return _within("predictions", max(abs(before[face] - scores[face]) for face in before), P_FAKE, "of p_fake")
+    return _within("predictions", max(_distance(before[face], scores[face]) for face in before), P_FAKE, "of p_fake")
+
+
+def _verdict_link(stored: Mapping[str, Any]) -> str:
+    return f"verdict {stored['rule']}"
 
 
 def _verdict(
     stored: Mapping[str, Any], data: Mapping[str, Any], scores: Mapping[str, float], config: Config, spark: SparkSession
 ) -> Check:
-    link = f"verdict {stored['rule']}"
+    link = _verdict_link(stored)
     if stored["rule"] not in pooling.rule_names(config.report).values():
         return Check(link, "not checked", "report.rules, report.threshold or filters are others now")
     predictions = [row | {"p_fake": scores.get(row["face_id"], row["p_fake"])} for row in data["predictions"]]
@@ -306,12 +316,14 @@ def _compared(
 
 
 def _distance(one: Any, two: Any) -> float:
-    """0 when equal, the largest difference of numbers, infinite otherwise."""
+    """0 when equal, the largest difference of numbers, infinite otherwise; NaN equals NaN only."""
     if one == two:
         return 0.0
     if one is None or two is None or np.shape(one) != np.shape(two) or isinstance(one, str | bool):
         return float("inf")
-    return float(np.max(np.abs(np.asarray(one, np.float64) - np.asarray(two, np.float64))))
+    first, second = np.asarray(one, np.float64), np.asarray(two, np.float64)
+    apart = np.where(np.isnan(first) & np.isnan(second), 0.0, np.abs(first - second))
+    return float(np.max(np.nan_to_num(apart, nan=np.inf), initial=0.0))
 
 
 def _first(stored: Mapping[Any, Any], found: Mapping[Any, Any]) -> str:
