@@ -14,6 +14,7 @@ from dflib import config, uris
 from dflib.pages import html
 from dflib.reporting import thumbnails
 from dflib.reporting.thumbnails import Thumbnail
+from dflib.runtime.runs import job_of
 from dflib.storage import Storage
 from dflib.tables.schemas import CHANGES, CHECKS, EXTRACTIONS, FACES, PREDICTIONS, TASKS, VIDEOS
 from dflib.tables.store import Tables
@@ -176,8 +177,12 @@ def _steps(tables: Tables, steps: Mapping[str, Mapping[str, Any]]) -> list[StepO
 
 
 def _changes(tables: Tables, run_id: str | None) -> pd.DataFrame:
-    """The rows of ``changes`` that a run found, with ``moved``, the distance of the scores."""
-    rows: pd.DataFrame = tables.read(CHANGES).where(F.col("run_id") == (run_id or "")).toArrow().to_pandas()
+    """The rows of ``changes`` that a run found or that are held, with ``moved``, the distance of the scores.
+
+    A change that is found again while it is held keeps the run that found it first.
+    """
+    found = tables.read(CHANGES).where((F.col("run_id") == (run_id or "")) | F.col("held"))
+    rows: pd.DataFrame = found.toArrow().to_pandas()
     return rows.assign(moved=(rows["to_p_fake"] - rows["from_p_fake"]).abs())
 
 
@@ -234,9 +239,8 @@ def _of_run(rows: DataFrame, run_id: str | None) -> list[dict[str, Any]]:
 
 
 def _nights_before(storage: Storage, root: str, run_id: str) -> list[NightBefore]:
-    names = sorted(
-        uris.name(entry.uri) for entry in storage.list_files(uris.join(root, "runs")) if "-nightly-" in entry.uri
-    )
+    names = sorted(uris.name(entry.uri) for entry in storage.list_files(uris.join(root, "runs")))
+    names = [name for name in names if job_of(name) == "nightly"]
     earlier = [name for name in names if name < f"{run_id}.json"][-BEFORE:]
     return [found for name in reversed(earlier) if (found := _night_before(storage, root, name))]
 

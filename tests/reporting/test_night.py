@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
 from dflib.reporting import night
 from dflib.reporting.night import Failure
@@ -20,7 +22,7 @@ STEPS = {name: f"20260102T030406000000-{name}-7" for name in ("ingest", "extract
 
 
 def changed(
-    video: str, before: str, after: str, scores: tuple[float, float], cause: str, **more: Any
+    video: str, before: str, after: str, scores: tuple[float, float | None], cause: str, **more: Any
 ) -> dict[str, Any]:
     side = {"extractor": EXTRACTOR, "model_id": "m", "rule": "mean"}
     return {
@@ -37,6 +39,12 @@ def summary(**steps: Any) -> dict[str, Any]:
         for name, run_id in STEPS.items()
     }
     return {"outcome": "ATTENTION", "attention": ["look here"], "held_videos": 2, "steps": found | steps}
+
+
+@pytest.fixture
+def tables(spark: SparkSession, storage: Storage, tmp_path: Path) -> Tables:
+    """Below a folder that has the name of a night in its own."""
+    return Tables(spark, f"file://{tmp_path}/our-nightly-1/tables", storage)
 
 
 @pytest.fixture
@@ -61,6 +69,7 @@ def collected(tables: Tables, storage: Storage) -> night.Night:
         changed("t/moved", "REAL", "REAL", (0.4, 0.15), "NEW_SCORES"),
         changed("t/<b>flipped</b>", "REAL", "FAKE", (0.4, 0.8), "NEW_MODEL", held=True),
         changed("t/earlier", "REAL", "FAKE", (0.4, 0.8), "NEW_MODEL", run_id="another"),
+        changed("t/again", "REAL", "UNDETERMINED", (0.4, None), "NEW_FACES", run_id="another", held=True),
     ])  # fmt: skip
     check = {"level": "warn", "bound": 0.5, "checked_at": WHEN, "detail": "x"}
     add(tables, CHECKS, [
@@ -92,15 +101,17 @@ def collected(tables: Tables, storage: Storage) -> night.Night:
         record |= {"run_id": run_id, "seconds": 60.0 * day}
         storage.write(f"{tables.root}/runs/{run_id}.json", json.dumps(record).encode())
     storage.write(f"{tables.root}/runs/20260102T000000000001-nightly-1.json", b"{")
+    storage.write(f"{tables.root}/runs/20260102T000000000002-report-1.json", json.dumps(record).encode())
     return night.collect(tables, storage, SETTINGS, summary(), RUN, "1+x", WHEN)
 
 
 def test_changes_failures_checks_and_cost_are_those_of_this_night(collected: night.Night) -> None:
     assert {cause.name: (cause.videos, cause.flipped, cause.held) for cause in collected.causes} == {
+        "NEW_FACES": (1, 1, 1),  # held since an earlier night
         "NEW_MODEL": (1, 1, 1),
         "NEW_SCORES": (1, 0, 0),
     }
-    assert [row["video_id"] for row in collected.changed] == ["t/<b>flipped</b>", "t/moved"], "flips come first"
+    assert [row["video_id"] for row in collected.changed] == ["t/<b>flipped</b>", "t/again", "t/moved"]
     assert {video: len(faces) for video, faces in collected.crops.items()} == {"t/<b>flipped</b>": 2, "t/moved": 2}
     assert collected.new_videos == {"REAL": 2}
     assert collected.failures == [
@@ -123,7 +134,7 @@ def test_page_begins_with_the_changes_and_keeps_names_as_text(collected: night.N
     places = [html.index(f'id="{name}"') for name in ("changes", "new", "failures", "checks", "steps", "before")]
     assert places == sorted(places)
     assert "another model is the champion" in html and "look here" in html
-    assert "The new verdicts of 2 videos are held" in html
+    assert html.index("The new verdicts of 2 videos are held") < html.index('id="new"')
     assert html.count("data:image/jpeg;base64,") == 4
 
 
