@@ -11,6 +11,7 @@ Set on the scheduler and the workers:
 - The pool ``dflib_gpu``: one slot for each run that may use the GPUs at the same time.
 """
 
+import glob
 import json
 import os
 import re
@@ -76,15 +77,21 @@ class DflibOperator(SparkSubmitOperator):
         return DONE
 
 
-def summary_file(run_id: str) -> Path:
-    """Where a night leaves its summary."""
-    return Path(SUMMARIES) / f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.json"
+def summary_file(run_id: str, attempt: int) -> Path:
+    """Where an attempt at a night leaves its summary."""
+    return Path(SUMMARIES) / f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.{attempt:02d}.json"
 
 
 def read_summary(run_id: str) -> dict[str, Any] | None:
-    """The summary of a night; None when it has none, as after a dry run or a crash."""
-    path = summary_file(run_id)
-    return json.loads(path.read_text()) if path.is_file() else None
+    """The summary of a night; None when it has none, as after a dry run or a crash.
+
+    After a retry it is that of the last attempt, with the tables that earlier ones changed.
+    """
+    first = summary_file(run_id, 0)
+    paths = sorted(first.parent.glob(f"{glob.escape(first.name.removesuffix('00.json'))}[0-9][0-9].json"))
+    summaries = [json.loads(path.read_text()) for path in paths]
+    tables = {name: version for summary in summaries for name, version in summary["tables"].items()}
+    return summaries[-1] | {"tables": tables} if summaries else None
 
 
 async def deadline_missed(**kwargs: Any) -> None:
@@ -131,7 +138,7 @@ with DAG(
             *CHUNKS,
             *("--model", "{{ params.models }}"),
             "{{ '--dry-run' if params.dry_run }}",
-            *("--summary", "{{ summary_file(run_id) }}"),
+            *("--summary", "{{ summary_file(run_id, ti.try_number) }}"),
         ],
         pool=POOL,
         # Also when new_chunks failed: one chunk that can't be read keeps the night from nothing else.
