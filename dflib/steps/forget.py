@@ -11,7 +11,7 @@ from dflib.tables.schemas import PUBLICATIONS
 from dflib.upkeep import forget
 from dflib.upkeep.search import search
 
-EXCLUSIVE = ("ingest", "extract", "nightly")
+EXCLUSIVE = ("ingest", "extract", "report", "nightly")
 """Jobs that hold a lock while they run; of others their run record says that they do."""
 
 

@@ -72,6 +72,7 @@ STEP = Step(
     "report",
     run,
     check,
+    exclusive=True,
     reads=(VIDEOS, EXTRACTIONS, FACES, PREDICTIONS, MODELS, ALIASES, SPLITS, CHECKS),
     writes=(VERDICTS, HELD_VERDICTS, PUBLICATIONS, CHANGES, METRICS),
     # The configured extractors lead.

@@ -4,8 +4,8 @@ Where Delta itself lets two drivers overwrite each other's commits (S3), a lease
 around each commit and only then, and afterwards the log is searched for the commit.  ``docs/s3.md`` lists what this
 can't guarantee.
 
-Jobs that delete uncommitted rows of an earlier run of theirs hold a lock for the whole run, wherever the tables are:
-concurrent runs would delete each other's uncommitted rows.
+Some jobs hold a lock for the whole run, wherever the tables are: report, and those that delete uncommitted rows of an
+earlier run of theirs, since concurrent runs would delete each other's.
 """
 
 import contextlib
@@ -187,8 +187,8 @@ class WriteLocks:
             except BlockingIOError:
                 file.seek(0)
                 raise TableError(
-                    f"{self._root}: another run of {job} is active ({file.read(200)}); concurrent runs would delete "
-                    "each other's uncommitted rows. Run it again when that run has ended, or stop that run"
+                    f"{self._root}: another run of {job} is active ({file.read(200)}); two at once would undo "
+                    "each other's work. Run it again when that run has ended, or stop that run"
                 ) from None
             except OSError as error:
                 log.warning("%s: can't be locked (%s); make sure that no other %s runs here", path, error.strerror, job)

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from dflib.config import load as conf_files
 from dflib.errors import ConfigError, SourceError
 from dflib.runtime.runs import Run
+from dflib.steps import release, report, retry
 from dflib.steps.runner import Application, run_job
 from dflib.steps.step import Context, Job, Outcome, Step, Summary
 from dflib.storage import Storage
@@ -249,6 +250,24 @@ def test_run_job_does_not_skip_what_was_written_by_others_during_the_last_run(
     for expected in (1, 2, 2):
         assert run_job(job, application(tmp_path), spark) == 0
         assert len(done) == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "beside"),
+    [(release.STEP, "report"), (report.STEP, "report"), (retry.STEP, "extract")],
+    ids=["release", "report", "retry"],
+)
+def test_run_job_refuses_what_a_running_step_would_take_for_its_own_write(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], job: Step, beside: str
+) -> None:
+    config = conf_files.load(CONF, "local", [*places(tmp_path), "retry.reason=UNREADABLE"])
+    waiting = Application(config=config, code_version="1.2", dry_run=False)
+
+    def during(context: Context) -> None:
+        assert run_job(Job(job.name, (job,)), waiting, spark) == 1
+        assert f"another run of {beside} is active" in capsys.readouterr().err
+
+    assert run_job(Job(beside, (step(beside, during, exclusive=True),)), application(tmp_path), spark) == 0
 
 
 def test_run_job_refuses_a_second_run_of_an_exclusive_job(
