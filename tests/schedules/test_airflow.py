@@ -97,6 +97,20 @@ def test_two_nights(scheduler: Scheduler, demo_data: Path) -> None:
     assert str(sum(videos)) in events
 
 
+def test_summary_of_a_retried_night_names_the_tables_of_all_attempts(scheduler: Scheduler, tmp_path: Path) -> None:
+    for attempt, tables in ((1, {"videos": 3, "faces": 2}), (2, {"verdicts": 1, "videos": 4}), (10, {"metrics": 1})):
+        summary = {"outcome": f"attempt {attempt}", "tables": tables}
+        (tmp_path / f"manual__2026_x.{attempt:02d}.json").write_text(json.dumps(summary))
+    (tmp_path / "manual__2026.01.json").write_text(json.dumps({"outcome": "another run", "tables": {"splits": 1}}))
+    code = "import json, dflib_nightly as dag; print(json.dumps(dag.read_summary('manual__2026+x')))"
+    done = subprocess.run(
+        [str(AIRFLOW), "-c", code], check=True, capture_output=True, text=True, cwd=HOME / "conf" / "airflow",
+        env=scheduler.variables | {"DFLIB_SUMMARIES": str(tmp_path)},
+    )  # fmt: skip
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == {"outcome": "attempt 10", "tables": {"videos": 4, "faces": 2, "verdicts": 1, "metrics": 1}}
+
+
 def test_wrong_parameters_fail_without_another_try(scheduler: Scheduler) -> None:
     found = scheduler.night("2026-01-03T02:00", chunks=["nowhere://x"])
     assert found["state"] == "failed"
