@@ -53,7 +53,7 @@ class ReportResult:
         pages_written: number of those that this run changed.
         verdicts: rows of ``verdicts`` that were added or changed.
         metrics: rows of ``metrics`` that were added or changed.
-        videos: videos judged, summed over models and extractors.
+        videos: videos judged, summed over models and extractors, those with held verdicts included.
         undetermined: number of those without a verdict.
         not_extracted: videos that have no row in the extraction ledger yet.
         held: models whose verdicts are held, with the numbers that decided it.
@@ -260,6 +260,9 @@ def _report_one(
     judging = verdicts.judge(tables, predictions, faces, videos, ledger, splits, settings, model.model_id, extractor)
     with judging as judged:
         frame = judged.videos
+        result.videos += len(frame)
+        result.undetermined += int((judged.of_rule(judged.rule)["verdict"] == "UNDETERMINED").sum())
+        result.not_extracted = max(result.not_extracted, total - len(frame))
         published = publish.publish(tables, judged, gate, made.run_id, failed_checks, role)
         result.verdicts += published.written
         result.changes.update(dict(published.causes))
@@ -286,10 +289,6 @@ def _report_one(
     result.pages_written += history.publish(storage, reports_root, name, made, render)
     uri = uris.join(reports_root, f"{name}.html")
     result.pages.append(uri)
-    counts = findings.verdict_counts()
-    result.videos += len(frame)
-    result.undetermined += counts["UNDETERMINED"]
-    result.not_extracted = max(result.not_extracted, findings.not_extracted)
     return text.render(findings, uri)
 
 

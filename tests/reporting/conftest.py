@@ -45,12 +45,22 @@ class Reported:
         return path
 
 
-def run(tables: Tables, folder: Path, dry_run: bool = False, run_id: str = RUNS[0], **changes: Any) -> ReportResult:
+def run(
+    tables: Tables,
+    folder: Path,
+    dry_run: bool = False,
+    run_id: str = RUNS[0],
+    failed_checks: tuple[str, ...] = (),
+    **changes: Any,
+) -> ReportResult:
     """A report into ``folder/reports``."""
     settings = SETTINGS.model_copy(update=changes)
     made = Made(run_id, "0.1.0+abc1234", WHEN)
     progress = Progress(io.StringIO())
-    return report(tables, tables.storage, settings, GATE, f"file://{folder}/reports", progress, made, dry_run)
+    return report(
+        *(tables, tables.storage, settings, GATE, f"file://{folder}/reports", progress, made, dry_run),
+        failed_checks=failed_checks,
+    )
 
 
 def random_rows(seed: int, labels: tuple[str | None, ...] = ("REAL", "FAKE", "FAKE", None)) -> ScoreRows:

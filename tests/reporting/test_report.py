@@ -154,8 +154,12 @@ def test_report_rejects_a_missing_training_set(tables: Tables, tmp_path: Path) -
 
 def test_report_without_labels_writes_verdicts_and_no_metrics(tables: Tables, tmp_path: Path) -> None:
     random_rows(5, labels=(None,)).write(tables)
+    aliases.assign(tables, "champion", "m", "ana", None)
+    held = run(tables, tmp_path, failed_checks=("orphans",))
+    assert len(held.held) == 1 and not held.pages and tables.read(VERDICTS).isEmpty()
     result = run(tables, tmp_path)
     assert tables.read(VERDICTS).count() == 360
+    assert (held.videos, held.undetermined) == (result.videos, result.undetermined) == (120, result.undetermined)
     assert tables.version(METRICS) is None
     assert "No video has a label" in result.text
     (page,) = (tmp_path / "reports").glob("*.html")
