@@ -262,7 +262,8 @@ def _report_one(
         frame = judged.videos
         result.videos += len(frame)
         result.undetermined += int((judged.of_rule(judged.rule)["verdict"] == "UNDETERMINED").sum())
-        result.not_extracted = max(result.not_extracted, total - len(frame))
+        not_extracted = total - len(frame)
+        result.not_extracted = max(result.not_extracted, not_extracted)
         published = publish.publish(tables, judged, gate, made.run_id, failed_checks, role)
         result.verdicts += published.written
         result.changes.update(dict(published.causes))
@@ -276,7 +277,7 @@ def _report_one(
     result.metrics += slices.write(tables, metric_rows, model.model_id, extractor, version)
     findings = Findings(
         *(model, extractor, settings, frame, metric_rows, face_bins, snapshot.versions),
-        not_extracted=total - len(frame),
+        not_extracted=not_extracted,
     )
     shown = worst.most_wrong(findings)
     crops = worst.faces_of(faces, predictions, shown, settings)

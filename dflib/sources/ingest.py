@@ -21,7 +21,7 @@ from dflib.sources.crop_names import CropPattern
 from dflib.sources.crops import CropFile, extractor_of, read_listing
 from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reconcile
 from dflib.storage import Storage
-from dflib.tables import forgotten
+from dflib.tables import deletion, forgotten
 from dflib.tables.clock import later_than
 from dflib.tables.schemas import CHUNKS, VIDEOS
 from dflib.tables.store import Tables
@@ -334,7 +334,7 @@ def _known_videos(tables: Tables, chunks: list[Chunk]) -> dict[str, Video]:
     ids = sorted({video.video_id for chunk in chunks for video in chunk.videos})
     names = sorted({chunk.source.name for chunk in chunks})
     table = tables.read(VIDEOS)
-    wanted = tables.spark.createDataFrame(pa.table({"video_id": pa.array(ids, pa.string())}))
+    wanted = deletion.frame_of(tables, ids)
     columns = [field.name for field in dataclasses.fields(Video)]
     rows = table.join(wanted, "video_id", "left_semi").select(columns).collect()
     rows += table.where(F.col("chunk").isin(names)).select(columns).collect()

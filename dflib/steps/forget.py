@@ -1,7 +1,5 @@
 """forget: videos leave all tables, files and pages for good."""
 
-import contextlib
-
 from dflib.config import Config
 from dflib.errors import ConfigError, DflibError, TableError
 from dflib.operations import status
@@ -10,9 +8,6 @@ from dflib.steps.step import Argument, Context, Step, Summary
 from dflib.tables.schemas import PUBLICATIONS
 from dflib.upkeep import forget
 from dflib.upkeep.search import search
-
-EXCLUSIVE = ("ingest", "extract", "report", "nightly")
-"""Jobs that hold a lock while they run; of others their run record says that they do."""
 
 
 def check(config: Config) -> None:
@@ -34,34 +29,27 @@ def check(config: Config) -> None:
 def run(context: Context) -> Summary:
     config, wanted = context.config, context.config.forget
     assert wanted.reason is not None
-    with contextlib.ExitStack() as stack:
-        if not context.dry_run:
-            for job in EXCLUSIVE:
-                stack.enter_context(context.tables.locks.run(job))
-            _refuse_beside_others(context)
-        subject = forget.find(context.tables, wanted.videos, wanted.with_fakes)
-        if subject.wanted.pattern.search(wanted.reason):
-            raise ConfigError(
-                "forget.reason: it is kept, and names a video that is to be forgotten; leave the name out"
-            )
-        text = "\n".join(
-            f"trained on them: {model}; train it again without them, or retire it" for model in subject.models
+    if not context.dry_run:
+        _refuse_beside_others(context)
+    subject = forget.find(context.tables, wanted.videos, wanted.with_fakes)
+    if subject.wanted.pattern.search(wanted.reason):
+        raise ConfigError("forget.reason: it is kept, and names a video that is to be forgotten; leave the name out")
+    text = "\n".join(f"trained on them: {model}; train it again without them, or retire it" for model in subject.models)
+    named = f"{len(subject.videos):,} videos ({len(subject.videos) - subject.named:,} of them fakes of the others)"
+    if context.dry_run:
+        line = (
+            f"{named} with {len(subject.wanted.images):,} images would be removed from all tables and their "
+            f"history, and from {len(subject.training_sets):,} training sets"
         )
-        named = f"{len(subject.videos):,} videos ({len(subject.videos) - subject.named:,} of them fakes of the others)"
-        if context.dry_run:
-            line = (
-                f"{named} with {len(subject.wanted.images):,} images would be removed from all tables and their "
-                f"history, and from {len(subject.training_sets):,} training sets"
-            )
-            return Summary(line, text=text)
-        done = forget.forget(
-            *(context.tables, context.storage, subject, config.reports.root, wanted.reason, context.submitted_by),
-            context.run_id,
-        )
-        had_pages = done.files or not context.tables.read(PUBLICATIONS).isEmpty()
-        unmade = _make_pages(context) if had_pages else ""
-        roots = sorted({config.tables.root, config.reports.root, config.models.root})
-        searched = search(context.spark, context.storage, roots, subject.wanted)
+        return Summary(line, text=text)
+    done = forget.forget(
+        *(context.tables, context.storage, subject, config.reports.root, wanted.reason, context.submitted_by),
+        context.run_id,
+    )
+    had_pages = done.files or not context.tables.read(PUBLICATIONS).isEmpty()
+    unmade = _make_pages(context) if had_pages else ""
+    roots = sorted({config.tables.root, config.reports.root, config.models.root})
+    searched = search(context.spark, context.storage, roots, subject.wanted)
     if searched.found:
         raise TableError(
             f"{len(searched.found):,} files still name a forgotten video or hold an image of one, such as "
@@ -111,6 +99,8 @@ STEP = Step(
     run,
     check,
     exclusive=True,
+    # Of other jobs their run record says that they run.
+    not_beside=("ingest", "extract", "report", "nightly"),
     arguments=(
         Argument("VIDEO", "forget.videos", "video_ids", is_list=True),
         Argument("--why", "forget.reason", "why, for the table forgotten"),

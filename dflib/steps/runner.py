@@ -105,13 +105,14 @@ class _Running:
             return Summary(f"{len(done)} steps done: {', '.join(done)}", {"steps": done})
 
         recorded = any(step.recorded for step in job.steps)
-        return outcomes, self._run(record, recorded, job.exclusive, work)
+        return outcomes, self._run(record, recorded, (job.name,) if job.exclusive else (), work)
 
     def _run_step(self, step: Step, parent: str | None) -> Outcome:
         if self._job.skip_unchanged and (since := self._unchanged(step)):
             print(f"{step.name}: nothing new since {since}", flush=True)
             return Outcome(step.name)
-        outcome = self._run(self._record(step.name, parent), step.recorded, step.exclusive, step.run)
+        locks = (*((step.name,) if step.exclusive else ()), *step.not_beside)
+        outcome = self._run(self._record(step.name, parent), step.recorded, locks, step.run)
         if parent is None and outcome.summary is not None:
             # Only a job of several steps asks for attention: it runs when nobody watches.
             return Outcome(step.name, outcome.run_id, Summary(outcome.summary.line), outcome.error)
@@ -167,7 +168,7 @@ class _Running:
         s3 = self._config.s3
         return Storage(s3.endpoint, s3.region, s3.path_style)
 
-    def _run(self, record: Run, recorded: bool, exclusive: bool, work: Callable[[Context], Summary]) -> Outcome:
+    def _run(self, record: Run, recorded: bool, locks: tuple[str, ...], work: Callable[[Context], Summary]) -> Outcome:
         """Runs ``work``, reports its summary or error, and keeps the record."""
         recorded = recorded and not self._dry_run
         root = self._config.tables.root
@@ -185,8 +186,8 @@ class _Running:
                 failed_steps=tuple(self._failed),
             )
             with contextlib.ExitStack() as stack:
-                if exclusive and not self._dry_run:
-                    stack.enter_context(tables.locks.run(record.job))
+                for name in () if self._dry_run else locks:
+                    stack.enter_context(tables.locks.run(name))
                 if recorded:
                     # Visible to others from here on; the record is replaced at the end.
                     record.outcome = "RUNNING"

@@ -112,6 +112,7 @@ class Step:
         recorded: whether a run leaves a record; false for steps that only read.
         exclusive: whether a second run on the same tables is refused; for steps that delete leftovers of a killed
             run, which a concurrent run might be writing, and those during which no other job may write their tables.
+        not_beside: other exclusive jobs that may not run meanwhile.
         reads, writes: tables whose content decides what the step has to do.
         settings: sections of the configuration that do, or keys as ``section.key``.
         arguments: those of its command line, beside the options of all jobs.
@@ -124,6 +125,7 @@ class Step:
     check: Callable[[Config], None] = accept
     recorded: bool = True
     exclusive: bool = False
+    not_beside: tuple[str, ...] = ()
     creates_metastore: bool = False
     arguments: tuple[Argument, ...] = ()
     reads: tuple[Table, ...] = ()

@@ -4,8 +4,8 @@ Where Delta itself lets two drivers overwrite each other's commits (S3), a lease
 around each commit and only then, and afterwards the log is searched for the commit.  ``docs/s3.md`` lists what this
 can't guarantee.
 
-Some jobs hold a lock for the whole run, wherever the tables are: report, and those that delete uncommitted rows of an
-earlier run of theirs, since concurrent runs would delete each other's.
+Some jobs hold a lock for the whole run, wherever the tables are (``exclusive`` and ``not_beside`` of a step), such as
+those that delete uncommitted rows of an earlier run of theirs: concurrent runs would delete each other's.
 """
 
 import contextlib

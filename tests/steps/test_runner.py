@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from dflib.config import load as conf_files
 from dflib.errors import ConfigError, SourceError
 from dflib.runtime.runs import Run
-from dflib.steps import release, report, retry
+from dflib.steps import forget, release, report, retry
 from dflib.steps.runner import Application, run_job
 from dflib.steps.step import Context, Job, Outcome, Step, Summary
 from dflib.storage import Storage
@@ -254,8 +254,8 @@ def test_run_job_does_not_skip_what_was_written_by_others_during_the_last_run(
 
 @pytest.mark.parametrize(
     ("job", "beside"),
-    [(release.STEP, "report"), (report.STEP, "report"), (retry.STEP, "extract")],
-    ids=["release", "report", "retry"],
+    [(release.STEP, "report"), (report.STEP, "report"), (retry.STEP, "extract"), (forget.STEP, "ingest")],
+    ids=["release", "report", "retry", "forget"],
 )
 def test_run_job_refuses_what_a_running_step_would_take_for_its_own_write(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], job: Step, beside: str
