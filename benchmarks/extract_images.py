@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.extract_counts import Found, Lone
-from dflib.extraction.decode import Frame
 from dflib.extraction.detect import Detection
+from dflib.media.frame import Frame
 
 SIDE = 480
 """Height of an image in pixels: the frame, and beside it the surroundings of the face."""

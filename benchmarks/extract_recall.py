@@ -26,9 +26,13 @@ from benchmarks import extract_images, extract_variants
 from benchmarks.extract_counts import MIN_OVERLAP, Found, Lone, count, judge, summarise
 from dflib.config import Config
 from dflib.errors import ConfigError
-from dflib.extraction import decode, detect, sampling, tracks
+from dflib.extraction import detect, sampling, tracks
 from dflib.extraction.detect import Detection, Detector
 from dflib.extraction.video import Row, extract_video
+from dflib.media.decode import Findings, decode
+from dflib.media.limits import Limits
+from dflib.media.plan import plan
+from dflib.media.timeline import probe
 
 
 def compare(
@@ -107,13 +111,13 @@ def _load(configs: dict[str, Config]) -> tuple[dict[str, Detector], dict[str, st
 
 def _decoded(clip: str, content: bytes, config: Config) -> Any:
     """The frames that ``extract_video`` decodes."""
-    info = decode.probe(content, config.extract.max_pixels)
+    limits, findings = Limits.of(config.extract), Findings()
+    info = probe(content, limits)
     requests = sampling.sample(config.sampling.frames, info.times, info.keys, info.duration)
-    planned = decode.plan(info, requests, config.sampling.max_offset)
-    problems: list[str] = []
-    yield from decode.decode(content, info, planned, config.extract.max_pixels, problems.append)
-    if problems:
-        raise SystemExit(f"extract: {clip}: {problems[0]}")
+    planned = plan(info, requests, config.sampling.max_offset)
+    yield from decode(content, info, planned, limits, findings)
+    if findings.problems:
+        raise SystemExit(f"extract: {clip}: {findings.problems[0]}")
 
 
 def _by_package(clip: str, content: bytes, package: Any, config: Config) -> dict[int, list[Detection]]:

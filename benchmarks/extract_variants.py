@@ -14,8 +14,12 @@ import numpy as np
 from dflib.config import Config
 from dflib.config import load as conf_files
 from dflib.config.identity import extractor_id
-from dflib.extraction import decode, detect, sampling, tracks
+from dflib.extraction import detect, sampling, tracks
 from dflib.extraction.video import extract_video
+from dflib.media import timeline
+from dflib.media.limits import Limits
+from dflib.media.plan import plan
+from dflib.media.timeline import StreamInfo
 from dflib.parts import catalog
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -54,8 +58,8 @@ def settings(name: str, more: Sequence[str] = ()) -> Config:
     return conf_files.load(CONF, "local", [*OURS[name], *more])
 
 
-def probe(content: bytes) -> decode.StreamInfo:
-    return decode.probe(content, BASE.extract.max_pixels)
+def probe(content: bytes) -> StreamInfo:
+    return timeline.probe(content, Limits.of(BASE.extract))
 
 
 def mtcnn_package() -> Any:
@@ -72,7 +76,7 @@ def frames_taken(clip: Path) -> list[int]:
     """Indexes of the frames that dflib decodes with the base configuration."""
     info = probe(clip.read_bytes())
     requests = sampling.sample(BASE.sampling.frames, info.times, info.keys, info.duration)
-    return [request.index for request in decode.plan(info, requests, BASE.sampling.max_offset).requests]
+    return [request.index for request in plan(info, requests, BASE.sampling.max_offset).requests]
 
 
 class Bare:

@@ -31,8 +31,7 @@ from dflib.config import View
 from dflib.config import load as conf_files
 from dflib.errors import DflibError
 from dflib.extraction import crops
-from dflib.extraction.decode import Frame
-from dflib.extraction.sampling import FrameRequest
+from dflib.media.frame import Frame, FrameRequest
 from dflib.models import networks
 from dflib.models.importers import keras_hdf5
 from dflib.models.view import cut, decode_rgb
@@ -80,7 +79,7 @@ def frames(clip: Path, count: int) -> Iterator[Frame]:
         container.seek(0)
         for number, frame in enumerate(container.decode(video=0)):
             if number in indexes:
-                yield Frame(FrameRequest(number, frame.time), frame.time, 0, frame.width, frame.height, frame)
+                yield Frame(FrameRequest(number, frame.time), frame.time, frame)
 
 
 def find(clips: list[Path], count: int, threshold: float) -> Iterator[Face]:

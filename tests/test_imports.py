@@ -6,8 +6,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "dflib"
 ORDER = (
-    "errors", "parts", "uris", "config", "storage", "runtime", "tables", "sources", "extraction", "datasets", "models",
-    "pages", "training", "checks", "scoring", "reporting", "proof", "operations", "upkeep", "steps", "cli",
+    "errors", "parts", "uris", "config", "storage", "runtime", "tables", "sources", "media", "extraction", "datasets",
+    "models", "pages", "training", "checks", "scoring", "reporting", "proof", "operations", "upkeep", "steps", "cli",
 )  # fmt: skip
 
 

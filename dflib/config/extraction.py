@@ -16,6 +16,9 @@ class SamplingConfig(Section):
     max_offset: Annotated[float, Field(ge=0)]
     """Seconds by which a decoded frame may differ from the requested one; larger values allow the decoder to skip more
     frames. 0: exactly the requested frames."""
+    deinterlace: bool
+    """Whether interlaced frames are deinterlaced (FFmpeg's bwdif), for which all frames of a video are decoded. Without
+    it, moving faces in them have combs."""
 
 
 class FacesConfig(Section):
@@ -75,6 +78,15 @@ class ExtractConfig(Section):
     """Size in bytes above which a video fails with TOO_LARGE."""
     max_pixels: Positive
     """Width times height of a frame above which a video fails with TOO_LARGE."""
+    max_frame_bytes: Positive
+    """Bytes of a decoded frame above which a video fails with TOO_LARGE; 10-bit frames take 2 bytes a sample."""
+    max_frames: Positive
+    """Frames of a video above which it fails with TOO_LARGE."""
+    max_total_pixels: Positive
+    """Pixels of all frames of a video together above which it fails with TOO_LARGE; they bound the time of decoding."""
+    max_index_entries: Positive
+    """Samples that the index of an mp4 or mov declares, for all of its tracks together, above which a video fails with
+    TOO_LARGE; each takes memory when the file is opened."""
     batch_bytes: Positive
     """Size in bytes from which a task passes an Arrow batch on to Spark."""
     since: Since

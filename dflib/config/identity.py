@@ -19,9 +19,14 @@ HASHED_AS = {
 """Keys that were renamed, with the name under which they are hashed: identifiers in existing tables stay valid."""
 
 
+ADDED = {"deinterlace": False}
+"""Keys that were added since, with the value that changes nothing: with it they are not hashed."""
+
+
 def hashed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a section under the names that are hashed."""
-    return {HASHED_AS.get(name, name): value for name, value in settings.items()}
+    """The settings of a section that are hashed, under the names that are hashed."""
+    kept = {name: value for name, value in settings.items() if name not in ADDED or ADDED[name] != value}
+    return {HASHED_AS.get(name, name): value for name, value in kept.items()}
 
 
 def extractor_id(config: Config) -> str:

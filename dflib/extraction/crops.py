@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 
 from dflib.config import CropsConfig
-from dflib.extraction.decode import Frame
-from dflib.extraction.detect import Box, Image
+from dflib.extraction.detect import Box
+from dflib.media.frame import Frame, Image
 
 QUALITY_SIDE = 128
 """Side in pixels to which the face box is resized before its sharpness is measured, so that sizes are comparable."""

@@ -8,9 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dflib.media.frame import Image
 from dflib.parts import catalog
-
-Image = NDArray[np.uint8]
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels."""

@@ -1,32 +1,14 @@
 """Which frames of a video are requested, from its presentation times alone."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dflib.media.frame import FrameRequest
+from dflib.media.plan import TOLERANCE
+from dflib.media.timeline import Flags, Times
 from dflib.parts import catalog
-
-Times = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
-TOLERANCE = 1e-9
-"""Seconds; far below any frame interval, far above the rounding errors of presentation times."""
-
-
-@dataclass(frozen=True)
-class FrameRequest:
-    """A requested frame.
-
-    Attributes:
-        index: of the frame in presentation order.
-        time: as requested by the sampling, seconds from the first frame; the frame's own time may differ.
-    """
-
-    index: int
-    time: float
 
 
 class Sampling(Protocol):
@@ -83,32 +65,3 @@ def at_times(times: Times, start: float, step: float, count: int) -> list[FrameR
     high = np.minimum(np.concatenate([steps, [count - 1]]), count - 1)
     own = np.clip(np.round((times - start) / step), low, high)
     return [FrameRequest(int(i), float(start + own[i] * step)) for i in np.flatnonzero(high >= low)]
-
-
-def substitutes(
-    times: Times, decoded: Flags, requests: list[FrameRequest], max_offset: float
-) -> list[FrameRequest] | None:
-    """The same requests, each for the nearest decoded frame; None if that is impossible.
-
-    It is possible if every requested frame has a decoded one within ``max_offset`` seconds of its own time and no two
-    share one.
-
-    Args:
-        times: presentation times in seconds, ascending, shape (n,).
-        decoded: which frames the decoder would output, shape (n,).
-        requests: in presentation order.
-        max_offset: seconds.
-    """
-    places = np.flatnonzero(decoded)
-    if len(places) == 0:
-        return None if requests else []
-    chosen: list[FrameRequest] = []
-    for request in requests:
-        own = times[request.index]
-        after = int(np.searchsorted(times[places], own))
-        near = [places[place] for place in (after - 1, after) if 0 <= place < len(places)]
-        best = min(near, key=lambda index: (round(abs(times[index] - own), 9), index))
-        if abs(times[best] - own) > max_offset + TOLERANCE or (chosen and chosen[-1].index == best):
-            return None
-        chosen.append(FrameRequest(int(best), request.time))
-    return chosen

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from dflib.config import FacesConfig
-from dflib.extraction.decode import Frame
-from dflib.extraction.detect import Box, Detection, Detector, Follower, Image, most_confident_first
+from dflib.extraction.detect import Box, Detection, Detector, Follower, most_confident_first
 from dflib.extraction.tracks import enlarged_overlap, overlap
+from dflib.media.frame import Frame, Image
 
 GROUP_FRAMES = 32
 """Frames held at once: enough for gaps to have two ends."""

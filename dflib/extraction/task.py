@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from dflib.config import Config
 from dflib.errors import CredentialsError, StorageError, VideoError
-from dflib.extraction import decode, detect, tracks
+from dflib.extraction import detect, tracks
 from dflib.extraction.schedule import PendingVideo
 from dflib.extraction.video import Lock, Row, VideoRows, extract_video
+from dflib.media import container
 from dflib.runtime import gpus
 from dflib.runtime.task_log import Origin, TaskLog
 from dflib.sources.members import read_member
@@ -188,7 +189,7 @@ def _attempt(
             video.size,
             config.extract.max_video_bytes,
         )
-        facts = {"sha256": hashlib.sha256(content).hexdigest(), "decoder": decode.version()}
+        facts = {"sha256": hashlib.sha256(content).hexdigest(), "decoder": container.version()}
         rows = extract_video(content, video.video_id, extractor, config, detector, detector_lock)
         return replace(rows, ledger=rows.ledger | facts)
     except CredentialsError:

@@ -1,6 +1,7 @@
 """From the bytes of one video to its rows: its ledger entry, its sampled frames and its faces."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +9,17 @@ from typing import Any
 
 from dflib.config import Config
 from dflib.errors import VideoError
-from dflib.extraction import crops, decode, sampling, search, tracks
+from dflib.extraction import crops, sampling, search, tracks
 from dflib.extraction.detect import Detection, Detector
 from dflib.extraction.pose import pose
+from dflib.media import timeline
+from dflib.media.decode import Findings, UnannouncedFramesError, decode
+from dflib.media.frame import Frame
+from dflib.media.limits import Limits
+from dflib.media.plan import plan
+from dflib.media.timeline import StreamInfo
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 Lock = contextlib.AbstractContextManager[Any]
@@ -75,21 +84,41 @@ def extract_video(
         VideoError: no requested frame is available (UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, DECODE_ERROR).
     """
     timer = _CpuTimer(alone=detector_lock is None)
-    info = decode.probe(content, config.extract.max_pixels)
+    limits = Limits.of(config.extract)
+    info = timeline.probe(content, limits)
+    try:
+        return _extracted(content, info, limits, video_id, extractor, config, detector, detector_lock, timer)
+    except UnannouncedFramesError as error:
+        log.info("%s: decoded twice: %s", video_id, error)
+    info = timeline.survey(content, limits, info)
+    return _extracted(content, info, limits, video_id, extractor, config, detector, detector_lock, timer)
+
+
+def _extracted(
+    content: bytes,
+    info: StreamInfo,
+    limits: Limits,
+    video_id: str,
+    extractor: str,
+    config: Config,
+    detector: Detector,
+    detector_lock: Lock | None,
+    timer: _CpuTimer,
+) -> VideoRows:
     requests = sampling.sample(config.sampling.frames, info.times, info.keys, info.duration)
     if not requests:
         raise VideoError("NO_FRAMES", f"sampling.frames={config.sampling.frames} selects no frame of the video")
-    planned = decode.plan(info, requests, config.sampling.max_offset)
+    planned = plan(info, requests, config.sampling.max_offset)
     threshold = tracks.candidate_threshold(config.faces)
-    problems = [info.defect] if info.defect else []
+    findings = Findings()
 
     frames: list[Row] = []
     candidates: list[tracks.Candidate] = []
     encoded: list[crops.EncodedCrop] = []
-    rotation = 0
-    decoded = decode.decode(content, info, planned, config.extract.max_pixels, problems.append)
+    seen: Row = {}
+    decoded = decode(content, info, planned, limits, findings, config.sampling.deinterlace)
     for group in _timed(search.groups(decoded), timer):
-        rotation = group[-1].rotation
+        seen = seen or _seen(group[0])
         with detector_lock or contextlib.nullcontext():
             found_in = search.search(group, detector, config.faces)
         for frame, detections in zip(group, found_in, strict=True):
@@ -101,6 +130,7 @@ def extract_video(
         timer.lap("detect")
         # Otherwise two groups would be held while the next one is decoded.
         del group, frame, found_in
+    problems = ([info.defect] if info.defect else []) + findings.problems
     if not frames:
         raise VideoError(
             "DECODE_ERROR", problems[0] if problems else "the decoder returned none of the requested frames"
@@ -118,22 +148,33 @@ def extract_video(
         "outcome": "DONE",
         "reason": "PARTIAL" if partial else None,
         "detail": detail if partial else None,
-        "width": frames[0]["width"],
-        "height": frames[0]["height"],
-        "rotation": rotation,
+        **seen,
         "fps": info.fps,
         "duration": info.duration,
         "video_frames": len(info.times),
         "frames_wanted": len(requests),
         "frames": len(frames),
         "faces": len(faces),
+        "marks": [*info.marks, *findings.marks(config.sampling.deinterlace)],
         "decode_seconds": timer.seconds["decode"],
         "detect_seconds": timer.seconds["detect"],
     }
     return VideoRows(ledger, frames, faces)
 
 
-def _timed(groups: Iterator[list[decode.Frame]], timer: _CpuTimer) -> Iterator[list[decode.Frame]]:
+def _seen(frame: Frame) -> Row:
+    """The columns of the ledger that the first frame tells."""
+    return {
+        "width": frame.width,
+        "height": frame.height,
+        "rotation": frame.orientation.rotation,
+        "mirrored": frame.orientation.mirrored,
+        "transfer": frame.transfer,
+        "matrix": frame.matrix,
+    }
+
+
+def _timed(groups: Iterator[list[Frame]], timer: _CpuTimer) -> Iterator[list[Frame]]:
     for group in groups:
         timer.lap("decode")
         yield group
@@ -141,7 +182,7 @@ def _timed(groups: Iterator[list[decode.Frame]], timer: _CpuTimer) -> Iterator[l
     timer.lap("decode")
 
 
-def _frame(frame: decode.Frame, video_id: str, extractor: str, config: Config) -> Row:
+def _frame(frame: Frame, video_id: str, extractor: str, config: Config) -> Row:
     return {
         "video_id": video_id,
         "extractor": extractor,

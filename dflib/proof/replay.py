@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 
 from dflib.config import Config, View
 from dflib.errors import ConfigError, DflibError, ImageError, ModelError, TableError, VideoError
-from dflib.extraction import decode, detect, tracks
+from dflib.extraction import detect, tracks
 from dflib.extraction.video import VideoRows, extract_video
+from dflib.media import container
 from dflib.models import registry
 from dflib.proof.chain import Chain
 from dflib.scoring import pooling
@@ -160,7 +161,7 @@ def _bytes(extraction: Mapping[str, Any], content: bytes) -> Check:
 
 
 def _decoder(extraction: Mapping[str, Any]) -> Check:
-    now, stored = decode.version(), extraction["decoder"]
+    now, stored = container.version(), extraction["decoder"]
     if stored is None or stored == now:
         return Check("decoder", "not checked" if stored is None else "equal", now)
     # No fault by itself: the frames tell.

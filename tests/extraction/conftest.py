@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from dflib.config import Config
 from dflib.config import load as conf_files
-from dflib.extraction.decode import Frame
 from dflib.extraction.detectors.mtcnn import Mtcnn
-from dflib.extraction.sampling import FrameRequest
+from dflib.media.frame import Frame, FrameRequest
 
 HOME = Path(__file__).parent.parent.parent
 Rgb = NDArray[np.uint8]
@@ -32,7 +31,7 @@ def numbered(count: int, width: int = 128, height: int = 96) -> Iterator[Rgb]:
 def as_frame(rgb: Rgb) -> Frame:
     """An image as if it had been decoded."""
     decoded = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-    return Frame(FrameRequest(0, 0.0), 0.0, 0, rgb.shape[1], rgb.shape[0], decoded)
+    return Frame(FrameRequest(0, 0.0), 0.0, decoded)
 
 
 def with_portrait(portrait: Rgb, count: int, width: int = 320, height: int = 240, step: int = 3) -> Iterator[Rgb]:

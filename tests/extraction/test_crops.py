@@ -7,7 +7,13 @@ import pytest
 from dflib.config import Config
 from dflib.extraction.crops import EncodedCrop, cut, inside
 from dflib.extraction.detect import Box
+from dflib.media.decode import Findings, decode
+from dflib.media.frame import FrameRequest
+from dflib.media.plan import plan
+from dflib.media.timeline import probe
 from tests.extraction.conftest import Rgb, as_frame
+from tests.media.shown import LIMITS
+from tools.demo.clips import encode_bytes
 
 
 def cut_from(rgb: Rgb, box: Box, config: Config, margin: float = 0.6) -> EncodedCrop:
@@ -58,3 +64,22 @@ def test_sharpness_is_the_variance_of_the_laplacian(config: Config) -> None:
     of_sharp, of_blurred = cut_from(sharp, box, config, 0.1), cut_from(blurred, box, config, 0.1)
     assert of_sharp.sharpness > 50 * of_blurred.sharpness
     assert of_sharp.sharpness == pytest.approx(cv2.Laplacian(sharp[20:148, 20:148, 0], cv2.CV_64F).var())
+
+
+def test_channels_are_rgb_from_file_to_crop(config: Config) -> None:
+    """Red, green and blue areas keep their colours in the frame and in the stored crop."""
+    target = np.zeros((96, 192, 3), np.uint8)
+    for area, colour in enumerate([(220, 30, 30), (30, 220, 30), (30, 30, 220)]):
+        target[:, area * 64 : (area + 1) * 64] = colour
+    content = encode_bytes([target] * 5, audio=False)[0]
+    info = probe(content, LIMITS)
+    planned = plan(info, [FrameRequest(1, 0.0), FrameRequest(3, 0.0)], 0.0)
+    frames = list(decode(content, info, planned, LIMITS, Findings()))
+    assert len(frames) == 2
+    for frame in frames:
+        assert np.abs(frame.rgb.astype(int) - target)[:, 4::8].mean() < 6
+    settings = config.crops.model_copy(update={"margin": 1.0})
+    crop = cut(frames[0], (64.0, 20.0, 64.0, 60.0), settings)
+    stored = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    assert (crop.x, crop.y, crop.width, crop.height) == (0, 0, 192, 96)
+    assert np.abs(stored.astype(int) - target)[:, 4::8].mean() < 8

@@ -8,7 +8,9 @@ import pytest
 from dflib.config import load as conf_files
 from dflib.config.identity import extractor_id
 from dflib.errors import ConfigError
-from dflib.extraction.sampling import FrameRequest, sample, substitutes
+from dflib.extraction.sampling import sample
+from dflib.media.frame import FrameRequest
+from dflib.media.plan import substitutes
 from dflib.parts import Part, catalog
 
 CONF = Path(__file__).parent.parent.parent / "conf"

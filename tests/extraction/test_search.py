@@ -7,20 +7,24 @@ import numpy as np
 import pytest
 
 from dflib.config import Config
-from dflib.extraction import decode, sampling, search
-from dflib.extraction.decode import Frame
-from dflib.extraction.detect import Box, Detection, Image
+from dflib.extraction import sampling, search
+from dflib.extraction.detect import Box, Detection
 from dflib.extraction.detectors.mtcnn import Mtcnn
 from dflib.extraction.tracks import overlap
+from dflib.media.decode import Findings, decode
+from dflib.media.frame import Frame, Image
+from dflib.media.plan import plan
+from dflib.media.timeline import probe
 from tests.extraction.conftest import Rgb, numbered, with_portrait
+from tests.media.shown import LIMITS
 from tools.demo.clips import encode_bytes
 
 
 def frames_of(images: Any, sampled: str = "every:1", fps: int = 25) -> list[Frame]:
     content, _ = encode_bytes(images, fps=fps, audio=False)
-    info = decode.probe(content, 10**8)
+    info = probe(content, LIMITS)
     requests = sampling.sample(sampled, info.times, info.keys, info.duration)
-    return list(decode.decode(content, info, decode.plan(info, requests, 0.0), 10**8, lambda _: None))
+    return list(decode(content, info, plan(info, requests, 0.0), LIMITS, Findings()))
 
 
 class KnownFaces:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dflib.extraction.detect import Detection, DetectorPart, Image, most_confident_first
+from dflib.extraction.detect import Detection, DetectorPart, most_confident_first
 from dflib.extraction.detectors._scores import Scale
+from dflib.media.frame import Image
 
 WEIGHTS = "face_detection_full_range.tflite"
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dflib.extraction.detect import Detection, DetectorPart, Image, most_confident_first
+from dflib.extraction.detect import Detection, DetectorPart, most_confident_first
 from dflib.extraction.detectors._scores import Scale
+from dflib.media.frame import Image
 
 UPSAMPLING = 1
 """Number of times the image is doubled before detection. The detector's window has a side of 80 pixels, so faces from

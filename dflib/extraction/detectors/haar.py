@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dflib.extraction.detect import Detection, DetectorPart, Image, most_confident_first
+from dflib.extraction.detect import Detection, DetectorPart, most_confident_first
 from dflib.extraction.detectors._scores import Scale
+from dflib.media.frame import Image
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
 """The frontal cascade of OpenCV whose level weights separate faces best: on 25 frames of five clips, alt2 had one

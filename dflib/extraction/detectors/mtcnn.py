@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dflib.extraction.detect import Box, Detection, DetectorPart, Image, most_confident_first
+from dflib.extraction.detect import Box, Detection, DetectorPart, most_confident_first
 from dflib.extraction.detectors._mtcnn_p_net import rearranged
+from dflib.media.frame import Image
 
 log = logging.getLogger(__name__)
 

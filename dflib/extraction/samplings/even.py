@@ -1,6 +1,8 @@
 """``even:N``: the frames nearest to N times evenly spread from the first frame to the last, both included (S1)."""
 
-from dflib.extraction.sampling import Flags, FrameRequest, Times, at_times
+from dflib.extraction.sampling import at_times
+from dflib.media.frame import FrameRequest
+from dflib.media.timeline import Flags, Times
 
 
 def even(times: Times, keys: Flags, duration: float, argument: str) -> list[FrameRequest]:

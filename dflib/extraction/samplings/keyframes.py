@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from dflib.extraction.sampling import Flags, FrameRequest, Times, at_indexes
+from dflib.extraction.sampling import at_indexes
+from dflib.media.frame import FrameRequest
+from dflib.media.timeline import Flags, Times
 
 
 def keyframes(times: Times, keys: Flags, duration: float, argument: str) -> list[FrameRequest]:

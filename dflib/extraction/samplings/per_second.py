@@ -5,7 +5,10 @@ With R = 1, 11 frames of a video of ten seconds.
 
 import math
 
-from dflib.extraction.sampling import TOLERANCE, Flags, FrameRequest, Times, at_times
+from dflib.extraction.sampling import at_times
+from dflib.media.frame import FrameRequest
+from dflib.media.plan import TOLERANCE
+from dflib.media.timeline import Flags, Times
 
 
 def per_second(times: Times, keys: Flags, duration: float, argument: str) -> list[FrameRequest]:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from dflib.tables.schemas.table import TIME, Table, column
+from dflib.tables.schemas.table import TEXTS, TIME, Table, column
 
 EXTRACTIONS = Table(
     "extractions",
@@ -19,12 +19,12 @@ EXTRACTIONS = Table(
             ),
             column("detail", pa.string(), "the reason in words"),
             column("attempts", pa.int32(), "attempts at extracting these bytes", null=False),
-            column("width", pa.int32(), "pixels, after rotation"),
-            column("height", pa.int32(), "pixels, after rotation"),
-            column("rotation", pa.int32(), "degrees by which decoded frames are rotated for display"),
+            column("width", pa.int32(), "pixels, as displayed: upright, with square pixels"),
+            column("height", pa.int32(), "pixels, as displayed"),
+            column("rotation", pa.int32(), "degrees clockwise by which stored frames are turned for display"),
             column("fps", pa.float64(), "average frames per second"),
             column("duration", pa.float64(), "seconds"),
-            column("video_frames", pa.int64(), "frames in the stream, counted by its packets"),
+            column("video_frames", pa.int64(), "frames that the video shows"),
             column("frames_wanted", pa.int32(), "frames chosen by the sampling"),
             column("frames", pa.int32(), "rows in frames", null=False),
             column("faces", pa.int32(), "rows in faces", null=False),
@@ -42,6 +42,19 @@ EXTRACTIONS = Table(
                 "sha256", pa.string(), "SHA-256 of the video's bytes; null: they were not read, or by an older version"
             ),
             column("decoder", pa.string(), "library and version that decoded it; null in rows of older versions"),
+            column("mirrored", pa.bool_(), "whether stored frames are mirrored before they are turned for display"),
+            column(
+                "transfer",
+                pa.string(),
+                "transfer characteristics as FFmpeg names them; smpte2084 (PQ) and arib-std-b67 (HLG) were mapped to "
+                "BT.709; null: not stated",
+            ),
+            column("matrix", pa.string(), "matrix coefficients as FFmpeg names them; null: not stated"),
+            column(
+                "marks",
+                TEXTS,
+                "peculiarities that do not cost frames, each as CODE: text; null in rows of older versions",
+            ),
             column("retry_at", TIME, "when retry asked for another attempt (UTC); null: it did not, or it was made"),
         ]
     ),
@@ -63,8 +76,8 @@ FRAMES = Table(
                 "wanted_time", pa.float64(), "presentation time chosen by the sampling, seconds from the first frame"
             ),
             column("time", pa.float64(), "presentation time of the decoded frame, seconds from the first frame"),
-            column("width", pa.int32(), "pixels, after rotation"),
-            column("height", pa.int32(), "pixels, after rotation"),
+            column("width", pa.int32(), "pixels, as displayed: upright, with square pixels"),
+            column("height", pa.int32(), "pixels, as displayed"),
             column("scale", pa.float64(), "factor by which the frame was resized for the first detection"),
             column("faces", pa.int32(), "rows in faces", null=False),
             column("image", pa.binary(), "the frame as JPEG; null unless crops.keep_frames was set"),

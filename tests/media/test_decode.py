@@ -1,6 +1,7 @@
 """Decoding against independent full decodes by PyAV, without a plan, and by OpenCV."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from dflib.config import Config
 from dflib.errors import VideoError
-from dflib.extraction import decode, sampling
-from dflib.extraction.crops import cut
+from dflib.media.frame import Frame, FrameRequest
+from dflib.media.orientation import Orientation
+from dflib.media.plan import DecodePlan
+from dflib.media.timeline import probe
 from tests.extraction.conftest import Rgb, numbered
+from tests.media.shown import LIMITS, show
 from tools.demo.clips import encode_bytes
 
-PIXELS = 10_000_000
 X264 = {"preset": "medium", "crf": "28"}
 
 
@@ -28,12 +30,9 @@ def all_frames(content: bytes) -> list[Rgb]:
 
 def decoded_frames(
     content: bytes, sampled: str, max_offset: float = 0.0334
-) -> tuple[decode.DecodePlan, list[decode.Frame], list[str]]:
-    info = decode.probe(content, PIXELS)
-    requests = sampling.sample(sampled, info.times, info.keys, info.duration)
-    planned = decode.plan(info, requests, max_offset)
-    problems: list[str] = []
-    return planned, list(decode.decode(content, info, planned, PIXELS, problems.append)), problems
+) -> tuple[DecodePlan, list[Frame], list[str]]:
+    shown = show(content, sampled, max_offset)
+    return shown.planned, shown.frames, shown.findings.problems
 
 
 def clip(count: int = 60, **options: Any) -> bytes:
@@ -62,7 +61,7 @@ CLIPS = {
 def test_decode_equals_a_full_decode(kind: str, sampled: str, count: int | None) -> None:
     content = clip(**CLIPS[kind])
     whole = all_frames(content)
-    assert len(decode.probe(content, PIXELS).times) == len(whole) == 60
+    assert len(probe(content, LIMITS).times) == len(whole) == 60
     planned, frames, problems = decoded_frames(content, sampled)
     assert problems == []
     assert [frame.request for frame in frames] == planned.requests
@@ -97,7 +96,7 @@ def test_plan_decodes_key_frames_only_for_key_frames() -> None:
 @pytest.mark.parametrize("kind", ["b_pyramid", "flat_b", "16_b", "open_gop"])
 def test_probe_finds_the_frames_that_nonref_decodes(kind: str) -> None:
     content = clip(**CLIPS[kind])
-    info = decode.probe(content, PIXELS)
+    info = probe(content, LIMITS)
     assert info.referenced is not None and info.stamps is not None
     with av.open(io.BytesIO(content)) as container:
         container.streams.video[0].codec_context.skip_frame = "NONREF"
@@ -115,30 +114,9 @@ def test_decode_applies_the_rotation(rotation: int, tmp_path: Path) -> None:
     reader.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # OpenCV applies the rotation itself
     for frame, image in zip(frames, numbered(6), strict=True):
         succeeded, bgr = reader.read()
-        assert succeeded and frame.rgb.shape == bgr.shape == image.shape and frame.rotation == rotation
+        assert succeeded and frame.rgb.shape == bgr.shape == image.shape and frame.orientation == Orientation(rotation)
         assert np.abs(frame.rgb.astype(int) - bgr[:, :, ::-1]).mean() < 2
         assert np.abs(frame.rgb.astype(int) - image).mean() < 5
-
-
-def test_channels_are_rgb_from_file_to_crop(config: Config) -> None:
-    """Red, green and blue areas keep their colours in the frame and in the stored crop."""
-    target = np.zeros((96, 192, 3), np.uint8)
-    for area, colour in enumerate([(220, 30, 30), (30, 220, 30), (30, 30, 220)]):
-        target[:, area * 64 : (area + 1) * 64] = colour
-    content = clip_of(target, 5)
-    _, frames, _ = decoded_frames(content, "even:2")
-    assert len(frames) == 2
-    for frame in frames:
-        assert np.abs(frame.rgb.astype(int) - target)[:, 4::8].mean() < 6
-    settings = config.crops.model_copy(update={"margin": 1.0})
-    crop = cut(frames[0], (64.0, 20.0, 64.0, 60.0), settings)
-    stored = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
-    assert (crop.x, crop.y, crop.width, crop.height) == (0, 0, 192, 96)
-    assert np.abs(stored.astype(int) - target)[:, 4::8].mean() < 8
-
-
-def clip_of(image: Rgb, count: int) -> bytes:
-    return encode_bytes([image] * count, audio=False)[0]
 
 
 def test_probe_reads_variable_frame_rates() -> None:
@@ -156,7 +134,7 @@ def test_probe_reads_variable_frame_rates() -> None:
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     content = buffer.getvalue()
-    assert decode.probe(content, PIXELS).times.tolist() == pytest.approx([tick / 25 for tick in ticks], abs=1e-3)
+    assert probe(content, LIMITS).times.tolist() == pytest.approx([tick / 25 for tick in ticks], abs=1e-3)
     whole = all_frames(content)
     _, frames, _ = decoded_frames(content, "even:4")
     assert [frame.request.index for frame in frames] == [0, 5, 8, 9]
@@ -168,14 +146,14 @@ def test_decode_without_time_stamps_counts_frames() -> None:
     content = clip(30, container="avi", fps=25)
     planned, frames, _ = decoded_frames(content, "every:10")
     whole = all_frames(content)
-    assert decode.probe(content, PIXELS).stamps is None
+    assert probe(content, LIMITS).stamps is None
     assert planned.skip_frame == "DEFAULT" and [frame.request.index for frame in frames] == [0, 10, 20]
     assert all(np.array_equal(frame.rgb, whole[frame.request.index]) for frame in frames)
 
 
 def test_probe_rejects_too_many_pixels() -> None:
     with pytest.raises(VideoError, match="TOO_LARGE"):
-        decode.probe(clip(3), max_pixels=128 * 96 - 1)
+        probe(clip(3), replace(LIMITS, max_pixels=128 * 96 - 1))
 
 
 def test_probe_rejects_a_file_with_sound_only() -> None:
@@ -187,7 +165,7 @@ def test_probe_rejects_a_file_with_sound_only() -> None:
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     with pytest.raises(VideoError, match="NO_VIDEO_STREAM"):
-        decode.probe(buffer.getvalue(), PIXELS)
+        probe(buffer.getvalue(), LIMITS)
 
 
 def test_probe_rejects_a_playlist(tmp_path: Path) -> None:
@@ -195,7 +173,7 @@ def test_probe_rejects_a_playlist(tmp_path: Path) -> None:
     other.write_bytes(clip(5, container="mpegts"))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{other}\n#EXT-X-ENDLIST\n".encode()
     with pytest.raises(VideoError, match="UNREADABLE"):
-        decode.probe(playlist, PIXELS)
+        probe(playlist, LIMITS)
 
 
 @pytest.mark.parametrize("kind", ["b_pyramid", "vp9", "mpeg4"])
@@ -242,7 +220,7 @@ def test_region_of_an_odd_or_rotated_frame(size: tuple[int, int]) -> None:
     stored = frame.reformat(format="yuv420p")
     for rotation in (0, 90, 180, 270):
         width, height = size[::-1] if rotation % 180 else size
-        one = decode.Frame(sampling.FrameRequest(0, 0.0), 0.0, rotation, width, height, stored)
+        one = Frame(FrameRequest(0, 0.0), 0.0, stored, Orientation(rotation))
         assert one.rgb.shape == (height, width, 3)
         assert np.array_equal(one.region(11, 20, 61, 71), one.rgb[20:71, 11:61])
         turned = np.rot90(stored.to_ndarray(format="rgb24"), -rotation // 90)

@@ -1,0 +1,359 @@
+"""The frames that a video shows and their times, found from its packets where they can be trusted.
+
+Packets and shown frames usually correspond one to one.  Where they do not (times that start again, pictures that are
+never shown, packets without a picture, frames that the decoder drops after a cut), every frame is decoded once to learn
+which ones there are, and the frames that are wanted are decoded after that.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dflib.errors import VideoError
+from dflib.media import completeness, pictures
+from dflib.media.container import candidates, opened, packets
+from dflib.media.limits import Limits
+
+Times = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+JUMPING = ("mpegts", "mpeg", "flv")
+"""Containers that recorders write without end or join byte by byte, so that their clock may be set in between."""
+
+JUMP = 10.0
+"""Seconds from which a gap between two frames in such a container is a clock that was set, as in FFmpeg
+(``dts_delta_threshold``)."""
+
+
+_STATING_DURATION = ("matroska", "flv")
+"""Containers that may be recorded without a size, of which the stated duration tells whether they are complete."""
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """A video stream: its frames in presentation order.
+
+    Attributes:
+        stream: index of the stream in the file.
+        codec: FFmpeg's name of it.
+        width, height: of the stored frames, in pixels.
+        times: seconds from the first frame, ascending, float64, shape (n,).
+        stamps: presentation time stamps by which decoded frames are recognised, in the stream's time base, int64,
+            shape (n,); None: decoded frames are counted.
+        keys: whether each is a key frame, shape (n,).
+        idr, referenced: whether each is an IDR frame, and whether other frames refer to it, shape (n,); None: unknown.
+        duration: seconds from the start of the first frame to the end of the last.
+        surveyed: whether the frames were found by decoding them all.
+        inspected: whether packets that show no picture were left out.
+        options: options of FFmpeg's demuxer with which the file must be opened.
+        defect: why frames are missing; None: none are known to be.
+        marks: peculiarities, each as ``CODE: text``.
+    """
+
+    stream: int
+    codec: str
+    width: int
+    height: int
+    times: Times
+    stamps: NDArray[np.int64] | None
+    keys: Flags
+    idr: Flags | None
+    referenced: Flags | None
+    duration: float
+    surveyed: bool = False
+    inspected: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+    defect: str | None = None
+    marks: tuple[str, ...] = ()
+
+    @property
+    def fps(self) -> float | None:
+        """Average frames per second."""
+        return len(self.times) / self.duration if self.duration > 0 else None
+
+
+@dataclass(frozen=True)
+class _Packet:
+    pts: int | None
+    dts: int | None
+    key: bool
+    duration: int
+    picture: pictures.Picture
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the container tells about the stream."""
+
+    stream: int
+    container: str
+    codec: str
+    width: int
+    height: int
+    base: float
+    rate: float
+    inspected: bool
+    defect: str | None
+    marks: tuple[str, ...]
+
+
+def probe(content: bytes, limits: Limits) -> StreamInfo:
+    """Finds the frames of a video; frames that an edit list excludes are left out.
+
+    Args:
+        content: the file's bytes.
+        limits: checked before anything is decoded.
+
+    Raises:
+        VideoError: UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES or TOO_LARGE.
+    """
+    facts, found = _read(content, limits, None)
+    if len(found) == 1:
+        # FFmpeg may prefer a still image to the video beside it.
+        for index in _others(content, limits, facts.stream):
+            other, more = _read(content, limits, index)
+            if len(more) > 1:
+                still = f"STILL_STREAM: stream {facts.stream} is one still image, stream {index} was used"
+                facts, found = replace(other, marks=(*other.marks, still)), more
+                break
+    if not found:
+        raise VideoError("NO_FRAMES", "the video stream has no packets")
+    shown = [packet for packet in found if packet.picture.shown]
+    if not shown:
+        raise VideoError("NO_FRAMES", f"none of the {len(found)} packets of the video stream holds a picture")
+    limits.check_length(len(shown), facts.width, facts.height)
+    if len(found) > 1 and len({packet.dts for packet in found}) == 1 and found[0].dts is not None:
+        return _without_durations(content, facts, limits)
+    if facts.container == "avi":
+        return _from_slots(content, facts, shown, limits)
+    return _from_stamps(facts, shown) or survey(content, limits, _unsurveyed(facts))
+
+
+def survey(content: bytes, limits: Limits, info: StreamInfo, timed: bool = True) -> StreamInfo:
+    """Finds the frames by decoding all of them.
+
+    Args:
+        content: the file's bytes.
+        limits: as for :func:`probe`.
+        info: from :func:`probe`; its packets do not correspond to its frames.
+        timed: whether the frames have times; without, they follow at the frame rate.
+
+    Raises:
+        VideoError: as :func:`probe`.
+    """
+    import av
+
+    stamps: list[int | None] = []
+    keys: list[bool] = []
+    with opened(content, limits, info.stream, **dict(info.options)) as (container, stream):
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"skip_loop_filter": "all"}  # changes pixels only
+        base, rate = _base(stream), _rate(stream)
+        jumping = container.format.name.partition(",")[0] in JUMPING
+        for packet in packets(container, stream, lambda _: None, flush=True):
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, ValueError):
+                continue
+            for frame in frames:
+                stamps.append(frame.pts)
+                keys.append(bool(frame.key_frame))
+            limits.check_length(len(stamps), info.width, info.height)
+    if not stamps:
+        raise VideoError("DECODE_ERROR", "none of its pictures can be decoded")
+    times, duration, mark = _growing(stamps if timed else [None] * len(stamps), base, rate, jumping)
+    return replace(
+        info,
+        times=times,
+        stamps=None,
+        keys=np.array(keys),
+        idr=None,
+        referenced=None,
+        duration=duration,
+        surveyed=True,
+        marks=(*info.marks, mark) if mark else info.marks,
+    )
+
+
+def _others(content: bytes, limits: Limits, index: int) -> list[int]:
+    with opened(content, limits, index) as (container, _):
+        return [other.index for other in candidates(container) if other.index != index]
+
+
+def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, list[_Packet]]:
+    """The packets of a video stream in the order of decoding, and what the container tells about it."""
+    import av
+
+    found: list[_Packet] = []
+    problems: list[str] = []
+    counts: dict[int, int] = {}
+    end = 0.0
+    with opened(content, limits, index) as (container, stream):
+        context = stream.codec_context
+        of_packet = pictures.reader(context.name, context.extradata)
+        name = container.format.name.partition(",")[0]
+        counts = {other.index: 0 for other in candidates(container)}
+        # Where only the duration tells whether the file is complete, the sound may last longer than the frames.
+        read = container.streams if name in _STATING_DURATION else [container.streams[other] for other in counts]
+        for packet in packets(container, list(read), problems.append):
+            if packet.stream.index in counts:
+                counts[packet.stream.index] += 1
+            if packet.pts is not None and packet.time_base:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.is_discard or packet.stream.index != stream.index:
+                continue
+            if len(found) == limits.max_frames:
+                raise VideoError("TOO_LARGE", f"more than extract.max_frames={limits.max_frames} frames")
+            picture = of_packet(bytes(packet)) if of_packet else pictures.UNKNOWN
+            found.append(_Packet(packet.pts, packet.dts, bool(packet.is_keyframe), packet.duration or 0, picture))
+        if any(entry.pos + entry.size > len(content) for entry in stream.index_entries):
+            problems.append("the file ends before its last frame")
+        ending = completeness.examine(content, name)
+        if name in _STATING_DURATION and not ending.cut:
+            ending = completeness.by_duration(container.duration / av.time_base if container.duration else None, end)
+        marks = [f"END_UNKNOWN: {ending.unknown}"] if ending.unknown else []
+        if len(counts) > 1:
+            marks.append(f"VIDEO_STREAMS: {len(counts)}; stream {stream.index} was used")
+            stills = [other for other, count in counts.items() if count == 1 and other != stream.index]
+            marks += [f"STILL_STREAM: stream {other} is one still image" for other in stills]
+        facts = _Facts(
+            stream=stream.index,
+            container=name,
+            codec=context.name,
+            width=context.width,
+            height=context.height,
+            base=_base(stream),
+            rate=_rate(stream),
+            inspected=of_packet is not None,
+            defect=ending.cut or (problems[0] if problems else None),
+            marks=tuple(marks),
+        )
+    return facts, found
+
+
+def _without_durations(content: bytes, facts: _Facts, limits: Limits) -> StreamInfo:
+    """Frames whose samples all have the same decoding time follow at the frame rate, if there is one."""
+    if facts.rate <= 0:
+        raise VideoError("UNREADABLE", "all its samples have duration 0, and no frame rate is stated")
+    options = (("ignore_editlist", "1"),) if facts.container == "mov" else ()  # an edit list refers to the durations
+    return survey(content, limits, replace(_unsurveyed(facts), options=options), timed=False)
+
+
+def _from_slots(content: bytes, facts: _Facts, shown: Sequence[_Packet], limits: Limits) -> StreamInfo:
+    """AVI stores no presentation times: frames are shown in the places of packets, one after the other.
+
+    A place without a packet shows the frame before it again.
+    """
+    places = sorted(packet.dts for packet in shown if packet.dts is not None)
+    if len(set(places)) < len(shown):
+        return survey(content, limits, _unsurveyed(facts))
+    times, duration, mark = _growing(places, facts.base, facts.rate, jumping=False)
+    info = _unsurveyed(facts)
+    return replace(
+        info,
+        times=times,
+        keys=np.array([packet.key for packet in shown]),
+        duration=duration,
+        marks=(*info.marks, mark) if mark else info.marks,
+    )
+
+
+def _from_stamps(facts: _Facts, shown: Sequence[_Packet]) -> StreamInfo | None:
+    """The frames by the presentation times of their packets; None if these cannot be trusted."""
+    stamps = [packet.pts for packet in shown if packet.pts is not None]
+    decoded = [packet.dts for packet in shown if packet.dts is not None]
+    if len(set(stamps)) < len(shown) or facts.base <= 0 or any(a > b for a, b in pairwise(decoded)):
+        return None
+    order = sorted(range(len(shown)), key=lambda place: stamps[place])
+    known = [stamps[place] for place in order]
+    times, duration, mark = _growing(known, facts.base, facts.rate, facts.container in JUMPING)
+    if len(shown) == 1 and facts.rate <= 0:
+        duration = shown[0].duration * facts.base
+    kinds = [shown[place].picture for place in order]
+    told = all(kind.idr is not None for kind in kinds)
+    info = _unsurveyed(facts)
+    return replace(
+        info,
+        times=times,
+        stamps=np.array(known, dtype=np.int64),
+        keys=np.array([shown[place].key for place in order]),
+        idr=np.array([kind.idr for kind in kinds], dtype=bool) if told else None,
+        referenced=np.array([kind.referenced for kind in kinds], dtype=bool) if told else None,
+        duration=duration,
+        marks=(*info.marks, mark) if mark else info.marks,
+    )
+
+
+def _unsurveyed(facts: _Facts) -> StreamInfo:
+    """The stream without its frames."""
+    nothing = np.zeros(0)
+    return StreamInfo(
+        stream=facts.stream,
+        codec=facts.codec,
+        width=facts.width,
+        height=facts.height,
+        times=nothing,
+        stamps=None,
+        keys=nothing.astype(bool),
+        idr=None,
+        referenced=None,
+        duration=0.0,
+        inspected=facts.inspected,
+        defect=facts.defect,
+        marks=facts.marks,
+    )
+
+
+def _growing(stamps: Sequence[int | None], base: float, rate: float, jumping: bool) -> tuple[Times, float, str | None]:
+    """Times that only grow, from the time stamps of frames in presentation order.
+
+    Where the stamps start again, or the clock was set, the next frame follows after the median interval.
+
+    Args:
+        stamps: in units of ``base``; None: the frame has none.
+        base: seconds; 0: not known.
+        rate: frames per second; 0: not known.
+        jumping: whether a gap of more than :data:`JUMP` seconds is a clock that was set.
+
+    Returns:
+        Seconds from the first frame, seconds from then to the end of the last frame, and a mark.
+    """
+    steps = [b - a for a, b in pairwise(stamps) if a is not None and b is not None and b > a] if base > 0 else []
+    if not steps and rate <= 0 and len(stamps) > 1:
+        raise VideoError("UNREADABLE", "neither presentation times nor a frame rate")
+    interval = statistics.median(steps) * base if steps else 1 / rate if rate > 0 else 0.0
+    times: list[float] = []
+    origin, shift, last, joined, assumed = 0, 0.0, None, 0, 0
+    for stamp in stamps:
+        if stamp is None or base <= 0:
+            times.append(times[-1] + interval if times else 0.0)
+            assumed += 1
+            continue
+        if last is None:
+            origin, shift = stamp, times[-1] + interval if times else 0.0
+        # As Python integers: the difference of a hostile file's stamps may not fit into 64 bits.
+        time = (stamp - origin) * base + shift
+        gap = (stamp - last) * base if last is not None else 0.0
+        if times and (time <= times[-1] or (jumping and gap > JUMP)):
+            joined += last is not None
+            origin, shift = stamp, times[-1] + interval
+            time = shift
+        times.append(time)
+        last = stamp
+    parts = [f"the times start again or jump at {joined} places"] if joined else []
+    parts += [f"{assumed} of {len(stamps)} frames have no time"] if assumed else []
+    mark = f"TIMES_ASSUMED: {' and '.join(parts)}; the frame interval of {interval:.4f} s was taken" if parts else None
+    return np.array(times), times[-1] + interval, mark
+
+
+def _base(stream: Any) -> float:
+    return float(stream.time_base) if stream.time_base else 0.0
+
+
+def _rate(stream: Any) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 0)
