@@ -30,6 +30,9 @@ JUMP = 10.0
 (``dts_delta_threshold``)."""
 
 
+_REORDERED_UNSEEN = ("h264", "hevc")
+"""Codecs of which FFmpeg can't tell the presentation times of packets in AVI, which stores none."""
+
 _STATING_DURATION = ("matroska", "flv")
 """Containers that may be recorded without a size, of which the stated duration tells whether they are complete."""
 
@@ -88,7 +91,7 @@ class _Packet:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the container tells about the stream."""
+    """What the container tells about the stream; ``stated_rate``: its number of frames by its duration, 0: unknown."""
 
     stream: int
     container: str
@@ -97,6 +100,7 @@ class _Facts:
     height: int
     base: float
     rate: float
+    stated_rate: float
     inspected: bool
     defect: str | None
     marks: tuple[str, ...]
@@ -127,21 +131,21 @@ def probe(content: bytes, limits: Limits) -> StreamInfo:
     if not shown:
         raise VideoError("NO_FRAMES", f"none of the {len(found)} packets of the video stream holds a picture")
     limits.check_length(len(shown), facts.width, facts.height)
-    if len(found) > 1 and len({packet.dts for packet in found}) == 1 and found[0].dts is not None:
+    if facts.container == "mov" and _lacks_durations(found):
         return _without_durations(content, facts, limits)
-    if facts.container == "avi":
+    if facts.container == "avi" and facts.codec in _REORDERED_UNSEEN:
         return _from_slots(content, facts, shown, limits)
     return _from_stamps(facts, shown) or survey(content, limits, _unsurveyed(facts))
 
 
-def survey(content: bytes, limits: Limits, info: StreamInfo, timed: bool = True) -> StreamInfo:
+def survey(content: bytes, limits: Limits, info: StreamInfo, untimed_rate: float | None = None) -> StreamInfo:
     """Finds the frames by decoding all of them.
 
     Args:
         content: the file's bytes.
         limits: as for :func:`probe`.
         info: from :func:`probe`; its packets do not correspond to its frames.
-        timed: whether the frames have times; without, they follow at the frame rate.
+        untimed_rate: frames per second at which frames without times follow each other; None: they have times.
 
     Raises:
         VideoError: as :func:`probe`.
@@ -166,7 +170,9 @@ def survey(content: bytes, limits: Limits, info: StreamInfo, timed: bool = True)
             limits.check_length(len(stamps), info.width, info.height)
     if not stamps:
         raise VideoError("DECODE_ERROR", "none of its pictures can be decoded")
-    times, duration, mark = _growing(stamps if timed else [None] * len(stamps), base, rate, jumping)
+    if untimed_rate:
+        stamps, rate = [None] * len(stamps), untimed_rate
+    times, duration, mark = _growing(stamps, base, rate, jumping)
     return replace(
         info,
         times=times,
@@ -216,6 +222,7 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
         ending = completeness.examine(content, name)
         if name in _STATING_DURATION and not ending.cut:
             ending = completeness.by_duration(container.duration / av.time_base if container.duration else None, end)
+        base = _base(stream)
         marks = [f"END_UNKNOWN: {ending.unknown}"] if ending.unknown else []
         if len(counts) > 1:
             marks.append(f"VIDEO_STREAMS: {len(counts)}; stream {stream.index} was used")
@@ -227,8 +234,9 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
             codec=context.name,
             width=context.width,
             height=context.height,
-            base=_base(stream),
+            base=base,
             rate=_rate(stream),
+            stated_rate=stream.frames / float(stream.duration * stream.time_base) if stream.duration and base else 0.0,
             inspected=of_packet is not None,
             defect=ending.cut or (problems[0] if problems else None),
             marks=tuple(marks),
@@ -236,16 +244,27 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
     return facts, found
 
 
+def _lacks_durations(found: Sequence[_Packet]) -> bool:
+    """Whether the samples of an mp4 have no durations: decoding times are their sums, and FFmpeg guesses without."""
+    times = [packet.dts for packet in found if packet.dts is not None]
+    return len(times) > 1 and (len(set(times)) == 1 or _decreases(times))
+
+
+def _decreases(times: Sequence[int]) -> bool:
+    return any(after < before for before, after in pairwise(times))
+
+
 def _without_durations(content: bytes, facts: _Facts, limits: Limits) -> StreamInfo:
-    """Frames whose samples all have the same decoding time follow at the frame rate, if there is one."""
-    if facts.rate <= 0:
+    """Frames without durations follow each other at the frame rate, if there is one."""
+    rate = facts.stated_rate or facts.rate
+    if rate <= 0:
         raise VideoError("UNREADABLE", "all its samples have duration 0, and no frame rate is stated")
     options = (("ignore_editlist", "1"),) if facts.container == "mov" else ()  # an edit list refers to the durations
-    return survey(content, limits, replace(_unsurveyed(facts), options=options), timed=False)
+    return survey(content, limits, replace(_unsurveyed(facts), options=options), untimed_rate=rate)
 
 
 def _from_slots(content: bytes, facts: _Facts, shown: Sequence[_Packet], limits: Limits) -> StreamInfo:
-    """AVI stores no presentation times: frames are shown in the places of packets, one after the other.
+    """Without presentation times in AVI, frames are shown in the places of packets, one after the other.
 
     A place without a packet shows the frame before it again.
     """
@@ -267,7 +286,7 @@ def _from_stamps(facts: _Facts, shown: Sequence[_Packet]) -> StreamInfo | None:
     """The frames by the presentation times of their packets; None if these cannot be trusted."""
     stamps = [packet.pts for packet in shown if packet.pts is not None]
     decoded = [packet.dts for packet in shown if packet.dts is not None]
-    if len(set(stamps)) < len(shown) or facts.base <= 0 or any(a > b for a, b in pairwise(decoded)):
+    if len(set(stamps)) < len(shown) or facts.base <= 0 or _decreases(decoded):
         return None
     order = sorted(range(len(shown)), key=lambda place: stamps[place])
     known = [stamps[place] for place in order]
