@@ -6,10 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
-from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 
 from dflib.media.frame import Frame
@@ -78,25 +78,31 @@ def test_an_odd_angle_is_stated() -> None:
     assert of_matrix((0, 0, 0, 0, 0, 0, 0, 0, 0)) == Orientation()
 
 
+def orientation_message(mirrored: bool, anticlockwise: int) -> bytes:
+    """The display orientation message of H.264 (D.1.27), for the one picture that follows it."""
+    bits = f"0{int(mirrored)}0{anticlockwise * 65536 // 360:016b}10"
+    bits += "1" + "0" * (-(len(bits) + 1) % 8)
+    payload = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return b"\0\0\0\1\x06" + bytes([47, len(payload)]) + payload + b"\x80"
+
+
 @pytest.mark.parametrize("container", ["mp4", "mpegts"])
-@pytest.mark.parametrize(("stated", "expected"), [("rotate=90", 1), ("flip=horizontal", None)])
-def test_an_orientation_that_comes_once_holds(
-    container: str, stated: str, expected: int | None, tmp_path: Path
-) -> None:
-    """The display orientation message of H.264 on the first picture alone."""
-    filtered: Any = None
-    first = True
+@pytest.mark.parametrize(("mirrored", "anticlockwise"), [(False, 90), (True, 0), (False, 180)])
+def test_an_orientation_that_comes_once_holds(container: str, mirrored: bool, anticlockwise: int) -> None:
+    written = 0
 
     def with_message(packet: Any) -> list[Any]:
-        nonlocal filtered, first
-        if not first:
+        nonlocal written
+        written += 1
+        if written > 1:
             return [packet]
-        first = False
-        filtered = BitStreamFilterContext(f"h264_metadata=display_orientation=insert:{stated}", in_stream=packet.stream)
-        return list(filtered.filter(packet))
+        first = av.Packet(orientation_message(mirrored, anticlockwise) + bytes(packet))
+        first.pts, first.dts, first.time_base = packet.pts, packet.dts, packet.time_base
+        first.stream, first.is_keyframe = packet.stream, True
+        return [first]
 
     shown = show(video([corners()] * 12, container, muxed=with_message))
-    image = np.fliplr(corners()) if expected is None else np.rot90(corners(), expected)
+    image = np.rot90(np.fliplr(corners()) if mirrored else corners(), anticlockwise // 90)
     assert len(shown.frames) == 12
     assert all(difference(frame.rgb, image) < 6 for frame in shown.frames)
 
@@ -104,8 +110,8 @@ def test_an_orientation_that_comes_once_holds(
 @pytest.mark.parametrize(
     ("container", "codec", "aspect"),
     [
-        ("mp4", "libx264", Fraction(4, 3)), ("matroska", "libx264", Fraction(16, 11)), ("mpegts", "mpeg2video", Fraction(4, 3)),
-        ("mpeg", "mpeg2video", Fraction(64, 45)), ("mov", "mpeg4", Fraction(8, 9)),
+        ("mp4", "libx264", Fraction(4, 3)), ("matroska", "libx264", Fraction(16, 11)), ("mov", "mpeg4", Fraction(8, 9)),
+        ("mpegts", "mpeg2video", Fraction(4, 3)), ("mpeg", "mpeg2video", Fraction(64, 45)),
     ],
 )  # fmt: skip
 def test_pixels_that_are_not_square_are_made_so(container: str, codec: str, aspect: Fraction) -> None:
@@ -174,10 +180,10 @@ def test_high_dynamic_range_looks_as_its_sdr_twin(transfer: int, container: str)
     assert (frame.transfer, frame.matrix) == ({PQ: "smpte2084", HLG: "arib-std-b67"}[transfer], "bt2020nc")
     untouched = frame.decoded.to_ndarray(format="rgb24")
     assert difference(untouched, image) > 15, "without tone mapping it is grey"
-    assert difference(frame.rgb, image) < 3
+    assert difference(frame.rgb, image) < 4
     assert np.array_equal(frame.region(3, 5, 41, 39), frame.rgb[5:39, 3:41])
     half = cv2.resize(image, (64, 48), interpolation=cv2.INTER_AREA)
-    assert difference(frame.resized(64, 48), half) < 3
+    assert difference(frame.resized(64, 48), half) < 4
 
 
 def test_colours_of_standard_range_are_left_alone() -> None:
@@ -214,8 +220,9 @@ def test_interlaced_frames_are_marked_and_deinterlaced_when_asked(
     assert any(mark.startswith("INTERLACED") for mark in combed.findings.marks(False))
     assert len(smooth.frames) == len(combed.frames) == 12
     for place in range(2, 10):
-        assert difference(combed.frames[place].rgb, fields[2 * place]) > 4
-        assert difference(smooth.frames[place].rgb, fields[2 * place]) < 3
+        of_frame = fields[2 * place : 2 * place + 2]
+        combs = min(difference(combed.frames[place].rgb, field) for field in of_frame)
+        assert min(difference(smooth.frames[place].rgb, field) for field in of_frame) < combs / 2
     plain = show(video(moving(6)))
     assert not plain.findings.marks(False)
     assert [frame.rgb.mean() for frame in show(video(moving(6)), deinterlace=True).frames] == pytest.approx(
