@@ -32,7 +32,7 @@ from dflib.extraction.video import Row, extract_video
 from dflib.media.decode import Findings, decode
 from dflib.media.limits import Limits
 from dflib.media.plan import plan
-from dflib.media.timeline import probe
+from dflib.media.probe import probe
 
 
 def compare(

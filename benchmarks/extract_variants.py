@@ -16,7 +16,7 @@ from dflib.config import load as conf_files
 from dflib.config.identity import extractor_id
 from dflib.extraction import detect, sampling, tracks
 from dflib.extraction.video import extract_video
-from dflib.media import timeline
+from dflib.media import probe as packets
 from dflib.media.limits import Limits
 from dflib.media.plan import plan
 from dflib.media.timeline import StreamInfo
@@ -59,7 +59,7 @@ def settings(name: str, more: Sequence[str] = ()) -> Config:
 
 
 def probe(content: bytes) -> StreamInfo:
-    return timeline.probe(content, Limits.of(BASE.extract))
+    return packets.probe(content, Limits.of(BASE.extract))
 
 
 def mtcnn_package() -> Any:

@@ -12,11 +12,12 @@ from dflib.errors import VideoError
 from dflib.extraction import crops, sampling, search, tracks
 from dflib.extraction.detect import Detection, Detector
 from dflib.extraction.pose import pose
-from dflib.media import timeline
 from dflib.media.decode import Findings, UnannouncedFramesError, decode
 from dflib.media.frame import Frame
 from dflib.media.limits import Limits
 from dflib.media.plan import plan
+from dflib.media.probe import probe
+from dflib.media.survey import survey
 from dflib.media.timeline import StreamInfo
 
 log = logging.getLogger(__name__)
@@ -85,12 +86,12 @@ def extract_video(
     """
     timer = _CpuTimer(alone=detector_lock is None)
     limits = Limits.of(config.extract)
-    info = timeline.probe(content, limits)
+    info = probe(content, limits)
     try:
         return _extracted(content, info, limits, video_id, extractor, config, detector, detector_lock, timer)
     except UnannouncedFramesError as error:
         log.info("%s: decoded twice: %s", video_id, error)
-    info = timeline.survey(content, limits, info)
+    info = survey(content, limits, info)
     return _extracted(content, info, limits, video_id, extractor, config, detector, detector_lock, timer)
 
 

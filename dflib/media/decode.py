@@ -21,7 +21,7 @@ _ASPECTS = (Fraction(1, 10), Fraction(10))
 
 
 class UnannouncedFramesError(Exception):
-    """Decoding shows other frames than the packets announce: :func:`dflib.media.timeline.survey` finds them."""
+    """Decoding shows other frames than the packets announce: :func:`dflib.media.survey.survey` finds them."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ def decode(
 
     Args:
         content: the file's bytes.
-        info: from :func:`dflib.media.timeline.probe`, or ``survey``.
+        info: from :func:`dflib.media.probe.probe`, or ``survey``.
         planned: from :func:`dflib.media.plan.plan`.
         limits: of a frame.
         findings: is added to.

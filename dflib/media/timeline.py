@@ -1,13 +1,8 @@
-"""The frames that a video shows and their times, found from its packets where they can be trusted.
-
-Packets and shown frames usually correspond one to one.  Where they do not (times that start again, pictures that are
-never shown, packets without a picture, frames that the decoder drops after a cut), every frame is decoded once to learn
-which ones there are, and the frames that are wanted are decoded after that.
-"""
+"""The frames that a video shows and their times."""
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dflib.errors import VideoError
-from dflib.media import completeness, pictures
-from dflib.media.container import candidates, opened, packets
-from dflib.media.limits import Limits
 
 Times = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -28,13 +20,6 @@ JUMPING = ("mpegts", "mpeg", "flv")
 JUMP = 10.0
 """Seconds from which a gap between two frames in such a container is a clock that was set, as in FFmpeg
 (``dts_delta_threshold``)."""
-
-
-_REORDERED_UNSEEN = ("h264", "hevc")
-"""Codecs of which FFmpeg can't tell the presentation times of packets in AVI, which stores none."""
-
-_STATING_DURATION = ("matroska", "flv")
-"""Containers that may be recorded without a size, of which the stated duration tells whether they are complete."""
 
 
 @dataclass(frozen=True)
@@ -80,255 +65,7 @@ class StreamInfo:
         return len(self.times) / self.duration if self.duration > 0 else None
 
 
-@dataclass(frozen=True)
-class _Packet:
-    pts: int | None
-    dts: int | None
-    key: bool
-    duration: int
-    picture: pictures.Picture
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the container tells about the stream; ``stated_rate``: its number of frames by its duration, 0: unknown."""
-
-    stream: int
-    container: str
-    codec: str
-    width: int
-    height: int
-    base: float
-    rate: float
-    stated_rate: float
-    inspected: bool
-    defect: str | None
-    marks: tuple[str, ...]
-
-
-def probe(content: bytes, limits: Limits) -> StreamInfo:
-    """Finds the frames of a video; frames that an edit list excludes are left out.
-
-    Args:
-        content: the file's bytes.
-        limits: checked before anything is decoded.
-
-    Raises:
-        VideoError: UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES or TOO_LARGE.
-    """
-    facts, found = _read(content, limits, None)
-    if len(found) == 1:
-        # FFmpeg may prefer a still image to the video beside it.
-        for index in _others(content, limits, facts.stream):
-            other, more = _read(content, limits, index)
-            if len(more) > 1:
-                still = f"STILL_STREAM: stream {facts.stream} is one still image, stream {index} was used"
-                facts, found = replace(other, marks=(*other.marks, still)), more
-                break
-    if not found:
-        raise VideoError("NO_FRAMES", "the video stream has no packets")
-    shown = [packet for packet in found if packet.picture.shown]
-    if not shown:
-        raise VideoError("NO_FRAMES", f"none of the {len(found)} packets of the video stream holds a picture")
-    limits.check_length(len(shown), facts.width, facts.height)
-    if facts.container == "mov" and _lacks_durations(found):
-        return _without_durations(content, facts, limits)
-    if facts.container == "avi" and facts.codec in _REORDERED_UNSEEN:
-        return _from_slots(content, facts, shown, limits)
-    return _from_stamps(facts, shown) or survey(content, limits, _unsurveyed(facts))
-
-
-def survey(content: bytes, limits: Limits, info: StreamInfo, untimed_rate: float | None = None) -> StreamInfo:
-    """Finds the frames by decoding all of them.
-
-    Args:
-        content: the file's bytes.
-        limits: as for :func:`probe`.
-        info: from :func:`probe`; its packets do not correspond to its frames.
-        untimed_rate: frames per second at which frames without times follow each other; None: they have times.
-
-    Raises:
-        VideoError: as :func:`probe`.
-    """
-    import av
-
-    stamps: list[int | None] = []
-    keys: list[bool] = []
-    with opened(content, limits, info.stream, **dict(info.options)) as (container, stream):
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"skip_loop_filter": "all"}  # changes pixels only
-        base, rate = _base(stream), _rate(stream)
-        jumping = container.format.name.partition(",")[0] in JUMPING
-        for packet in packets(container, stream, lambda _: None, flush=True):
-            try:
-                frames = packet.decode()
-            except (av.FFmpegError, ValueError):
-                continue
-            for frame in frames:
-                stamps.append(frame.pts)
-                keys.append(bool(frame.key_frame))
-            limits.check_length(len(stamps), info.width, info.height)
-    if not stamps:
-        raise VideoError("DECODE_ERROR", "none of its pictures can be decoded")
-    if untimed_rate:
-        stamps, rate = [None] * len(stamps), untimed_rate
-    times, duration, mark = _growing(stamps, base, rate, jumping)
-    return replace(
-        info,
-        times=times,
-        stamps=None,
-        keys=np.array(keys),
-        idr=None,
-        referenced=None,
-        duration=duration,
-        surveyed=True,
-        marks=(*info.marks, mark) if mark else info.marks,
-    )
-
-
-def _others(content: bytes, limits: Limits, index: int) -> list[int]:
-    with opened(content, limits, index) as (container, _):
-        return [other.index for other in candidates(container) if other.index != index]
-
-
-def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, list[_Packet]]:
-    """The packets of a video stream in the order of decoding, and what the container tells about it."""
-    import av
-
-    found: list[_Packet] = []
-    problems: list[str] = []
-    counts: dict[int, int] = {}
-    end = 0.0
-    with opened(content, limits, index) as (container, stream):
-        context = stream.codec_context
-        of_packet = pictures.reader(context.name, context.extradata)
-        name = container.format.name.partition(",")[0]
-        counts = {other.index: 0 for other in candidates(container)}
-        # Where only the duration tells whether the file is complete, the sound may last longer than the frames.
-        read = container.streams if name in _STATING_DURATION else [container.streams[other] for other in counts]
-        for packet in packets(container, list(read), problems.append):
-            if packet.stream.index in counts:
-                counts[packet.stream.index] += 1
-            if packet.pts is not None and packet.time_base:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.is_discard or packet.stream.index != stream.index:
-                continue
-            if len(found) == limits.max_frames:
-                raise VideoError("TOO_LARGE", f"more than extract.max_frames={limits.max_frames} frames")
-            picture = of_packet(bytes(packet)) if of_packet else pictures.UNKNOWN
-            found.append(_Packet(packet.pts, packet.dts, bool(packet.is_keyframe), packet.duration or 0, picture))
-        if any(entry.pos + entry.size > len(content) for entry in stream.index_entries):
-            problems.append("the file ends before its last frame")
-        ending = completeness.examine(content, name)
-        if name in _STATING_DURATION and not ending.cut:
-            ending = completeness.by_duration(container.duration / av.time_base if container.duration else None, end)
-        base = _base(stream)
-        marks = [f"END_UNKNOWN: {ending.unknown}"] if ending.unknown else []
-        if len(counts) > 1:
-            marks.append(f"VIDEO_STREAMS: {len(counts)}; stream {stream.index} was used")
-            stills = [other for other, count in counts.items() if count == 1 and other != stream.index]
-            marks += [f"STILL_STREAM: stream {other} is one still image" for other in stills]
-        facts = _Facts(
-            stream=stream.index,
-            container=name,
-            codec=context.name,
-            width=context.width,
-            height=context.height,
-            base=base,
-            rate=_rate(stream),
-            stated_rate=stream.frames / float(stream.duration * stream.time_base) if stream.duration and base else 0.0,
-            inspected=of_packet is not None,
-            defect=ending.cut or (problems[0] if problems else None),
-            marks=tuple(marks),
-        )
-    return facts, found
-
-
-def _lacks_durations(found: Sequence[_Packet]) -> bool:
-    """Whether the samples of an mp4 have no durations: decoding times are their sums, and FFmpeg guesses without."""
-    times = [packet.dts for packet in found if packet.dts is not None]
-    return len(times) > 1 and (len(set(times)) == 1 or _decreases(times))
-
-
-def _decreases(times: Sequence[int]) -> bool:
-    return any(after < before for before, after in pairwise(times))
-
-
-def _without_durations(content: bytes, facts: _Facts, limits: Limits) -> StreamInfo:
-    """Frames without durations follow each other at the frame rate, if there is one."""
-    rate = facts.stated_rate or facts.rate
-    if rate <= 0:
-        raise VideoError("UNREADABLE", "all its samples have duration 0, and no frame rate is stated")
-    options = (("ignore_editlist", "1"),) if facts.container == "mov" else ()  # an edit list refers to the durations
-    return survey(content, limits, replace(_unsurveyed(facts), options=options), untimed_rate=rate)
-
-
-def _from_slots(content: bytes, facts: _Facts, shown: Sequence[_Packet], limits: Limits) -> StreamInfo:
-    """Without presentation times in AVI, frames are shown in the places of packets, one after the other.
-
-    A place without a packet shows the frame before it again.
-    """
-    places = sorted(packet.dts for packet in shown if packet.dts is not None)
-    if len(set(places)) < len(shown):
-        return survey(content, limits, _unsurveyed(facts))
-    times, duration, mark = _growing(places, facts.base, facts.rate, jumping=False)
-    info = _unsurveyed(facts)
-    return replace(
-        info,
-        times=times,
-        keys=np.array([packet.key for packet in shown]),
-        duration=duration,
-        marks=(*info.marks, mark) if mark else info.marks,
-    )
-
-
-def _from_stamps(facts: _Facts, shown: Sequence[_Packet]) -> StreamInfo | None:
-    """The frames by the presentation times of their packets; None if these cannot be trusted."""
-    stamps = [packet.pts for packet in shown if packet.pts is not None]
-    decoded = [packet.dts for packet in shown if packet.dts is not None]
-    if len(set(stamps)) < len(shown) or facts.base <= 0 or _decreases(decoded):
-        return None
-    order = sorted(range(len(shown)), key=lambda place: stamps[place])
-    known = [stamps[place] for place in order]
-    times, duration, mark = _growing(known, facts.base, facts.rate, facts.container in JUMPING)
-    if len(shown) == 1 and facts.rate <= 0:
-        duration = shown[0].duration * facts.base
-    kinds = [shown[place].picture for place in order]
-    told = all(kind.idr is not None for kind in kinds)
-    info = _unsurveyed(facts)
-    return replace(
-        info,
-        times=times,
-        stamps=np.array(known, dtype=np.int64),
-        keys=np.array([shown[place].key for place in order]),
-        idr=np.array([kind.idr for kind in kinds], dtype=bool) if told else None,
-        referenced=np.array([kind.referenced for kind in kinds], dtype=bool) if told else None,
-        duration=duration,
-        marks=(*info.marks, mark) if mark else info.marks,
-    )
-
-
-def _unsurveyed(facts: _Facts) -> StreamInfo:
-    """The stream without its frames."""
-    nothing = np.zeros(0)
-    return StreamInfo(
-        stream=facts.stream,
-        codec=facts.codec,
-        width=facts.width,
-        height=facts.height,
-        times=nothing,
-        stamps=None,
-        keys=nothing.astype(bool),
-        idr=None,
-        referenced=None,
-        duration=0.0,
-        inspected=facts.inspected,
-        defect=facts.defect,
-        marks=facts.marks,
-    )
-
-
-def _growing(stamps: Sequence[int | None], base: float, rate: float, jumping: bool) -> tuple[Times, float, str | None]:
+def growing(stamps: Sequence[int | None], base: float, rate: float, jumping: bool) -> tuple[Times, float, str | None]:
     """Times that only grow, from the time stamps of frames in presentation order.
 
     Where the stamps start again, or the clock was set, the next frame follows after the median interval.
@@ -370,9 +107,11 @@ def _growing(stamps: Sequence[int | None], base: float, rate: float, jumping: bo
     return np.array(times), times[-1] + interval, mark
 
 
-def _base(stream: Any) -> float:
+def base_of(stream: Any) -> float:
+    """Seconds of a unit of the time stamps of a stream; 0: not known."""
     return float(stream.time_base) if stream.time_base else 0.0
 
 
-def _rate(stream: Any) -> float:
+def rate_of(stream: Any) -> float:
+    """Frames per second as the container states or FFmpeg guesses them; 0: not known."""
     return float(stream.average_rate or stream.guessed_rate or 0)

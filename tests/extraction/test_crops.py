@@ -10,7 +10,7 @@ from dflib.extraction.detect import Box
 from dflib.media.decode import Findings, decode
 from dflib.media.frame import FrameRequest
 from dflib.media.plan import plan
-from dflib.media.timeline import probe
+from dflib.media.probe import probe
 from tests.extraction.conftest import Rgb, as_frame
 from tests.media.shown import LIMITS
 from tools.demo.clips import encode_bytes

@@ -14,7 +14,7 @@ from dflib.extraction.tracks import overlap
 from dflib.media.decode import Findings, decode
 from dflib.media.frame import Frame, Image
 from dflib.media.plan import plan
-from dflib.media.timeline import probe
+from dflib.media.probe import probe
 from tests.extraction.conftest import Rgb, numbered, with_portrait
 from tests.media.shown import LIMITS
 from tools.demo.clips import encode_bytes

@@ -7,7 +7,9 @@ from dflib.media.decode import Findings, UnannouncedFramesError, decode
 from dflib.media.frame import Frame
 from dflib.media.limits import Limits
 from dflib.media.plan import DecodePlan, plan
-from dflib.media.timeline import StreamInfo, probe, survey
+from dflib.media.probe import probe
+from dflib.media.survey import survey
+from dflib.media.timeline import StreamInfo
 
 LIMITS = Limits(
     max_pixels=10_000_000,

@@ -14,7 +14,7 @@ from dflib.errors import VideoError
 from dflib.media.frame import Frame, FrameRequest
 from dflib.media.orientation import Orientation
 from dflib.media.plan import DecodePlan
-from dflib.media.timeline import probe
+from dflib.media.probe import probe
 from tests.extraction.conftest import Rgb, numbered
 from tests.media.shown import LIMITS, show
 from tools.demo.clips import encode_bytes

@@ -1,0 +1,58 @@
+"""Finds the frames of a video by decoding all of them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from dflib.errors import VideoError
+from dflib.media.container import opened, packets
+from dflib.media.limits import Limits
+from dflib.media.timeline import JUMPING, StreamInfo, base_of, growing, rate_of
+
+
+def survey(content: bytes, limits: Limits, info: StreamInfo, untimed_rate: float | None = None) -> StreamInfo:
+    """Finds the frames by decoding all of them.
+
+    Args:
+        content: the file's bytes.
+        limits: as for :func:`probe`.
+        info: from :func:`probe`; its packets do not correspond to its frames.
+        untimed_rate: frames per second at which frames without times follow each other; None: they have times.
+
+    Raises:
+        VideoError: as :func:`probe`.
+    """
+    import av
+
+    stamps: list[int | None] = []
+    keys: list[bool] = []
+    with opened(content, limits, info.stream, **dict(info.options)) as (container, stream):
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"skip_loop_filter": "all"}  # changes pixels only
+        base, rate = base_of(stream), rate_of(stream)
+        jumping = container.format.name.partition(",")[0] in JUMPING
+        for packet in packets(container, stream, lambda _: None, flush=True):
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, ValueError):
+                continue
+            for frame in frames:
+                stamps.append(frame.pts)
+                keys.append(bool(frame.key_frame))
+            limits.check_length(len(stamps), info.width, info.height)
+    if not stamps:
+        raise VideoError("DECODE_ERROR", "none of its pictures can be decoded")
+    if untimed_rate:
+        stamps, rate = [None] * len(stamps), untimed_rate
+    times, duration, mark = growing(stamps, base, rate, jumping)
+    return replace(
+        info,
+        times=times,
+        stamps=None,
+        keys=np.array(keys),
+        idr=None,
+        referenced=None,
+        duration=duration,
+        surveyed=True,
+        marks=(*info.marks, mark) if mark else info.marks,
+    )
