@@ -7,8 +7,12 @@ import math
 from dataclasses import dataclass
 
 from dflib.config import CropsConfig
+from dflib.errors import VideoError
 from dflib.extraction.detect import Box
 from dflib.media.frame import Frame, Image
+
+JPEG_SIDE = 65500
+"""Longest side in pixels of an image that libjpeg writes (``JPEG_MAX_DIMENSION``)."""
 
 QUALITY_SIDE = 128
 """Side in pixels to which the face box is resized before its sharpness is measured, so that sizes are comparable."""
@@ -95,9 +99,19 @@ def _scaled(start: int, end: int, scale: float, length: int) -> slice:
 
 
 def jpeg(rgb: Image, quality: int) -> bytes:
-    """Encodes uint8 RGB of shape (height, width, 3) as JPEG."""
+    """Encodes uint8 RGB of shape (height, width, 3) as JPEG.
+
+    Raises:
+        VideoError: TOO_LARGE: a side is longer than JPEG allows.
+    """
     import cv2
 
+    if max(rgb.shape) > JPEG_SIDE:
+        raise VideoError(
+            "TOO_LARGE",
+            f"a frame of {rgb.shape[1]}x{rgb.shape[0]} pixels cannot be stored, because a side of a JPEG has at most "
+            f"{JPEG_SIDE}; set crops.keep_frames=false",
+        )
     succeeded, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert succeeded
     return bytes(encoded)

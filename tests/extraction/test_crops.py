@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dflib.config import Config
-from dflib.extraction.crops import EncodedCrop, cut, inside
+from dflib.errors import VideoError
+from dflib.extraction.crops import EncodedCrop, cut, inside, jpeg
 from dflib.extraction.detect import Box
 from dflib.media.decode import Findings, decode
 from dflib.media.frame import FrameRequest
@@ -83,3 +84,8 @@ def test_channels_are_rgb_from_file_to_crop(config: Config) -> None:
     stored = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
     assert (crop.x, crop.y, crop.width, crop.height) == (0, 0, 192, 96)
     assert np.abs(stored.astype(int) - target)[:, 4::8].mean() < 8
+
+
+def test_an_image_too_wide_for_jpeg_is_refused_with_the_key_to_set() -> None:
+    with pytest.raises(VideoError, match=r"66000x2 pixels .* crops.keep_frames=false"):
+        jpeg(np.zeros((2, 66000, 3), np.uint8), 95)
