@@ -75,6 +75,10 @@ class ExtractConfig(Section):
     """Size in bytes above which a video fails with TOO_LARGE."""
     max_pixels: Positive
     """Width times height of a frame above which a video fails with TOO_LARGE."""
+    max_cpu_seconds: Positive
+    """CPU seconds above which a video fails with TIMEOUT; a clip of 10 s takes about one."""
+    max_video_memory: Positive
+    """Bytes of memory, besides the process's own and the video's, above which a video fails with TOO_LARGE."""
     batch_bytes: Positive
     """Size in bytes from which a task passes an Arrow batch on to Spark."""
     since: Since
