@@ -17,11 +17,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from dflib.config import Config
-from dflib.config.extraction import ExtractConfig
+from dflib.config.extraction import ExtractConfig, FacesConfig
 from dflib.errors import ClusterError, DflibError, VideoError
+from dflib.extraction import tracks
 from dflib.extraction.video import VideoRows
 from dflib.extraction.video_process import Answer, Failure, Ready, Request, Setup
-from dflib.runtime import process
+from dflib.runtime import gpus, process
 
 POLL_SECONDS = 0.05
 """Interval of looking at what the process uses; in one, it can fill some 0.1 GB beyond its limit."""
@@ -75,8 +76,8 @@ class Isolation:
         """As :func:`dflib.extraction.video.extract_video`, which the process calls.
 
         Raises:
-            VideoError: as there; CRASHED: it ended the process; TIMEOUT, TOO_LARGE: it used more CPU time or memory than
-                ``extract.max_cpu_seconds`` and ``extract.max_video_memory`` allow; INTERNAL_ERROR: any other error.
+            VideoError: as there. CRASHED: it ended the process. TIMEOUT, TOO_LARGE: it used more CPU time or memory
+                than ``extract.max_cpu_seconds`` or ``extract.max_video_memory``. INTERNAL_ERROR: any other error.
             DflibError: an error that does not concern the video, as of :meth:`start`.
         """
         request = Request(video_id, extractor, config)
@@ -213,8 +214,8 @@ class _Child:
             answer: Ready | DflibError = self.connections[0].recv()
         except (EOFError, OSError):
             raise ClusterError(
-                f"the process that extracts videos ended with {self.ending()} before it opened any; what it wrote is in "
-                "the log of the executor"
+                f"the process that extracts videos ended with {self.ending()} before it opened any; what it wrote is "
+                "in the log of the executor"
             ) from None
         if isinstance(answer, DflibError):
             self.kill()
@@ -232,7 +233,7 @@ class _Child:
         return process.ending(self._process.returncode)
 
     def kill(self) -> None:
-        """Kills the process. Its connections stay open, since other threads may wait for an answer: they see the end."""
+        """Kills the process; its connections stay open, so that other threads that wait for an answer see the end."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdin is not None
@@ -255,9 +256,20 @@ _own: Isolation | None = None
 """That of this Python worker, which outlives its tasks."""
 
 
-def of_worker(setup: Setup) -> Isolation:
-    """The isolation of this Python worker for these settings; that for others ends."""
+def of_worker(faces: FacesConfig, ask: gpus.Ask, threads: int = 1) -> Isolation:
+    """The isolation of this Python worker for these settings; that for others ends.
+
+    Args:
+        faces: names the detector.
+        ask: from :func:`dflib.runtime.gpus.ask`.
+        threads: videos at a time.
+
+    Raises:
+        ClusterError: Spark assigned the task no GPU although the executors have some.
+    """
     global _own
+    address, variables = gpus.environment(ask)
+    setup = Setup(ask, address, variables, threads, faces.detector, tracks.candidate_threshold(faces))
     if _own is None or _own.setup != setup:
         close()
         _own = Isolation(setup)

@@ -13,11 +13,10 @@ import pyarrow as pa
 
 from dflib.config import Config
 from dflib.errors import CredentialsError, DflibError, StorageError, VideoError
-from dflib.extraction import isolation, tracks
+from dflib.extraction import isolation
 from dflib.extraction.isolation import Isolation
 from dflib.extraction.schedule import PendingVideo
 from dflib.extraction.video import Row, VideoRows
-from dflib.extraction.video_process import Setup
 from dflib.runtime import gpus
 from dflib.runtime.task_log import Origin, TaskLog
 from dflib.sources.members import read_member
@@ -86,16 +85,11 @@ def make_task(
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                rows = _rows(tasks[index], extractor, config, storage, origin, _isolation(config, ask, threads))
+                isolated = isolation.of_worker(config.faces, ask, threads)
+                rows = _rows(tasks[index], extractor, config, storage, origin, isolated)
                 yield from _batches(rows, config.extract.batch_bytes)
 
     return run
-
-
-def _isolation(config: Config, ask: gpus.Ask, threads: int) -> Isolation:
-    address, variables = gpus.environment(ask)
-    threshold = tracks.candidate_threshold(config.faces)
-    return isolation.of_worker(Setup(ask, address, variables, threads, config.faces.detector, threshold))
 
 
 def _rows(

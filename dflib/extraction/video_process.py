@@ -103,6 +103,10 @@ def main(descriptors: Sequence[str]) -> None:
     except DflibError as error:
         connections[0].send(error)
         return
+    except Exception as error:
+        log.exception("%s", setup.detector)
+        connections[0].send(ClusterError(f"the face detector {setup.detector} can't be loaded: {_described(error)}"))
+        return
     connections[0].send(Ready(device, decode.version()))
     lock = threading.Lock() if setup.threads > 1 else None
     threads = [threading.Thread(target=_serve, args=(one, detector, lock)) for one in connections[1:]]
