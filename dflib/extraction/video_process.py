@@ -55,10 +55,12 @@ class Ready:
     """The answer of a process that has loaded everything.
 
     Attributes:
+        pid: of the process.
         device: that its detector runs on.
         decoder: as :func:`dflib.extraction.decode.version`.
     """
 
+    pid: int
     device: gpus.Device
     decoder: str
 
@@ -107,7 +109,7 @@ def main(descriptors: Sequence[str]) -> None:
         log.exception("%s", setup.detector)
         connections[0].send(ClusterError(f"the face detector {setup.detector} can't be loaded: {_described(error)}"))
         return
-    connections[0].send(Ready(device, decode.version()))
+    connections[0].send(Ready(os.getpid(), device, decode.version()))
     lock = threading.Lock() if setup.threads > 1 else None
     threads = [threading.Thread(target=_serve, args=(one, detector, lock)) for one in connections[1:]]
     for thread in threads:

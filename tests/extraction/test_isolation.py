@@ -198,8 +198,7 @@ from dflib.extraction.isolation import Isolation
 from dflib.extraction.video_process import Setup
 from dflib.runtime.gpus import Ask
 isolated = Isolation(Setup(Ask("none", False), None, {{}}, 1, "haar", 0.5))
-isolated.start()
-print(isolated._child.pid, flush=True)
+print(isolated.start().pid, flush=True)
 content = Path({str(path)!r}).read_bytes()
 isolated.extract(content, "t/a", "x", load.load(Path("conf"), "local", []))
 """
