@@ -109,7 +109,7 @@ def memory(clips: list[Path], name: str) -> dict[str, float]:
     for _ in range(2):
         for clip in clips:
             work(clip)
-    peaks = {"task": process.peak_bytes(os.getpid()) / (1 << 20)}
+    peaks = {"task": process.Usage(os.getpid()).peak_bytes() / (1 << 20)}
     if name == "isolated":
         from dflib.extraction import isolation
         from dflib.runtime.gpus import Ask

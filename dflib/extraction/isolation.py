@@ -8,6 +8,7 @@ import contextlib
 import os
 import queue
 import resource
+import select
 import subprocess
 import sys
 import threading
@@ -151,10 +152,12 @@ class Isolation:
         child = self._running()
         connection = child.connections[place]
         try:
-            limits = _Limits(child.pid, request.config.extract, len(content), videos)
+            limits = _Limits(child.usage, request.config.extract, len(content), videos)
             connection.send(request)
             connection.send_bytes(content)
-            while not connection.poll(POLL_SECONDS):
+            answered = select.poll()
+            answered.register(connection, select.POLLIN)
+            while not answered.poll(POLL_SECONDS * 1000):
                 limits.check()
             answer: Answer = connection.recv()
             return answer
@@ -168,17 +171,17 @@ class Isolation:
 class _Limits:
     """What a process may use from now on."""
 
-    def __init__(self, pid: int, settings: ExtractConfig, content: int, videos: int) -> None:
-        self._pid = pid
+    def __init__(self, usage: process.Usage, settings: ExtractConfig, content: int, videos: int) -> None:
+        self._usage = usage
         self._settings = settings
         self._videos = videos
-        self._cpu = self._last = process.cpu_seconds(pid)
-        self._memory = process.anonymous_bytes(pid) + content
+        self._cpu = self._last = usage.cpu_seconds()
+        self._memory = usage.anonymous_bytes() + content
         self._progress = time.monotonic()
 
     def check(self) -> None:
         """Raises :class:`_OverLimit` if the process has used more."""
-        used, now = process.cpu_seconds(self._pid), time.monotonic()
+        used, now = self._usage.cpu_seconds(), time.monotonic()
         if used > self._last:
             self._last, self._progress = used, now
         allowed = self._settings.max_cpu_seconds
@@ -187,7 +190,7 @@ class _Limits:
         if now - self._progress > STALLED_SECONDS:
             raise _OverLimit("TIMEOUT", f"used no CPU time for {STALLED_SECONDS} s; it waits for something")
         size = self._settings.max_video_memory
-        if process.anonymous_bytes(self._pid) - self._memory > size * self._videos:
+        if self._usage.anonymous_bytes() - self._memory > size * self._videos:
             raise _OverLimit("TOO_LARGE", f"needed more than extract.max_video_memory={size} bytes besides its content")
 
 
@@ -206,7 +209,7 @@ class _Child:
             pass_fds=descriptors,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)} | setup.variables,
         )
-        self.pid = self._process.pid
+        self.usage = process.Usage(self._process.pid)
         for _, theirs in pairs:
             theirs.close()
         try:
@@ -241,13 +244,13 @@ class _Child:
 
     def cpu_seconds(self) -> float:
         try:
-            return process.cpu_seconds(self.pid) if self.runs() else 0.0
+            return self.usage.cpu_seconds() if self.runs() else 0.0
         except OSError:
             return 0.0
 
     def peak_bytes(self) -> int:
         try:
-            return process.peak_bytes(self.pid)
+            return self.usage.peak_bytes()
         except OSError:
             return 0
 

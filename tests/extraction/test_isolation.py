@@ -208,7 +208,7 @@ isolated.extract(content, "t/a", "x", load.load(Path("conf"), "local", []))
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         threading.Event().wait(0.5)
-        assert process.cpu_seconds(child) > 0
+        assert process.Usage(child).cpu_seconds() > 0
         parent.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 10
     while _runs(child):
