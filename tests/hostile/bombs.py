@@ -2,7 +2,9 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -68,4 +70,26 @@ def wide(width: int = 66_000) -> bytes:
             frame.pts = number
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def large_stills(width: int, height: int, frames: int) -> bytes:
+    """Black 16-bit RGBA pictures as PNG in a QuickTime file: kilobytes or few megabytes, 8 bytes a pixel decoded."""
+    packer = zlib.compressobj(9)
+    line = bytes(1 + 8 * width)
+    data = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    )
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mov") as out:
+        stream = out.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "rgba64be"
+        for number in range(frames):
+            packet = av.Packet(png)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
+            packet.is_keyframe = True
+            out.mux(packet)
     return buffer.getvalue()
