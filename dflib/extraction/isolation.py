@@ -25,8 +25,8 @@ from dflib.extraction.video import VideoRows
 from dflib.extraction.video_process import Answer, Failure, Ready, Request, Setup
 from dflib.runtime import gpus, process
 
-POLL_SECONDS = 0.05
-"""Interval of looking at what the process uses; in one, it can fill some 0.1 GB beyond its limit."""
+POLL_SECONDS = 0.1
+"""Interval of looking at what the process uses; in one, it can fill some 0.2 GB beyond its limit."""
 
 STALLED_SECONDS = 300
 """Wall-clock seconds without any use of the CPU after which a process is taken to wait for ever."""
