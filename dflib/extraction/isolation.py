@@ -58,6 +58,7 @@ class Isolation:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self._child: _Child | None = None
+        self._peak = 0
         self._starting = threading.Lock()
         self._alone = threading.Lock()
         self._places: queue.Queue[int] = queue.Queue()
@@ -99,7 +100,7 @@ class Isolation:
         """Ends the process; it is started again when it is needed."""
         with self._starting:
             if self._child is not None:
-                self._child.kill()
+                self._end(self._child)
                 self._child = None
 
     def cpu_seconds(self) -> float:
@@ -108,9 +109,12 @@ class Isolation:
         return ended.ru_utime + ended.ru_stime + (self._child.cpu_seconds() if self._child else 0.0)
 
     def peak_bytes(self) -> int:
-        """Peak resident memory of the largest child process of this worker."""
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-        return max(ended, self._child.peak_bytes() if self._child else 0)
+        """Peak resident memory of the process and of those before it, but for those that crashed."""
+        return max(self._peak, self._child.peak_bytes() if self._child else 0)
+
+    def _end(self, child: "_Child") -> None:
+        self._peak = max(self._peak, child.peak_bytes())
+        child.kill()
 
     def _running(self) -> "_Child":
         with self._starting:
@@ -162,7 +166,7 @@ class Isolation:
             answer: Answer = connection.recv()
             return answer
         except _OverLimit:
-            child.kill()
+            self._end(child)
             raise
         except (EOFError, OSError):
             raise _Ended(child.ending()) from None
