@@ -87,6 +87,10 @@ class ExtractConfig(Section):
     max_index_entries: Positive
     """Samples that the index of an mp4 or mov declares, for all of its tracks together, above which a video fails with
     TOO_LARGE; each takes memory when the file is opened."""
+    max_cpu_seconds: Positive
+    """CPU seconds above which a video fails with TIMEOUT; a clip of 10 s takes about one."""
+    max_video_memory: Positive
+    """Bytes of memory, besides the process's own and the video's, above which a video fails with TOO_LARGE."""
     batch_bytes: Positive
     """Size in bytes from which a task passes an Arrow batch on to Spark."""
     since: Since

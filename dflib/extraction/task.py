@@ -1,9 +1,7 @@
 """One Spark task of extract: reads its videos and returns Arrow batches of bounded size."""
 
-import contextlib
 import hashlib
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,11 +12,11 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from dflib.config import Config
-from dflib.errors import CredentialsError, StorageError, VideoError
-from dflib.extraction import detect, tracks
+from dflib.errors import CredentialsError, DflibError, StorageError, VideoError
+from dflib.extraction import isolation
+from dflib.extraction.isolation import Isolation
 from dflib.extraction.schedule import PendingVideo
-from dflib.extraction.video import Lock, Row, VideoRows, extract_video
-from dflib.media import container
+from dflib.extraction.video import Row, VideoRows
 from dflib.runtime import gpus
 from dflib.runtime.task_log import Origin, TaskLog
 from dflib.sources.members import read_member
@@ -66,12 +64,13 @@ def make_task(
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A function for ``mapInArrow`` over rows whose first column is the index of a task; returns :data:`OUTPUT`.
 
-    With several ``threads``, one per core of the task, videos are read and decoded in parallel and share one detector.
-    Each thread holds the bytes of one video and one group of frames.
+    The task reads the videos; a process of its own (:mod:`dflib.extraction.isolation`) extracts them.  With several
+    ``threads``, one per core of the task, videos are read and decoded in parallel and share one detector.  Each thread
+    holds the bytes of one video and one group of frames.
 
-    An unusable video gives a FAILED row of the ledger, never an error.  Errors that do not concern one video fail the
-    task: S3 rejects the credentials, a required GPU is missing, TensorFlow cannot be loaded, or the detector does not
-    fit into memory.
+    An unusable video gives a FAILED row of the ledger, never an error, whatever it does to the process.  Errors that do
+    not concern one video fail the task: S3 rejects the credentials, a required GPU is missing, or the detector cannot
+    be loaded or fails on any image.
 
     Args:
         tasks: the videos of each task.
@@ -86,7 +85,8 @@ def make_task(
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                rows = _rows(tasks[index], extractor, config, storage, origin, gpus.take(ask, threads), threads)
+                isolated = isolation.of_worker(config.faces, ask, threads)
+                rows = _rows(tasks[index], extractor, config, storage, origin, isolated)
                 yield from _batches(rows, config.extract.batch_bytes)
 
     return run
@@ -98,21 +98,20 @@ def _rows(
     config: Config,
     storage: Storage,
     origin: Origin,
-    device: gpus.Device,
-    threads: int,
+    isolated: Isolation,
 ) -> Iterator[tuple[str, Row]]:
     """Rows of the videos, in their order, each with the name of its struct; the row of the task is the last one."""
-    task, faces = TaskLog(origin, device), 0
+    cpu_before = isolated.cpu_seconds()
+    task, faces = TaskLog(origin, isolated.start().device), 0
     storage = storage.counting()
     sums: dict[str, float | None] = {"bytes_read": 0, "requests": 0, "decode_seconds": 0.0, "detect_seconds": 0.0}
-    detector_lock = threading.Lock() if threads > 1 else None
 
     def work(video: PendingVideo) -> tuple[PendingVideo, Storage, VideoRows]:
         # Counters per video, since several may be read at once; the connection to S3 is shared.
         counted = storage.counting()
-        return video, counted, _attempt(video, extractor, config, counted, device.name, detector_lock)
+        return video, counted, _attempt(video, extractor, config, counted, isolated)
 
-    for video, counted, rows in map_in_order(work, videos, threads):
+    for video, counted, rows in map_in_order(work, videos, isolated.setup.threads):
         for frame in rows.frames:
             yield "frame", frame
         for face in rows.faces:
@@ -134,7 +133,10 @@ def _rows(
             # Failed videos have no seconds; a task with several threads has none of detection.
             value = ledger.get(name, 0)
             sums[name] = None if before is None or value is None else before + value
-    yield "task", task.row(len(videos), faces, retries=storage.counters.retries, **sums)
+    row = task.row(len(videos), faces, retries=storage.counters.retries, **sums)
+    row["cpu_seconds"] += isolated.cpu_seconds() - cpu_before
+    row["peak_bytes"] += isolated.peak_bytes()
+    yield "task", row
 
 
 def map_in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
@@ -164,18 +166,11 @@ def _attempt(
     extractor: str,
     config: Config,
     storage: Storage,
-    device: str,
-    detector_lock: Lock | None,
+    isolated: Isolation,
 ) -> VideoRows:
-    import av
-    import cv2
-
-    faces = config.faces
     if video.problem:
         return _failed(*video.problem)
     facts: Row = {}
-    with detector_lock or contextlib.nullcontext():
-        detector = detect.load(faces.detector, tracks.candidate_threshold(faces), device)
     try:
         if video.uri is None or video.packing is None or video.size is None:
             raise VideoError("BAD_RANGE", "its row of videos has no uri, packing or size; run ingest again")
@@ -189,27 +184,40 @@ def _attempt(
             video.size,
             config.extract.max_video_bytes,
         )
-        facts = {"sha256": hashlib.sha256(content).hexdigest(), "decoder": container.version()}
-        rows = extract_video(content, video.video_id, extractor, config, detector, detector_lock)
-        return replace(rows, ledger=rows.ledger | facts)
+        facts = {"sha256": hashlib.sha256(content).hexdigest(), "decoder": isolated.start().decoder}
+        rows = isolated.extract(content, video.video_id, extractor, config)
+        rows = replace(rows, ledger=rows.ledger | facts)
+        _check_types(rows)
+        return rows
     except CredentialsError:
         raise
     except StorageError as error:
         return _failed("STORAGE_ERROR", str(error))
     except VideoError as error:
         return _failed(error.reason, error.detail, facts)
+    except DflibError:
+        raise
     except MemoryError:
         return _failed("TOO_LARGE", "does not fit into the memory of a task", facts)
-    except (av.FFmpegError, cv2.error, ValueError, ArithmeticError) as error:
-        # Errors that hostile bytes may cause in the libraries; the type is a hint at where.
+    except Exception as error:  # whatever hostile bytes or rows cause; the type is a hint at where
         log.exception("%s", video.video_id)
         return _failed("INTERNAL_ERROR", f"{type(error).__name__}: {error}", facts)
 
 
 def _failed(reason: str, detail: str, facts: Row | None = None) -> VideoRows:
     """The rows of a video that can't be extracted; ``facts`` are columns of the ledger that are known nevertheless."""
-    ledger = {"outcome": "FAILED", "reason": reason, "detail": detail[:1000], "frames": 0, "faces": 0}
+    # A message may quote bytes of the file that are no text.
+    text = detail[:1000].encode(errors="replace").decode()
+    ledger = {"outcome": "FAILED", "reason": reason, "detail": text, "frames": 0, "faces": 0}
     return VideoRows(ledger | (facts or {}), [], [])
+
+
+def _check_types(rows: VideoRows) -> None:
+    """Raises the error that a value of the rows would cause in a batch, where it would fail the whole task."""
+    for part, columns in ((EXTRACTIONS, [rows.ledger]), (FRAMES, rows.frames), (FACES, rows.faces)):
+        for field in part.schema:
+            if field.name != "image":
+                pa.array([row.get(field.name) for row in columns], field.type)
 
 
 def _batches(rows: Iterator[tuple[str, Row]], batch_bytes: int) -> Iterator[pa.RecordBatch]:

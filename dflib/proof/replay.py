@@ -14,11 +14,12 @@ from pyspark.sql import functions as F
 
 from dflib.config import Config, View
 from dflib.errors import ConfigError, DflibError, ImageError, ModelError, TableError, VideoError
-from dflib.extraction import detect, tracks
-from dflib.extraction.video import VideoRows, extract_video
+from dflib.extraction import isolation
+from dflib.extraction.video import VideoRows
 from dflib.media import container
 from dflib.models import registry
 from dflib.proof.chain import Chain
+from dflib.runtime import gpus
 from dflib.scoring import pooling
 from dflib.sources.members import read_member
 from dflib.storage import Storage
@@ -173,8 +174,11 @@ def _extract(content: bytes, data: Mapping[str, Any], config: Config) -> VideoRo
         settings = Config.model_validate(config.model_dump() | data["settings"])
     except ValidationError as error:
         raise ConfigError(f"the settings of the extraction are those of another version of dflib: {error}") from None
-    detector = detect.load(settings.faces.detector, tracks.candidate_threshold(settings.faces), "CPU:0")
-    return extract_video(content, data["video"]["video_id"], data["extraction"]["extractor"], settings, detector)
+    isolated = isolation.of_worker(settings.faces, gpus.Ask("none", False))
+    try:
+        return isolated.extract(content, data["video"]["video_id"], data["extraction"]["extractor"], settings)
+    finally:
+        isolation.close()
 
 
 def _frames(stored: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> Check:

@@ -182,7 +182,7 @@ def take(request: Ask, threads: int) -> Device:
         if "tensorflow" in sys.modules and os.environ.get(VISIBLE) != visible[VISIBLE]:
             raise ClusterError("TensorFlow was imported before the task's GPU was known; report this as a bug")
         os.environ.update(visible)
-    device = _found(request, address, threads)
+    device = found(request, address, threads)
     _own = request, device
     return device
 
@@ -238,7 +238,16 @@ def _address() -> str | None:
     return found.addresses[0] if found and found.addresses else None
 
 
-def _found(request: Ask, address: str | None, threads: int) -> Device:
+def found(request: Ask, address: str | None, threads: int) -> Device:
+    """The device that TensorFlow finds in this process, which sees the GPU at the address only.
+
+    Args:
+        request, address: as the task has them.
+        threads: of TensorFlow.
+
+    Raises:
+        ClusterError: there is no GPU and one is required.
+    """
     if request.source == "none":
         return Device(None, CPU, "no GPU requested")
     from dflib.runtime.tensorflow_setup import tensorflow

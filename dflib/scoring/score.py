@@ -15,6 +15,7 @@ from dflib import config
 from dflib.config import View
 from dflib.datasets import crop_coordinates
 from dflib.errors import CountError, ImageError, ModelError
+from dflib.extraction import isolation
 from dflib.models import registry
 from dflib.runtime import gpus
 from dflib.runtime.periodic import watched
@@ -224,6 +225,8 @@ def _scorer(
     model_id, uri, sha256, view = model.model_id, model.uri, model.sha256, model.view
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # Extract may have run in this Python worker before.
+        isolation.close()
         task = TaskLog(origin, gpus.take(ask, threads))
         return score_batches(batches, storage, model_id, uri, sha256, view, batch, threads, task)
 

@@ -91,7 +91,8 @@ def busy_worker(process: "subprocess.Popen[bytes]", cluster: Cluster, due: Calla
         is_due = is_due or due()
         for worker in cluster.python_workers() if is_due else ():
             try:
-                used = sum(worker.cpu_times()[:2])
+                # Extract works in a child of the worker.
+                used = sum(sum(one.cpu_times()[:2]) for one in (worker, *worker.children()))
             except psutil.Error:
                 continue
             if used - spent.setdefault(worker.pid, used) > BUSY:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 from dflib.config import Config
 from dflib.errors import CredentialsError
+from dflib.extraction import task as task_module
+from dflib.extraction.isolation import Isolation
 from dflib.extraction.schedule import PendingVideo
 from dflib.extraction.task import make_task, map_in_order
+from dflib.extraction.video import VideoRows
 from dflib.runtime.gpus import Ask
 from dflib.runtime.task_log import Origin
 from dflib.storage import Storage
@@ -87,6 +91,39 @@ def test_task_returns_the_same_rows_with_several_threads(tmp_path: Path, config:
     assert [row["outcome"] for row in ledger] == ["DONE", "FAILED", "DONE", "DONE", "FAILED"]
     assert [row["bytes_read"] for row in ledger[:4]] == [len(content) for content in contents]
     assert sum(row["face"] is not None for row in one) >= 6
+
+
+def test_whatever_a_video_causes_is_its_row(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also an error of reading that nobody thought of, and a value that fits into no column."""
+    cheap = config.model_copy(update={"faces": config.faces.model_copy(update={"detector": "haar"})})
+    content = encode_bytes(numbered(20), audio=False)[0]
+    videos = []
+    for name in ("good", "odd", "vast", "fine"):
+        (tmp_path / f"{name}.mp4").write_bytes(content)
+        uri = f"file://{tmp_path}/{name}.mp4"
+        videos.append(PendingVideo(name, uri, None, None, "file", None, len(content), "x"))
+    read, extract = task_module.read_member, Isolation.extract
+
+    def reading(storage: Storage, uri: str, *place: Any) -> bytes:
+        if uri.endswith("odd.mp4"):
+            raise RuntimeError("odd \udcff")
+        return read(storage, uri, *place)
+
+    def extracting(isolated: Isolation, content: bytes, video_id: str, *more: Any) -> VideoRows:
+        rows = extract(isolated, content, video_id, *more)
+        return replace(rows, ledger=rows.ledger | {"width": 1 << 40}) if video_id == "vast" else rows
+
+    monkeypatch.setattr(task_module, "read_member", reading)
+    monkeypatch.setattr(Isolation, "extract", extracting)
+    task = make_task([videos], "x", cheap, Storage(), Origin("run", "extract"), Ask("none", False))
+    rows = pa.Table.from_batches(list(task(iter([pa.RecordBatch.from_pydict({"id": [0]})])))).to_pylist()
+    ledger = {row["extraction"]["video_id"]: row["extraction"] for row in rows if row["extraction"]}
+    assert {name: row["reason"] for name, row in ledger.items()} == {
+        **dict.fromkeys(("good", "fine")),
+        **dict.fromkeys(("odd", "vast"), "INTERNAL_ERROR"),
+    }
+    assert ledger["odd"]["detail"] == "RuntimeError: odd ?" and ledger["vast"]["detail"].startswith("ArrowInvalid: ")
+    assert {row["frame"]["video_id"] for row in rows if row["frame"]} == {"good", "fine"}
 
 
 def test_missing_credentials_fail_the_task(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,10 @@ TASKS = Table(
             column("note", pa.string(), "why no GPU was used"),
             column("started_at", TIME, "when it started (UTC)", null=False),
             column("seconds", pa.float64(), "wall-clock seconds", null=False),
-            column("cpu_seconds", pa.float64(), "CPU seconds of the Python worker", null=False),
-            column("peak_bytes", pa.int64(), "peak resident memory of the worker since it started, bytes"),
+            column("cpu_seconds", pa.float64(), "CPU seconds of the Python worker and of its processes", null=False),
+            column(
+                "peak_bytes", pa.int64(), "peak resident memory of the worker and its process since it started, bytes"
+            ),
             column("videos", pa.int64(), "videos extracted, or whose faces were scored; 0 for train", null=False),
             column("faces", pa.int64(), "faces found, trained on or scored", null=False),
             column("bytes_read", pa.int64(), "bytes of videos read from storage; extract only"),
