@@ -55,17 +55,48 @@ def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str
 
     Args:
         known: rows of the table, at least those with an id or a chunk name of ``chunks``.
-        chunks: the new and changed chunks, and those that are gone.
+        chunks: the new and changed chunks, and those that are gone; none of them :func:`clashing`.
         seen: URIs of all chunks of this run, known ones included.
     """
+    return _reconcile(known, chunks, seen)[0]
+
+
+def clashing(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]) -> dict[str, str]:
+    """The chunks with a video that has the id of a different video of another chunk, and what to do about it.
+
+    Only one of the two could be kept, so nothing of such a chunk is ingested.
+
+    Args: as :func:`reconcile`.
+
+    Returns:
+        The reasons, by the chunk's URI.
+    """
+    reasons: dict[str, str] = {}
+    while True:
+        # A chunk that is left out must not clash with others in turn, nor free ids that it had until now.
+        rest = [chunk for chunk in chunks if chunk.source.uri not in reasons]
+        clashes = _reconcile(known, rest, seen)[1]
+        if not clashes:
+            return reasons
+        reasons |= clashes
+
+
+def _reconcile(
+    known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]
+) -> tuple[Reconciled, dict[str, str]]:
     state = dict(known)
     result = Reconciled()
+    clashes: dict[str, str] = {}
     before_loss: dict[str, Video] = {}
     for chunk in chunks:
         if chunk.source.gone or chunk.members:
             before_loss |= _mark_missing(state, chunk)
     for chunk in chunks:
         source = chunk.source
+        clash = [row for row in chunk.videos if row.video_id in state and _clash(source, state[row.video_id], row)]
+        if clash:
+            clashes[source.uri] = _clash_reason(source, clash, state[clash[0].video_id])
+            continue
         for row in chunk.videos:
             old = state.get(row.video_id)
             if old is None:
@@ -87,7 +118,22 @@ def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str
             result.new += before is None
             result.changed += before is not None
             result.missing += before is not None and before.uri is not None and row.uri is None
-    return result
+    return result, clashes
+
+
+def _clash(source: Source, old: Video, row: Video) -> bool:
+    """Whether another chunk has another video under this id."""
+    return _rank(old) == _rank(row) == 2 and not _owns(source, old) and not _same_bytes(old, row)
+
+
+def _clash_reason(source: Source, rows: Sequence[Video], old: Video) -> str:
+    row = rows[0]
+    return (
+        f"{source.uri}: nothing was ingested of it: {len(rows)} of its videos have the id of a different video of "
+        f"another chunk; the first is {row.video_id}: {row.member or 'the file'} of {row.size} bytes, which has "
+        f"{old.size} bytes in {_chunk_uri(old)}. Ingest it under another sources.dataset, or rename its videos. If it "
+        "replaces the other chunk, delete that one and name both places in sources.chunks"
+    )
 
 
 def other_places(known: Mapping[str, Video], chunks: Sequence[Chunk]) -> set[str]:

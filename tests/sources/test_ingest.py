@@ -14,30 +14,16 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
-from dflib.config import SourcesConfig
 from dflib.errors import ConfigError, SourceError
 from dflib.runtime.progress import Progress
 from dflib.sources.ingest import IngestResult, check, ingest
 from dflib.storage import Storage
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FORGOTTEN, FRAMES, PREDICTIONS, VIDEOS, Table
 from dflib.tables.store import Tables
+from tests.sources.settings import sources
 from tests.table_rows import add
 
 REAL, FAKE = {"label": "REAL"}, {"label": "FAKE", "original": "r.mp4"}
-
-
-def sources(**changes: Any) -> SourcesConfig:
-    base = {
-        "dataset": "d",
-        "chunks": (),
-        "crops": (),
-        "crop_pattern": "<video>-<frame>-<face>",
-        "crop_real": "real",
-        "crop_fake": "fake",
-        "layout": "auto",
-        "labels": None,
-    }
-    return SourcesConfig.model_validate(base | {key: str(value) for key, value in changes.items()})
 
 
 def run(tables: Tables, dry_run: bool = False, **changes: Any) -> IngestResult:
@@ -118,7 +104,7 @@ def test_ingest_of_new_changed_and_restored_chunks(
     assert '"a"' in table["d/f"]["problems"][-1] and '"b"' in table["d/f"]["problems"][-1]
     assert table["d/r"]["ingested_at"] < table["d/n"]["ingested_at"]
 
-    first_upload = chunks / "kept"
+    first_upload = tmp_path / "kept"
     (chunks / "a.zip").rename(first_upload)
     (chunks / "a.zip").write_bytes(zip_bytes({"r.mp4": b"rr", "f.mp4": b"f"}, {"r.mp4": REAL, "f.mp4": FAKE}))
     fourth = run(tables, chunks=chunks)
