@@ -55,7 +55,7 @@ class Source:
         listing = sorted((entry.uri.removeprefix(self.uri), entry.size, entry.etag) for entry in self.files)
         return digest([listing, labels, self.settings])
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the chunk, as in ``videos.chunk``; that of a single file is its folder's."""
         name = uris.name(self.uri.rpartition("/")[0] if self.kind == "file" else self.uri)

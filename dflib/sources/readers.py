@@ -151,7 +151,7 @@ def _sort(
             account.leave_out("NESTED_ZIP", "in a zip; put them beside it", name)
         elif ending in names.OTHER_ENDINGS:
             account.leave_out("NOT_VIDEO", kind, name)
-        elif what := next(filter(None, (part.not_a_clip(contents.path(name)) for part in parts)), None):
+        elif what := _not_a_clip(contents.path(name), parts):
             account.leave_out("NOT_A_CLIP", what, name)
         elif ending in names.VIDEO_ENDINGS:
             videos.append(name)
@@ -164,6 +164,13 @@ def _sort(
             else:
                 account.leave_out("NOT_VIDEO", f"{kind}, of no known container", name)
     return videos, side_files
+
+
+def _not_a_clip(path: str, parts: list[Layout]) -> str | None:
+    for part in parts:
+        if what := part.not_a_clip(path):
+            return what
+    return None
 
 
 def _take(chunk: Chunk, side_files: list[str], wanted: str) -> list[str]:

@@ -10,7 +10,7 @@ from dflib.sources.layouts import Clip, Layout, SideFiles, listed
 from dflib.sources.listing import LabelsCsv, match
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VideoFile:
     """A video file of a chunk: its name in the chunk and where its bytes are (None: they cannot be read)."""
 
@@ -61,8 +61,12 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
     listing = match(descriptions.tables, [file.name for file in files], left_out)
     rows: dict[str, Video] = {}
     for file in files:
-        described = [_clip(chunk, layout, side_files, file) for layout, side_files in descriptions.layouts]
-        clips = [clip for clip in described if clip]
+        path = file.path
+        clips = []
+        for layout, side_files in descriptions.layouts:
+            seen_as = names.normal(f"{chunk.source.name}/{file.name}") if layout.from_chunk else path
+            if clip := layout.describe(seen_as, side_files):
+                clips.append(clip)
         problems = list(file.problems)
         if file.size == 0:
             problems.append("EMPTY_FILE: contains no bytes")
@@ -89,11 +93,6 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
     if not rows and not chunk.problems:
         chunk.problems.append("NO_VIDEOS: contains no video")
     chunk.videos = list(rows.values())
-
-
-def _clip(chunk: Chunk, layout: Layout, side_files: SideFiles, file: VideoFile) -> Clip | None:
-    path = names.normal(f"{chunk.source.name}/{file.name}") if layout.from_chunk else file.path
-    return layout.describe(path, side_files)
 
 
 def _row(
