@@ -1,6 +1,7 @@
 """Ingest: new and changed chunks become rows.  Nothing is decoded, and known chunks are not read again."""
 
 import dataclasses
+import functools
 import logging
 import re
 from collections import Counter
@@ -20,6 +21,7 @@ from dflib.sources.crop_names import CropPattern
 from dflib.sources.crops import CropFile, extractor_of
 from dflib.sources.reading import Incoming, read_new
 from dflib.sources.reconcile import Reconciled, clashing, crops_folder, other_places, reconcile
+from dflib.sources.twins import same_bytes
 from dflib.storage import Storage
 from dflib.tables import deletion, forgotten
 from dflib.tables.clock import later_than
@@ -154,7 +156,8 @@ def ingest(
         _leave_out_forgotten(tables, incoming)
         known = _known_videos(tables, incoming.chunks)
     seen = {source.uri for source in found}
-    _refuse(incoming, clashing(known, incoming.chunks, seen))
+    same = functools.cache(functools.partial(same_bytes, counted))
+    _refuse(incoming, clashing(known, incoming.chunks, seen, same))
     reconciled = reconcile(known, incoming.chunks, seen)
     faces_new = 0
     if not dry_run:
@@ -184,14 +187,12 @@ def _check_dataset(tables: Tables, found: list[Source], dataset: str) -> None:
     and its original, could then fall into different splits.
     """
     of_chunk = F.when(F.col("packing") == "file", F.expr("left(uri, length(uri) - length(member) - 1)"))
-    known = (
-        tables.read(VIDEOS)
-        .where((F.col("dataset") != dataset) & F.col("uri").isNotNull())
-        .select(F.coalesce(of_chunk, "uri").alias("uri"), "dataset")
-        .distinct()
-        .collect()
-    )
-    named = {row["uri"]: row["dataset"] for row in known}
+    others = tables.read(VIDEOS).where((F.col("dataset") != dataset) & F.col("uri").isNotNull())
+    places = others.select(F.coalesce(of_chunk, "uri").alias("uri"), "dataset")
+    singles = [source.uri for source in found if source.kind == "file"]
+    if singles:  # which may have been ingested with their folder
+        places = places.union(others.select("uri", "dataset").where(F.col("uri").isin(singles)))
+    named = {row["uri"]: row["dataset"] for row in places.distinct().collect()}
     clashing = [source.uri for source in found if source.uri in named]
     if clashing:
         before = named[clashing[0]]

@@ -6,7 +6,7 @@ later run.  What other chunks say of a video is stored there as JSON (``DUPLICAT
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from dflib.sources.chunk import Chunk, Source, Video, code
@@ -58,15 +58,22 @@ def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str
         chunks: the new and changed chunks, and those that are gone; none of them :func:`clashing`.
         seen: URIs of all chunks of this run, known ones included.
     """
-    return _reconcile(known, chunks, seen)[0]
+    return _reconcile(known, chunks, seen, None)[0]
 
 
-def clashing(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]) -> dict[str, str]:
+def clashing(
+    known: Mapping[str, Video],
+    chunks: Sequence[Chunk],
+    seen: set[str],
+    same: Callable[[Video, Video], bool] | None = None,
+) -> dict[str, str]:
     """The chunks with a video that has the id of a different video of another chunk, and what to do about it.
 
     Only one of the two could be kept, so nothing of such a chunk is ingested.
 
-    Args: as :func:`reconcile`.
+    Args:
+        known, chunks, seen: as for :func:`reconcile`.
+        same: whether two videos of one size are equal, where they have no CRC to tell; None: they are.
 
     Returns:
         The reasons, by the chunk's URI.
@@ -75,14 +82,17 @@ def clashing(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]
     while True:
         # A chunk that is left out must not clash with others in turn, nor free ids that it had until now.
         rest = [chunk for chunk in chunks if chunk.source.uri not in reasons]
-        clashes = _reconcile(known, rest, seen)[1]
+        clashes = _reconcile(known, rest, seen, same)[1]
         if not clashes:
             return reasons
         reasons |= clashes
 
 
 def _reconcile(
-    known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]
+    known: Mapping[str, Video],
+    chunks: Sequence[Chunk],
+    seen: set[str],
+    same: Callable[[Video, Video], bool] | None,
 ) -> tuple[Reconciled, dict[str, str]]:
     state = dict(known)
     result = Reconciled()
@@ -93,7 +103,11 @@ def _reconcile(
             before_loss |= _mark_missing(state, chunk)
     for chunk in chunks:
         source = chunk.source
-        clash = [row for row in chunk.videos if row.video_id in state and _clash(source, state[row.video_id], row)]
+        clash = [
+            row
+            for row in chunk.videos
+            if row.video_id in state and _clash(source, state[row.video_id], row, seen, same)
+        ]
         if clash:
             clashes[source.uri] = _clash_reason(source, clash, state[clash[0].video_id])
             continue
@@ -121,9 +135,13 @@ def _reconcile(
     return result, clashes
 
 
-def _clash(source: Source, old: Video, row: Video) -> bool:
+def _clash(source: Source, old: Video, row: Video, seen: set[str], same: Callable[[Video, Video], bool] | None) -> bool:
     """Whether another chunk has another video under this id."""
-    return _rank(old) == _rank(row) == 2 and not _owns(source, old) and not _same_bytes(old, row)
+    if not _rank(old) == _rank(row) == 2 or _owns(source, old):
+        return False
+    if not _same_bytes(old, row):
+        return True
+    return same is not None and not _has_moved(old, row, seen) and not same(old, row)
 
 
 def _clash_reason(source: Source, rows: Sequence[Video], old: Video) -> str:

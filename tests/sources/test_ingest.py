@@ -155,13 +155,17 @@ def test_ingest_fails_after_the_other_chunks_when_one_is_unreadable_or_clashes(
     (clips / "x.mp4").unlink()
     fewer = run(tables, chunks=clips)
     assert (fewer.videos_missing, fewer.chunks_gone) == (1, 0) and "1 videos missing" in fewer.line()
-    run(tables, chunks=clips / "[yz].mp4", dataset="single")
-    (clips / "y.mp4").unlink()
-    gone = run(tables, chunks=clips / "[yz].mp4", dataset="single")
+    with pytest.raises(ConfigError, match=r"2 of 2 chunks were ingested as data set d"):
+        run(tables, chunks=clips / "[yz].mp4", dataset="single")
+    singles = tmp_path / "singles"
+    clips.rename(singles)
+    run(tables, chunks=singles / "[yz].mp4", dataset="single")
+    (singles / "y.mp4").unlink()
+    gone = run(tables, chunks=singles / "[yz].mp4", dataset="single")
     assert (gone.videos_missing, gone.chunks_gone) == (1, 1)
     table = rows(tables)
     assert {name for name, row in table.items() if row["uri"] is None} == {"d/x", "single/y"}
-    assert table["single/y"]["problems"] == ["MISSING_FILE: clips is gone"]
+    assert table["single/y"]["problems"] == ["MISSING_FILE: singles is gone"]
 
 
 @pytest.mark.spark
