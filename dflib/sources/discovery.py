@@ -28,8 +28,8 @@ def find_chunks(storage: Storage, sources: SourcesConfig, tables_root: str | Non
         tables_root: folder of the tables, which are no data where they lie below a source.
 
     Raises:
-        SourceError: every source is refused, or the labels CSV does not exist.
-        StorageError: no source can be listed.
+        SourceError: every source is refused.
+        StorageError: no source can be listed, or the labels CSV of the configuration does not exist.
     """
     csv = (storage.stat(sources.labels),) if sources.labels else ()
     found: dict[str, Source] = {}

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from dflib.config import SourcesConfig
 from dflib.errors import ConfigError, CountError, SourceError
 from dflib.runtime.progress import Progress
-from dflib.sources import crop_writer, discovery
+from dflib.sources import crop_writer, discovery, readers
 from dflib.sources.chunk import GONE, Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
 from dflib.sources.crops import CropFile, extractor_of
@@ -143,7 +143,8 @@ def ingest(
     _check_dataset(tables, found, sources.dataset)
     ingested, present = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]
-    incoming = read_new(storage, new, sources, progress)
+    shared = functools.partial(readers.shared_labels, counted, sources)
+    incoming = read_new(storage, new, sources, progress, shared)
     _leave_out_forgotten(tables, incoming)
     for source in discovery.gone(sources, present, found):
         _add_gone(incoming, source)

@@ -41,15 +41,28 @@ class Incoming:
     again: set[str] = field(default_factory=set)
 
 
-def read_new(storage: Storage, new: Sequence[Source], sources: SourcesConfig, progress: Progress) -> Incoming:
+def read_new(
+    storage: Storage,
+    new: Sequence[Source],
+    sources: SourcesConfig,
+    progress: Progress,
+    shared: readers.SharedLabels | None = None,
+) -> Incoming:
     """Reads the new chunks; the result has the order of ``new``.
+
+    Args:
+        storage: where they are.
+        new: the chunks.
+        sources: data set, layout and limits.
+        progress: counts chunks.
+        shared: reads a labels CSV outside of the chunks; None: :func:`dflib.sources.readers.shared_labels`.
 
     Raises:
         SourceError: the labels CSV of the configuration cannot be used.
         StorageError: it cannot be read.
     """
     incoming = Incoming()
-    shared = functools.cache(functools.partial(readers.shared_labels, storage, sources))
+    shared = functools.cache(shared or functools.partial(readers.shared_labels, storage, sources))
     for entry in {entry for source in new for entry in source.labels if entry.uri == sources.labels}:
         shared(entry)
 
