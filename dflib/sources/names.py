@@ -38,11 +38,6 @@ def ending(path: str) -> str:
     return found[0].lower() if found else ""
 
 
-def is_video(path: str) -> bool:
-    """Whether a path has a video's ending and is not hidden."""
-    return path.lower().endswith(VIDEO_ENDINGS) and not is_hidden(path)
-
-
 def is_hidden(path: str) -> bool:
     """Whether a file or a folder of a relative path is hidden, or belongs to the ``__MACOSX`` copies in macOS zips."""
     return path.startswith(".") or "/." in path or path.startswith("__MACOSX/") or "/__MACOSX/" in path
