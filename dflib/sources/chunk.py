@@ -25,7 +25,8 @@ class Source:
         uri: URI of the archive, the folder or the file.
         files: the archive or file alone, or all files of the folder that belong to this chunk.
         labels: labels CSVs that lie outside of the chunk: that of the configuration, and those beside it and above.
-        shares_labels: whether labels CSVs in the folder may also list videos of other chunks, which lie below it.
+        shares_labels: whether other chunks lie below the folder: its labels CSVs may list their videos, too, and it
+            needs none of its own.
         settings: settings that change the rows; part of the etag.
         gone: whether an ingested chunk is not there any more.
         refused: why it cannot be read; None: it can.

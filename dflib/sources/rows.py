@@ -90,7 +90,7 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
             f"UNUSED_LABELS: {len(listing.unused)} lines of the labels file match no video here; the first is "
             f"{listing.unused[0]}"
         )
-    if not rows and not chunk.problems:
+    if not rows and not chunk.problems and not chunk.source.shares_labels:
         chunk.problems.append("NO_VIDEOS: contains no video")
     chunk.videos = list(rows.values())
 

@@ -76,6 +76,13 @@ def test_a_bad_labels_csv_fails_its_folder_alone(tmp_path: Path) -> None:
     assert len(incoming.failed) == 1 and "one/labels.csv: line 1" in incoming.failed[0]
 
 
+def test_files_beside_zips_are_accounted_for(tmp_path: Path, zip_bytes: ZipBytes) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"a.mp4": b"a"}))
+    (tmp_path / "readme.txt").write_bytes(b"r")
+    problems = {chunk.source.kind: chunk.listed_problems() for chunk in read(tmp_path).chunks}
+    assert problems == {"zip": [], "folder": ["NOT_VIDEO: 1 file .txt, first 'readme.txt'"]}
+
+
 def test_a_labels_csv_beside_zips_labels_their_videos(tmp_path: Path, zip_bytes: ZipBytes) -> None:
     (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}))
     (tmp_path / "b.zip").write_bytes(zip_bytes({"f.mp4": b"f", "s.mp4": b"s"}, {"s.mp4": {"label": "REAL"}}))
