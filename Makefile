@@ -52,8 +52,8 @@ coverage: ## branch coverage of the tests that ran last in this process tree (fa
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, and kills; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
 
-test-hostile: setup ## large corpora of damaged input; not part of make test
-	$(PY) -m pytest -q --durations=12 -m hostile
+test-hostile: setup ## large corpora of damaged and forged input, with their cost; not part of make test
+	$(PY) -m pytest -q -s --durations=12 -m hostile
 
 test-airflow: setup ## the DAG of conf/airflow for two nights, by a real Airflow in an environment of its own; not part of make test
 	@test -x .venv-airflow/bin/airflow || (python3.11 -m venv .venv-airflow && .venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv)

@@ -19,7 +19,7 @@ class SourcesConfig(Section):
     """Name of the data set, the first part of each ``video_id``: letters, digits, dots, hyphens and underscores.
     It cannot be changed for chunks that were ingested.  Example: ``dfdc``."""
     chunks: Uris
-    """URIs or globs, separated by commas, of chunk zips, folders of zips and folders of videos.
+    """URIs or globs, separated by commas, of chunk zips, folders of zips, folders of videos and single videos.
     Example: ``s3://bucket/dfdc_train_part_*.zip,/data/clips``."""
     layout: Annotated[str, AfterValidator(_check_layout)]
     """Layout of the data set, which gives identifiers, labels and source groups: a layout of the catalog, or ``auto``.
@@ -40,9 +40,18 @@ class SourcesConfig(Section):
     """Names of the sub-folders with fake crops, separated by commas, compared without case.
     Example: ``fake,df``."""
     labels: Uri | None
-    """URI of a CSV with the columns ``video``, ``label`` and optionally ``original``, which labels videos in folders;
-    null: ``labels.csv`` in the folder, if there is one.  Its labels take precedence over a layout's.
-    Example: ``s3://bucket/labels.csv``."""
+    """URI of a CSV with the columns ``video``, ``label`` and optionally ``original``, which labels the videos of all
+    chunks, beside the files ``labels.csv`` in and beside them.  Its labels take precedence over those that a layout
+    derives from names.  Example: ``s3://bucket/labels.csv``."""
+    max_members: Positive
+    """Number of files in a chunk above which none of them is read."""
+    max_metadata_bytes: Positive
+    """Size in bytes above which a metadata or labels file is not read."""
+    max_metadata_entries: Positive
+    """Number of entries in the metadata and labels files of a chunk above which no more of them are used."""
+    max_probes: Annotated[int, Field(ge=0)]
+    """Number of files a chunk without a known ending whose first bytes are read to find out whether they are
+    videos."""
 
 
 class S3Config(Section):

@@ -35,6 +35,7 @@ LAYOUTS = Kind(
     "dflib.sources.layouts",
     Part("faceforensics", "FaceForensics++: original_sequences and manipulated_sequences"),
     Part("dfdc", "Deepfake Detection Challenge: folders of videos with a metadata.json"),
+    Part("class_folders", "Folders of videos named REAL and FAKE"),
 )
 
 NETWORKS = Kind(

@@ -47,8 +47,10 @@ def submission(tables: Tables, settings: config.ExportConfig, headline_rule: str
     if chosen is None:
         chosen, of = _chosen(tables, settings, headline_rule)
     videos = tables.read(VIDEOS)
-    # A video that is known by its label only has no member; the challenge names its mp4 files.
-    last = F.element_at(F.split(F.coalesce("member", F.concat("video_id", F.lit(".mp4"))), "/"), -1)
+    # A single file has no member but its URI, and a video that is known by its label only has neither; the challenge
+    # names its mp4 files.
+    place = F.coalesce("member", F.when(F.col("packing") == "file", F.col("uri")))
+    last = F.element_at(F.split(F.coalesce(place, F.concat("video_id", F.lit(".mp4"))), "/"), -1)
     rows = chosen.join(videos.select("video_id", last.alias("filename")), "video_id").select(
         "filename", F.coalesce("p_fake", F.lit(UNDETERMINED_LABEL)).alias("label"), "verdict"
     )

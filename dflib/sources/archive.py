@@ -6,7 +6,6 @@ starts before that.
 """
 
 import io
-import itertools
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -20,11 +19,13 @@ TAIL = 22 + 0xFFFF + 20 + 56 + 4096
 so that without a comment they include a central directory of up to about 700 short entries."""
 MAX_DIRECTORY = 32 << 20
 """Largest central directory that is read, some 400,000 members; limits the cost of a forged length."""
-_ENCRYPTED = 0x1
+MAX_SIZE = 2**63 - 1
+"""Largest size and offset that a row can hold; ZIP64 fields go to twice that."""
+_ENCRYPTED, _UTF8 = 0x1, 0x800
 _PACKING = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """One file in a zip.
 
@@ -126,34 +127,60 @@ def read_directory(storage: Storage, entry: Entry) -> list[Member]:
     ) as error:
         # Raised by zipfile on corrupt bytes; UnicodeDecodeError is a ValueError, a bad seek an OSError.
         raise SourceError(f"{entry.uri}: not a readable zip ({error}); check that the upload is complete") from None
-    infos = archive.infolist()
-    starts = sorted(info.header_offset for info in infos)
+    infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    if not infos and archive.start_dir > 0:
+        raise SourceError(
+            f"{entry.uri}: not a readable zip (its directory is empty, but {archive.start_dir} bytes come before it); "
+            "check that the upload is complete"
+        )
     # Forged offsets may lie after the directory, and the directory itself after the end.
     last = min(archive.start_dir, entry.size)
-    ends = {start: min(end, last) for start, end in zip(starts, [*starts[1:], last], strict=True)}
-    # Members that share a header get an empty range, and so a problem.
-    ends |= {start: start for start, following in itertools.pairwise(starts) if start == following}
-    members = [_member(info, ends[info.header_offset]) for info in infos if not info.orig_filename.endswith("/")]
+    del archive
+    members = []
+    for number, info in enumerate(infos):
+        following = infos[number + 1].header_offset if number + 1 < len(infos) else last
+        previous = infos[number - 1].header_offset if number else -1
+        # Members that share a header get an empty range, and so a problem.
+        end = info.header_offset if info.header_offset == previous else min(following, last)
+        if not info.orig_filename.endswith("/"):
+            members.append(_member(info, end))
     return sorted(members, key=lambda member: (member.name, member.offset))
 
 
 def _member(info: zipfile.ZipInfo, end: int) -> Member:
-    # zipfile cuts filename at the first NUL, orig_filename is complete.
-    name, offset = info.orig_filename, info.header_offset
-    minimum = LOCAL_HEADER.size + len(name) + info.compress_size
+    name, offset, packed, size = _name(info), info.header_offset, info.compress_size, info.file_size
+    minimum = LOCAL_HEADER.size + len(info.orig_filename) + packed
     packing = _PACKING.get(info.compress_type)
     problem = None
-    if offset < 0 or offset + minimum > end:
+    if size > MAX_SIZE or not 0 <= offset <= MAX_SIZE:
+        problem = f"BAD_RANGE: a size of {size} bytes at {offset} is not possible"
+        size, offset = min(size, MAX_SIZE), max(0, min(offset, MAX_SIZE))
+    elif offset + minimum > end:
         problem = (
-            f"BAD_RANGE: its {info.compress_size} packed bytes at {offset} overlap the next member at {end}, "
+            f"BAD_RANGE: its {packed} packed bytes at {offset} overlap the next member at {end}, "
             "or extend beyond the archive"
         )
     elif info.flag_bits & _ENCRYPTED:
         problem = "UNSUPPORTED_PACKING: the member is encrypted; add it unencrypted"
     elif packing is None:
         problem = f"UNSUPPORTED_PACKING: compression method {info.compress_type}; use stored or deflated"
-    elif packing == "stored" and info.compress_size != info.file_size:
-        problem = f"BAD_RANGE: stored, but {info.compress_size} packed bytes for a size of {info.file_size}"
+    elif packing == "stored" and packed != size:
+        problem = f"BAD_RANGE: stored, but {packed} packed bytes for a size of {size}"
     # Bytes of deleted members may lie before the next header; they are not part of the range.
-    length = max(0, min(end - offset, info.compress_size + HEADER_SLACK))
-    return Member(name, offset, length, None if problem else packing, info.CRC, info.file_size, problem)
+    length = max(0, min(end - offset, packed + HEADER_SLACK))
+    return Member(name, offset, length, None if problem else packing, info.CRC, size, problem)
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """The complete name: zipfile cuts ``filename`` at the first NUL.
+
+    Without the flag for UTF-8, a name is in code page 437 (APPNOTE.TXT appendix D); but macOS and others write UTF-8
+    without the flag, and no other text is valid UTF-8 by chance.
+    """
+    name = info.orig_filename
+    if info.flag_bits & _UTF8 or name.isascii():
+        return name
+    try:
+        return name.encode("cp437").decode()
+    except UnicodeError:
+        return name

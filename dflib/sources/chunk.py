@@ -6,6 +6,7 @@ from functools import cached_property
 
 from dflib import uris
 from dflib.config import digest
+from dflib.sources.accounting import Account
 from dflib.storage import Entry
 
 GONE = "gone"
@@ -20,43 +21,51 @@ class Source:
     """A chunk that was found.
 
     Attributes:
-        kind: zip, folder or crops.
-        uri: URI of the archive or the folder.
-        files: the archive alone, or all files of the folder that belong to this chunk.
-        labels: the labels CSV of a plain folder.
-        labels_own: whether that CSV lies in the folder, so that each of its lines must be a video there.
+        kind: zip, folder, file (a single video) or crops.
+        uri: URI of the archive, the folder or the file.
+        files: the archive or file alone, or all files of the folder that belong to this chunk.
+        labels: labels CSVs that lie outside of the chunk: that of the configuration, and those beside it and above.
+        shares_labels: whether other chunks lie below the folder: its labels CSVs may list their videos, too, and it
+            needs none of its own.
         settings: settings that change the rows; part of the etag.
         gone: whether an ingested chunk is not there any more.
+        refused: why it cannot be read; None: it can.
     """
 
     kind: str
     uri: str
     files: tuple[Entry, ...]
-    labels: Entry | None = None
-    labels_own: bool = False
+    labels: tuple[Entry, ...] = ()
+    shares_labels: bool = False
     settings: str = ""
     gone: bool = False
+    refused: str | None = None
 
     @cached_property
     def etag(self) -> str:
         """Changes with the content: an archive's own etag, or a hash of a folder's listing; and with the settings."""
         if self.gone:
             return GONE
+        own = [file for file in self.files if file.uri == uris.join(self.uri, "labels.csv")]
+        tables = [[csv.uri, csv.etag] for csv in (self.labels or own)]
+        # Etags of chunks that were ingested by earlier versions, with one labels CSV at most, stay as they were.
+        labels = tables[0] if len(tables) == 1 else tables or None
         if self.kind == "zip":
-            return self.files[0].etag + (f"-{digest(self.settings)}" if self.settings else "")
+            settings: object = [self.settings, labels] if labels else self.settings
+            return self.files[0].etag + (f"-{digest(settings)}" if settings else "")
         listing = sorted((entry.uri.removeprefix(self.uri), entry.size, entry.etag) for entry in self.files)
-        return digest([listing, [self.labels.uri, self.labels.etag] if self.labels else None, self.settings])
+        return digest([listing, labels, self.settings])
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """Name of the chunk, as in ``videos.chunk``."""
-        name = uris.name(self.uri)
+        """Name of the chunk, as in ``videos.chunk``; that of a single file is its folder's."""
+        name = uris.name(self.uri.rpartition("/")[0] if self.kind == "file" else self.uri)
         return name[: -len(".zip")] if self.kind == "zip" and name.lower().endswith(".zip") else name
 
     @property
     def size(self) -> int:
         """Size of all files in bytes."""
-        return sum(entry.size for entry in self.files)
+        return sum(max(0, entry.size) for entry in self.files)
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,8 @@ class Chunk:
         source: the source.
         members: number of files in it.
         videos: rows of ``videos``, in the order of file names.
-        problems: ``CODE: text`` for what gave no row.
+        problems: ``CODE: text`` for what gave no row, apart from files that were left out.
+        account: where its files went; of videos only.
         requests, bytes_read: of storage.
         task_retries: retries of storage by the tasks that read its crops.
     """
@@ -100,21 +110,22 @@ class Chunk:
     members: int
     videos: list[Video] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
     requests: int = 0
     bytes_read: int = 0
     task_retries: int = 0
 
     def listed_problems(self) -> list[str]:
-        """The problems for ``chunks``: at most :data:`MAX_LISTED` of one code, then the number of the others."""
+        """The problems for ``chunks``: at most :data:`MAX_LISTED` of one code, then the number of the others; and the
+        files that were left out, by reason."""
         counts: Counter[str] = Counter()
         listed = []
         for problem in self.problems:
             counts[code(problem)] += 1
             if counts[code(problem)] <= MAX_LISTED:
                 listed.append(problem)
-        return listed + [
-            f"{name}: and {count - MAX_LISTED} more" for name, count in counts.items() if count > MAX_LISTED
-        ]
+        more = [f"{name}: and {count - MAX_LISTED} more" for name, count in counts.items() if count > MAX_LISTED]
+        return [*listed, *more, *self.account.problems()]
 
 
 def code(problem: str) -> str:

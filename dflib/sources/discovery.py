@@ -2,41 +2,52 @@
 
 import fnmatch
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from dflib import uris
 from dflib.config import SourcesConfig
-from dflib.errors import SourceError, StorageError
-from dflib.sources import labels, layouts, names
+from dflib.errors import CredentialsError, MissingError, SourceError, StorageError
+from dflib.sources import labels_csv, layouts, names
 from dflib.sources.chunk import Source
 from dflib.storage import Entry, Storage
 
 log = logging.getLogger(__name__)
 
 
-def find_chunks(storage: Storage, sources: SourcesConfig) -> list[Source]:
+def find_chunks(storage: Storage, sources: SourcesConfig, tables_root: str | None = None) -> list[Source]:
     """The chunks behind ``sources.chunks``, each once, in the order of the URIs and then of names.
 
-    A zip is a chunk.  In a folder, each zip is a chunk, each folder with a side file of a layout such as the
-    Deepfake Detection Challenge's ``metadata.json``, and all other videos together.
+    A zip is a chunk, and so is a single video.  In a folder, each zip is a chunk, each folder with a side file of a
+    layout such as the Deepfake Detection Challenge's ``metadata.json``, and all other files together.  A URI that
+    matches nothing, or a name that cannot be used, gives a source that is refused; the others are found all the same.
+
+    Args:
+        storage: where to look.
+        sources: the configuration.
+        tables_root: folder of the tables, which are no data where they lie below a source.
 
     Raises:
-        SourceError: a URI or glob matches nothing, an empty folder, or nothing that contains videos.
-        StorageError: a folder cannot be listed.
+        SourceError: every source is refused.
+        StorageError: no source can be listed, or the labels CSV of the configuration does not exist.
     """
-    csv = storage.stat(sources.labels) if sources.labels else None
+    csv = (storage.stat(sources.labels),) if sources.labels else ()
     found: dict[str, Source] = {}
+    errors: list[SourceError | StorageError] = []
     for pattern in sources.chunks:
-        matches = storage.glob(pattern)
-        matched = [source for uri in matches for source in _at(storage, uri, csv, sources, single=matches == [pattern])]
-        if not matched:
-            raise SourceError(
-                f"{pattern}: {'contains neither a zip nor a folder' if matches else 'matches nothing'}; "
-                "set sources.chunks to chunk zips or folders of videos"
-            )
+        try:
+            matched = _behind(storage, pattern, csv, sources, tables_root)
+        except CredentialsError:
+            raise
+        except (SourceError, StorageError) as error:
+            errors.append(error)
+            matched = [Source("folder", pattern, (), refused=str(error))]
         for source in matched:
             found.setdefault(source.uri, source)
-    return _checked(found)
+    checked = _checked(found)
+    if all(source.refused for source in checked):
+        raise errors[0] if len(errors) == len(checked) == 1 else SourceError("; ".join(_refusals(checked)))
+    return checked
 
 
 def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[Source]:
@@ -57,24 +68,29 @@ def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[
         if not any(folders.values()):
             raise SourceError(f"{pattern}: no such folder, or an empty one; correct sources.crops")
         found |= {uri: Source("crops", uri, files, settings=settings) for uri, files in folders.items() if files}
-    return _checked(found)
+    checked = _checked(found)
+    if checked and all(source.refused for source in checked):
+        raise SourceError("; ".join(_refusals(checked)))
+    return checked
 
 
-def gone(sources: SourcesConfig, ingested: Mapping[str, str], found: Set[str]) -> list[Source]:
+def gone(sources: SourcesConfig, ingested: Mapping[str, str], found: Sequence[Source]) -> list[Source]:
     """Ingested chunks that are not there any more, although the configured sources cover their place.
 
-    Chunks elsewhere, such as those of another data set, are not looked at.  A source that matches nothing at all is an
-    error of :func:`find_chunks`, so an unmounted disk does not look like deleted chunks.
+    Chunks elsewhere, such as those of another data set, are not looked at.  Nor are those behind a URI that matches
+    nothing at all, which is refused, so an unmounted disk does not look like deleted chunks.
 
     Args:
         sources: the configuration.
         ingested: kind of each ingested chunk, by URI.
-        found: URIs of the chunks that are there.
+        found: the chunks that are there, and what was refused.
     """
+    seen = {source.uri for source in found}
+    refused = {source.uri for source in found if source.refused}
     lost = []
     for uri, kind in ingested.items():
-        patterns = sources.crops if kind == "crops" else sources.chunks
-        if uri not in found and any(_covers(pattern, uri) for pattern in patterns):
+        patterns = [each for each in (sources.crops if kind == "crops" else sources.chunks) if each not in refused]
+        if uri not in seen and any(_covers(pattern, uri) for pattern in patterns):
             log.warning("%s: was ingested and is not there any more", uri)
             lost.append(Source(kind, uri, (), gone=True))
     return lost
@@ -83,52 +99,160 @@ def gone(sources: SourcesConfig, ingested: Mapping[str, str], found: Set[str]) -
 def _covers(pattern: str, uri: str) -> bool:
     """Whether a place is what a pattern matches, or below it."""
     wanted, parts = pattern.rstrip("/").split("/"), uri.split("/")
-    return len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+    return len(parts) >= len(wanted) and all(
+        part == want or fnmatch.fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=False)
+    )
 
 
 def _checked(found: dict[str, Source]) -> list[Source]:
-    for uri in found:
+    """The sources; those with a name that cannot be used are refused."""
+    checked = []
+    for uri, source in found.items():
         reason = names.unsafe(uri.partition("://")[2].strip("/"))
-        if reason:
-            raise SourceError(f"{names.shown(uri)}: {reason}; rename it")
-    return list(found.values())
+        checked.append(replace(source, refused=f"{names.shown(uri)}: {reason}; rename it") if reason else source)
+    return checked
 
 
-def _at(storage: Storage, uri: str, csv: Entry | None, sources: SourcesConfig, single: bool) -> list[Source]:
-    if uri.lower().endswith(".zip"):
+def _refusals(sources: Iterable[Source]) -> list[str]:
+    return [source.refused for source in sources if source.refused]
+
+
+def _behind(
+    storage: Storage, pattern: str, csv: tuple[Entry, ...], sources: SourcesConfig, tables_root: str | None
+) -> list[Source]:
+    matches = [uri for uri in storage.glob(pattern) if uri != tables_root]
+    beside: dict[str, tuple[Entry, ...]] = {}
+    found = [
+        source
+        for uri in matches
+        for source in _at(storage, uri, csv, beside, sources, tables_root, single=matches == [pattern])
+    ]
+    if all(source.kind == "file" and not _may_be_video(names.parent(source.uri), source.files[0]) for source in found):
+        raise SourceError(
+            f"{pattern}: {'contains neither a zip nor a folder nor a video' if matches else 'matches nothing'}; "
+            "set sources.chunks to chunk zips, folders of videos, or videos"
+        )
+    return found
+
+
+def _at(
+    storage: Storage,
+    uri: str,
+    csv: tuple[Entry, ...],
+    beside: dict[str, tuple[Entry, ...]],
+    sources: SourcesConfig,
+    tables_root: str | None,
+    single: bool,
+) -> list[Source]:
+    """The chunks at a URI.
+
+    Args:
+        csv: the labels CSV of the configuration.
+        beside: the labels CSVs found so far in folders of zips.
+        single: whether it is all that a pattern matches.
+    """
+    if uri.lower().endswith(names.ARCHIVE_ENDING):
         try:
-            return [_zip(storage.stat(uri), sources)]
+            entry = storage.stat(uri)
         except StorageError as error:
             raise SourceError(f"{error}; check the path in sources.chunks") from error
-    files = list(storage.list_files(uri))
-    if not files and single:
-        raise SourceError(f"{uri}: no such folder, or an empty one; set sources.chunks to chunk zips or folders")
-    if not files:
-        log.info("%s: neither a zip nor a folder with files; left out", uri)
-        return []
-    return _in_folder(uri, files, csv, sources)
+        folder = names.parent(uri)
+        if folder not in beside:
+            beside[folder] = _beside(storage, folder)
+        return [_zip(entry, (*csv, *beside[folder]), sources)]
+    own = f"{tables_root}/" if tables_root else None
+    files = [entry for entry in storage.list_everything(uri) if own is None or not entry.uri.startswith(own)]
+    if files:
+        return _in_folder(uri, files, csv, sources, single)
+    file = _file(storage, uri)
+    if file and (not single or _may_be_video(names.parent(uri), file)):
+        return [Source("file", uri, (file,), csv, settings=_settings(sources))]
+    if single:
+        raise SourceError(
+            f"{uri}: {'is not a video' if file else 'no such folder, or an empty one'}; set sources.chunks to chunk "
+            "zips, folders or videos"
+        )
+    log.info("%s: neither a zip nor a folder with files; left out", uri)
+    return []
 
 
-def _zip(entry: Entry, sources: SourcesConfig) -> Source:
-    return Source("zip", entry.uri, (entry,), settings="" if sources.layout == layouts.AUTO else sources.layout)
+def _beside(storage: Storage, folder: str) -> tuple[Entry, ...]:
+    try:
+        return (storage.stat(uris.join(folder, labels_csv.NAME)),)
+    except MissingError:
+        return ()
 
 
-def _in_folder(uri: str, files: list[Entry], csv: Entry | None, sources: SourcesConfig) -> list[Source]:
-    settings = sources.dataset if sources.layout == layouts.AUTO else f"{sources.dataset} {sources.layout}"
+def _file(storage: Storage, uri: str) -> Entry | None:
+    """A single file; None when there is none, or an empty folder."""
+    try:
+        entry = storage.stat(uri)
+        if entry.size:
+            storage.read_range(uri, 0, 1)
+    except CredentialsError:
+        raise
+    except StorageError:
+        return None
+    return entry
+
+
+def _zip(entry: Entry, csv: tuple[Entry, ...], sources: SourcesConfig) -> Source:
+    settings = "" if sources.layout == layouts.AUTO else sources.layout
+    return Source("zip", entry.uri, (entry,), csv, settings=settings)
+
+
+def _settings(sources: SourcesConfig) -> str:
+    return sources.dataset if sources.layout == layouts.AUTO else f"{sources.dataset} {sources.layout}"
+
+
+def _may_be_video(folder: str, entry: Entry) -> bool:
+    """Whether a file may be a video; where its name does not tell, its first bytes will."""
+    name = entry.uri.removeprefix(f"{folder}/")
+    ending = names.ending(name)
+    return not names.is_hidden(name) and ending not in names.OTHER_ENDINGS and ending != names.ARCHIVE_ENDING
+
+
+def _in_folder(
+    uri: str, files: list[Entry], csv: tuple[Entry, ...], sources: SourcesConfig, single: bool
+) -> list[Source]:
     markers = {layout.side_file for layout in layouts.load(sources.layout) if layout.own_chunk}
-    zips = [_zip(entry, sources) for entry in files if entry.uri.lower().endswith(".zip")]
-    rest = [entry for entry in files if not entry.uri.lower().endswith(".zip")]
-    parts: dict[str, list[Entry]] = {names.parent(entry.uri): [] for entry in rest if uris.name(entry.uri) in markers}
+    visible = {entry.uri for entry in files if not names.is_hidden(entry.uri.removeprefix(f"{uri}/"))}
+    zips, parts, rest = [], dict[str, list[Entry]](), []
+    own: dict[str, Entry] = {}
+    for entry in files:
+        name = uris.name(entry.uri).lower() if entry.uri in visible else ""
+        if name.endswith(names.ARCHIVE_ENDING):
+            zips.append(entry)
+            continue
+        rest.append(entry)
+        if name in markers:
+            parts[names.parent(entry.uri)] = []
+        if name == labels_csv.NAME:
+            own.setdefault(names.parent(entry.uri), entry)
     plain: list[Entry] = []
     for entry in rest:
         folder = names.parent(entry.uri)
         while folder not in parts and len(folder) > len(uri):
             folder = names.parent(folder)
         parts.get(folder, plain).append(entry)
-    found = zips + [Source("folder", folder, tuple(held), settings=settings) for folder, held in parts.items()]
-    if any(names.is_video(entry.uri) for entry in plain):
-        own = next((entry for entry in plain if entry.uri == uris.join(uri, labels.CSV_NAME)), None)
-        found.append(Source("folder", uri, tuple(plain), csv or own, csv is None and own is not None, settings))
-    if not found:
+
+    def above(folder: str, top: str) -> tuple[Entry, ...]:
+        """The labels CSVs in a folder and above it, as far as ``top``."""
+        found = []
+        while len(folder) >= len(top):
+            found += [own[folder]] if folder in own else []
+            folder = names.parent(folder)
+        return tuple(found)
+
+    settings = _settings(sources)
+    found = [_zip(entry, (*csv, *above(names.parent(entry.uri), uri)), sources) for entry in zips]
+    found += [
+        Source("folder", folder, tuple(held), (*csv, *above(names.parent(folder), uri)), settings=settings)
+        for folder, held in parts.items()
+    ]
+    if not found and single and not any(_may_be_video(uri, entry) for entry in plain):
         raise SourceError(f"{uri}: {len(files)} files, but no zip and no video; check the path in sources.chunks")
+    # A CSV beside chunks was read with them; other files beside them must be accounted for, if they are no videos.
+    if not found or not set(plain) <= set(own.values()):
+        found.append(Source("folder", uri, tuple(plain), csv, shares_labels=bool(found), settings=settings))
     return sorted(found, key=lambda source: source.uri)

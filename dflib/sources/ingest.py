@@ -1,11 +1,11 @@
 """Ingest: new and changed chunks become rows.  Nothing is decoded, and known chunks are not read again."""
 
 import dataclasses
+import functools
 import logging
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +13,15 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from dflib.config import SourcesConfig
-from dflib.errors import ConfigError, CountError, SourceError, StorageError
+from dflib.errors import ConfigError, CountError, SourceError
 from dflib.runtime.progress import Progress
 from dflib.sources import crop_writer, discovery, readers
 from dflib.sources.chunk import GONE, Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
-from dflib.sources.crops import CropFile, extractor_of, read_listing
-from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reconcile
+from dflib.sources.crops import CropFile, extractor_of
+from dflib.sources.reading import Incoming, read_new
+from dflib.sources.reconcile import Reconciled, clashing, crops_folder, other_places, reconcile
+from dflib.sources.twins import same_bytes
 from dflib.storage import Storage
 from dflib.tables import deletion, forgotten
 from dflib.tables.clock import later_than
@@ -27,9 +29,6 @@ from dflib.tables.schemas import CHUNKS, VIDEOS
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
-
-THREADS = 8
-"""Chunks that are read concurrently: each takes two to four small requests, mostly waiting."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class IngestResult:
         crops_named: crops in new folders, by their names.
         faces_new: rows of ``faces`` added from ready-cut crops.
         problems: number of problems by code, in those rows and in the new chunks.
+        left_out: files of the new chunks that are no rows and were not read for labels, by the reason's code.
         chunks_gone: chunks that were ingested and are not there any more.
         videos_missing: videos that were there and are not any more, with such a chunk or without it.
         originals_nowhere: originals named in ``videos`` without a row there (a later chunk may add it); None when no
@@ -67,6 +67,7 @@ class IngestResult:
     chunks_gone: int
     videos_missing: int
     problems: dict[str, int]
+    left_out: dict[str, int]
     originals_nowhere: int | None
     requests: int
     bytes_read: int
@@ -74,31 +75,25 @@ class IngestResult:
 
     def line(self) -> str:
         """The result in one line."""
-        problems = ", ".join(f"{name} {count}" for name, count in sorted(self.problems.items())) or "none"
+        problems, left_out = (
+            ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
+            for counts in (self.problems, self.left_out)
+        )
         parts = [
             f"{self.chunks_seen} chunks seen, {self.chunks_new} new ({self.chunk_bytes / 1e6:,.1f} MB): "
             f"{self.videos_new} videos new, {self.videos_changed} changed "
             f"({self.real} REAL, {self.fake} FAKE, {self.unlabelled} unlabelled)",
             f"problems: {problems}",
+            *([f"files left out: {left_out}"] if self.left_out else []),
             f"{self.requests} requests, {self.bytes_read / 1e6:,.1f} MB read",
         ]
         if self.originals_nowhere is not None:
-            parts.insert(2, f"originals nowhere: {self.originals_nowhere}")
+            parts.insert(-1, f"originals nowhere: {self.originals_nowhere}")
         if self.chunks_gone or self.videos_missing:
             parts.insert(1, f"{self.chunks_gone} chunks gone, {self.videos_missing} videos missing")
         if self.crops_named:
             parts.insert(1, f"{self.crops_named} crops named, {self.faces_new} faces new")
         return "; ".join(parts)
-
-
-@dataclass
-class _Incoming:
-    """The new chunks, why some could not be read, and how many were read again without being new."""
-
-    chunks: list[Chunk] = field(default_factory=list)
-    crops: list[tuple[Chunk, list[CropFile]]] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    again: int = 0
 
 
 def check(sources: SourcesConfig) -> None:
@@ -136,21 +131,22 @@ def ingest(
 
     Raises:
         ConfigError: see :func:`check`; or a chunk was ingested under another ``sources.dataset``.
-        SourceError: a source is empty, a labels file cannot be used, or (after all others were ingested) a chunk
-            could not be read from storage.
-        StorageError: a folder cannot be listed.
+        SourceError: all sources are empty, ``sources.labels`` cannot be used, or, after all others were ingested, a
+            chunk could not be read, or has a video that clashes with another chunk's.
+        StorageError: no source can be listed.
     """
     check(sources)
     counted = storage.counting()
-    found = discovery.find_chunks(counted, sources) if sources.chunks else []
+    found = discovery.find_chunks(counted, sources, tables.root) if sources.chunks else []
     if sources.crops:
         found += discovery.find_crops(counted, sources, f"{sources.dataset} {extractor_of(sources)}")
     _check_dataset(tables, found, sources.dataset)
     ingested, present = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]
-    incoming = _read_new(storage, new, sources, progress)
+    shared = functools.partial(readers.shared_labels, counted, sources)
+    incoming = read_new(storage, new, sources, progress, shared)
     _leave_out_forgotten(tables, incoming)
-    for source in discovery.gone(sources, present, {source.uri for source in found}):
+    for source in discovery.gone(sources, present, found):
         _add_gone(incoming, source)
     for chunk in incoming.chunks:
         if chunk.source.etag in ingested.get(chunk.source.uri, []) and not chunk.source.gone:
@@ -160,7 +156,10 @@ def ingest(
     if _read_also(storage, found, incoming, known, sources, progress):
         _leave_out_forgotten(tables, incoming)
         known = _known_videos(tables, incoming.chunks)
-    reconciled = reconcile(known, incoming.chunks, {source.uri for source in found})
+    seen = {source.uri for source in found}
+    same = functools.cache(functools.partial(same_bytes, counted))
+    _refuse(incoming, clashing(known, incoming.chunks, seen, same))
+    reconciled = reconcile(known, incoming.chunks, seen)
     faces_new = 0
     if not dry_run:
         final = known | {row.video_id: row for row in reconciled.rows}
@@ -176,7 +175,7 @@ def ingest(
     result = _result(tables, found, incoming, reconciled, faces_new, dry_run, counted)
     if incoming.failed:
         raise SourceError(
-            f"{len(incoming.failed)} of {len(new)} new chunks could not be read and will be read by the next run: "
+            f"{len(incoming.failed)} of {len(new)} new chunks were not ingested and will be read by the next run: "
             f"{'; '.join(incoming.failed[:5])}. The others were ingested: {result.line()}"
         )
     return result
@@ -189,14 +188,12 @@ def _check_dataset(tables: Tables, found: list[Source], dataset: str) -> None:
     and its original, could then fall into different splits.
     """
     of_chunk = F.when(F.col("packing") == "file", F.expr("left(uri, length(uri) - length(member) - 1)"))
-    known = (
-        tables.read(VIDEOS)
-        .where((F.col("dataset") != dataset) & F.col("uri").isNotNull())
-        .select(F.coalesce(of_chunk, "uri").alias("uri"), "dataset")
-        .distinct()
-        .collect()
-    )
-    named = {row["uri"]: row["dataset"] for row in known}
+    others = tables.read(VIDEOS).where((F.col("dataset") != dataset) & F.col("uri").isNotNull())
+    places = others.select(F.coalesce(of_chunk, "uri").alias("uri"), "dataset")
+    singles = [source.uri for source in found if source.kind == "file"]
+    if singles:  # which may have been ingested with their folder
+        places = places.union(others.select("uri", "dataset").where(F.col("uri").isin(singles)))
+    named = {row["uri"]: row["dataset"] for row in places.distinct().collect()}
     clashing = [source.uri for source in found if source.uri in named]
     if clashing:
         before = named[clashing[0]]
@@ -218,7 +215,7 @@ def _ingested(tables: Tables) -> tuple[dict[str, list[str]], dict[str, str]]:
     return etags, {uri: kind for uri, kind in kinds.items() if etags[uri][-1] != GONE}
 
 
-def _add_gone(incoming: _Incoming, source: Source) -> None:
+def _add_gone(incoming: Incoming, source: Source) -> None:
     chunk = Chunk(source, 0)
     # The time makes the row differ from that of an earlier loss of the same chunk.
     chunk.problems.append(f"GONE: not found since {datetime.now(UTC).isoformat()}")
@@ -230,7 +227,7 @@ def _add_gone(incoming: _Incoming, source: Source) -> None:
 def _read_also(
     storage: Storage,
     found: list[Source],
-    incoming: _Incoming,
+    incoming: Incoming,
     known: dict[str, Video],
     sources: SourcesConfig,
     progress: Progress,
@@ -239,15 +236,15 @@ def _read_also(
     wanted = other_places(known, incoming.chunks) - {chunk.source.uri for chunk in incoming.chunks}
     more = [source for source in found if source.uri in wanted]
     if more:
-        also = _read_new(storage, more, sources, progress)
+        also = read_new(storage, more, sources, progress)
         incoming.chunks += also.chunks
         incoming.crops += also.crops
         incoming.failed += also.failed
-        incoming.again += len(also.chunks)
+        incoming.again |= wanted
     return bool(more)
 
 
-def _leave_out_forgotten(tables: Tables, incoming: _Incoming) -> None:
+def _leave_out_forgotten(tables: Tables, incoming: Incoming) -> None:
     """Removes videos that must not come back, and their names from what other rows say."""
     named = {
         name
@@ -263,6 +260,7 @@ def _leave_out_forgotten(tables: Tables, incoming: _Incoming) -> None:
     for chunk in incoming.chunks:
         kept = [_without_names(video, gone, pattern) for video in chunk.videos if video.video_id not in gone]
         chunk.problems[:] = [pattern.sub("forgotten", problem) for problem in chunk.problems]
+        chunk.account.rename(lambda name: pattern.sub("forgotten", name))
         if len(kept) < len(chunk.videos):
             chunk.problems.append(f"FORGOTTEN: {len(chunk.videos) - len(kept)} videos are left out, see forget")
             chunk.videos[:] = kept
@@ -280,6 +278,12 @@ def _without_names(video: Video, gone: set[str], pattern: re.Pattern[str]) -> Vi
     )
 
 
+def _refuse(incoming: Incoming, reasons: dict[str, str]) -> None:
+    """Leaves out the chunks with these URIs, and keeps the reasons."""
+    incoming.failed += reasons.values()
+    incoming.chunks[:] = [chunk for chunk in incoming.chunks if chunk.source.uri not in reasons]
+
+
 def _own_crops(chunk: Chunk, crops: list[CropFile], final: dict[str, Video]) -> list[CropFile]:
     """The crops of videos whose crops are taken from this folder; other videos are a problem of the chunk."""
     own = [crop for crop in crops if crops_folder(final[crop.video_id]) == chunk.source.uri]
@@ -291,40 +295,6 @@ def _own_crops(chunk: Chunk, crops: list[CropFile], final: dict[str, Video]) -> 
 
 def _lost_its_crops(before: Video, after: Video, chunk: Chunk) -> bool:
     return crops_folder(before) == chunk.source.uri and after.packing is None
-
-
-def _read_new(storage: Storage, new: list[Source], sources: SourcesConfig, progress: Progress) -> _Incoming:
-    """Reads the new chunks, several concurrently; the result has the order of ``new``."""
-    incoming = _Incoming()
-
-    def read(source: Source) -> tuple[Chunk, list[CropFile]] | str:
-        counted = storage.counting()
-        crops: list[CropFile] = []
-        try:
-            if source.kind == "zip":
-                chunk = readers.read_zip(counted, source, sources.dataset, sources.layout)
-            elif source.kind == "folder":
-                chunk = readers.read_folder(counted, source, sources.dataset, sources.layout)
-            else:
-                chunk, crops = read_listing(source, sources)
-        except StorageError as error:
-            log.warning("%s", error)
-            return str(error)
-        chunk.requests, chunk.bytes_read = counted.counters.requests, counted.counters.bytes_read
-        return chunk, crops
-
-    progress.start("chunks", len(new))
-    with ThreadPoolExecutor(THREADS) as pool:
-        for done, outcome in enumerate(pool.map(read, new), 1):
-            progress.set(done)
-            if isinstance(outcome, str):
-                incoming.failed.append(outcome)
-                continue
-            incoming.chunks.append(outcome[0])
-            if outcome[0].source.kind == "crops":
-                incoming.crops.append(outcome)
-    progress.finish()
-    return incoming
 
 
 def _known_videos(tables: Tables, chunks: list[Chunk]) -> dict[str, Video]:
@@ -374,7 +344,7 @@ def _chunk_row(chunk: Chunk, now: datetime) -> dict[str, Any]:
 def _result(
     tables: Tables,
     found: list[Source],
-    incoming: _Incoming,
+    incoming: Incoming,
     reconciled: Reconciled,
     faces_new: int,
     dry_run: bool,
@@ -384,8 +354,8 @@ def _result(
     problems.update(code(problem) for chunk in incoming.chunks for problem in chunk.problems)
     labels = Counter(row.label for row in reconciled.rows)
     return IngestResult(
-        chunks_seen=len(found),
-        chunks_new=sum(not chunk.source.gone for chunk in incoming.chunks) - incoming.again,
+        chunks_seen=sum(not source.refused for source in found),
+        chunks_new=sum(not chunk.source.gone and chunk.source.uri not in incoming.again for chunk in incoming.chunks),
         chunk_bytes=sum(chunk.source.size for chunk in incoming.chunks),
         videos_new=reconciled.new,
         videos_changed=reconciled.changed,
@@ -398,6 +368,7 @@ def _result(
         chunks_gone=sum(chunk.source.gone for chunk in incoming.chunks),
         videos_missing=reconciled.missing,
         problems=dict(problems),
+        left_out=dict(sum((Counter(chunk.account.left_out) for chunk in incoming.chunks), Counter())),
         originals_nowhere=_originals_nowhere(tables, reconciled if dry_run else Reconciled())
         if incoming.chunks
         else None,

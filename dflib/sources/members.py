@@ -1,5 +1,6 @@
-"""Reads and checks the bytes of one video, in one request."""
+"""Reads and checks the bytes of one video, in one request; of a large one in a zip, in two."""
 
+import io
 import struct
 import zlib
 
@@ -13,6 +14,10 @@ HEADER_SLACK = LOCAL_HEADER.size + 2 * 0xFFFF + 24
 _ENCRYPTED = 0x1
 MAX_RATIO = 100
 """Largest compression ratio.  Video is compressed already, so a better one is a bomb and is rejected."""
+LARGE = 16 << 20
+"""Size in bytes from which the header of a stored member is read by itself, so that its content is held only once."""
+PIECE = 1 << 20
+"""Bytes that are inflated at a time."""
 
 
 def read_member(
@@ -25,7 +30,9 @@ def read_member(
     size: int,
     max_bytes: int,
 ) -> bytes:
-    """The bytes of a video as ``videos`` describes it, in one storage request.
+    """The bytes of a video as ``videos`` describes it, in one storage request; from :data:`LARGE` on, in two.
+
+    A stored video is held once; a deflated one, once beside its packed bytes.
 
     Args:
         storage: where the video is.
@@ -62,6 +69,38 @@ def read_member(
     return content
 
 
+def read_head(
+    storage: Storage, uri: str, offset: int, length: int, packing: str, max_bytes: int, name_bytes: int = 1024
+) -> bytes:
+    """The first bytes of a file, for a look at what it is; nothing is checked.
+
+    Args:
+        storage: where the file is.
+        uri, offset, length, packing: as for :func:`read_member`; of a ``file``, ``length`` is its size.
+        max_bytes: number of bytes.
+        name_bytes: bytes that are read for the name and the extra field of a zip member's header.
+
+    Returns:
+        At most ``max_bytes`` bytes; none when they cannot be found.
+
+    Raises:
+        StorageError: the object cannot be read.
+    """
+    if packing == "file":
+        return storage.read_range(uri, 0, min(length, max_bytes))
+    content = storage.read_range(uri, offset, min(length, LOCAL_HEADER.size + name_bytes + max_bytes))
+    if len(content) < LOCAL_HEADER.size or not content.startswith(b"PK\x03\x04"):
+        return b""
+    *_, name_length, extra_length = LOCAL_HEADER.unpack_from(content)
+    packed = content[LOCAL_HEADER.size + name_length + extra_length :]
+    if packing == "stored":
+        return packed[:max_bytes]
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max_bytes)
+    except zlib.error:
+        return b""
+
+
 def _unpack(
     storage: Storage, uri: str, offset: int | None, length: int | None, packing: str, size: int, max_bytes: int
 ) -> bytes:
@@ -69,17 +108,18 @@ def _unpack(
         raise VideoError("BAD_RANGE", f"{uri}: offset {offset}, length {length} cannot contain a zip member")
     if length > max_bytes + HEADER_SLACK:
         raise VideoError("TOO_LARGE", f"{uri}: a range of {length} bytes; the limit for a video is {max_bytes}")
-    content = storage.read_range(uri, offset, length)
     where = f"{uri} at {offset}"
+    if packing == "stored" and size >= LARGE:
+        # A slice of a range would be a second copy of the content.
+        start = _start(storage.read_range(uri, offset, LOCAL_HEADER.size), where)
+        content = storage.read_range(uri, offset + start, size) if start + size <= length else b""
+        if len(content) != size:
+            raise VideoError("BAD_RANGE", f"{where}: {len(content)} of {size} bytes; run ingest again")
+        return content
+    content = storage.read_range(uri, offset, length)
     if len(content) != length:
         raise VideoError("BAD_RANGE", f"{where}: only {len(content)} of {length} bytes exist; run ingest again")
-    signature, _, flags, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(content)
-    if signature != b"PK\x03\x04":
-        raise VideoError("BAD_RANGE", f"{where}: no zip member starts here; the archive has changed, run ingest again")
-    if flags & _ENCRYPTED:
-        raise VideoError("UNSUPPORTED_PACKING", f"{where}: the member is encrypted")
-    start = LOCAL_HEADER.size + name_length + extra_length
-    packed = memoryview(content)[start:]
+    packed = memoryview(content)[_start(content, where) :]
     if packing == "stored":
         if len(packed) < size:
             raise VideoError("BAD_RANGE", f"{where}: {len(packed)} of {size} bytes; run ingest again")
@@ -89,12 +129,36 @@ def _unpack(
             "TOO_LARGE",
             f"{where}: {len(packed)} bytes with a size of {size} when inflated; video does not compress that well",
         )
+    return _inflate(packed, size, where)
+
+
+def _start(content: bytes, where: str) -> int:
+    """The number of bytes from the local header to the packed bytes."""
+    if len(content) < LOCAL_HEADER.size or not content.startswith(b"PK\x03\x04"):
+        raise VideoError("BAD_RANGE", f"{where}: no zip member starts here; the archive has changed, run ingest again")
+    _, _, flags, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(content)
+    if flags & _ENCRYPTED:
+        raise VideoError("UNSUPPORTED_PACKING", f"{where}: the member is encrypted")
+    return LOCAL_HEADER.size + int(name_length) + int(extra_length)
+
+
+def _inflate(packed: memoryview, size: int, where: str) -> bytes:
+    """Inflates in pieces: zlib's own buffer would be joined at the end, which holds the content twice."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = io.BytesIO()
+    place = 0
     try:
         # One byte more than expected: a member that inflates further is detected without inflating it.
-        inflated = inflater.decompress(packed, size + 1)
+        while not inflater.eof and inflated.tell() <= size:
+            feed = inflater.unconsumed_tail or packed[place : place + PIECE]
+            if not inflater.unconsumed_tail:
+                place += len(feed)
+            piece = inflater.decompress(feed, min(PIECE, size + 1 - inflated.tell()))
+            if not piece and not feed:
+                break
+            inflated.write(piece)
     except zlib.error as error:
         raise VideoError("BAD_RANGE", f"{where}: cannot be inflated: {error}") from None
-    if len(inflated) != size or not inflater.eof:
+    if inflated.tell() != size or not inflater.eof:
         raise VideoError("BAD_RANGE", f"{where}: does not inflate to exactly {size} bytes")
-    return inflated
+    return inflated.getvalue()

@@ -4,23 +4,53 @@ Paths are slash-separated text: names of archive members, paths below a folder, 
 """
 
 import re
+import unicodedata
 
-VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+
+def _endings(words: str) -> tuple[str, ...]:
+    return tuple(f".{word}" for word in words.split())
+
+
+VIDEO_ENDINGS = _endings(
+    "mp4 m4v mov qt 3gp 3g2 f4v mkv webm avi divx flv wmv asf ogv ogm mxf ts mts m2ts m2t tod mpg mpeg mpe m2p vob mod"
+)
+"""Endings that make a file a video, whatever its content: of containers that ``extraction.decode.FORMATS`` opens."""
+
+OTHER_ENDINGS = _endings(
+    "txt md rst pdf doc docx rtf html htm log nfo tex bib json jsonl csv tsv xml yml yaml toml ini cfg xls xlsx "
+    "parquet jpg jpeg jpe jfif png gif bmp tif tiff webp heic heif avif svg psd cr2 cr3 nef dng thm srt vtt ass "
+    "wav mp3 m4a aac flac opus oga wma mka aif aiff gz bz2 xz zst tar tgz 7z rar md5 sha1 sha256 sfv sig par2 "
+    "py pyc ipynb sh bat exe dll so js c h cpp java m r npy npz pkl pt pth h5 hdf5 onnx pb mat db sqlite lmdb"
+)
+"""Endings of files that are no videos and whose content is not looked at."""
+
+ARCHIVE_ENDING = ".zip"
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+_BAD_MARKS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
+_BAD_PART = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")
+_ENDING = re.compile(r"\.[A-Za-z0-9_+-]{1,8}$")
 
 
-def is_video(path: str) -> bool:
-    """Whether a path has a video's ending. Hidden files and the ``__MACOSX`` copies in macOS zips do not count."""
-    parts = path.split("/")
-    return path.lower().endswith(VIDEO_ENDINGS) and "__MACOSX" not in parts and not parts[-1].startswith(".")
+def ending(path: str) -> str:
+    """The ending of a file's name with its dot, in lower case; empty when there is none."""
+    found = _ENDING.search(path.rpartition("/")[2], 1)
+    return found[0].lower() if found else ""
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a file or a folder of a relative path is hidden, or belongs to the ``__MACOSX`` copies in macOS zips."""
+    return path.startswith(".") or "/." in path or path.startswith("__MACOSX/") or "/__MACOSX/" in path
 
 
 def stem(path: str) -> str:
     """The path without a video's ending; other endings stay."""
-    for ending in VIDEO_ENDINGS:
-        if path.lower().endswith(ending):
-            return path[: -len(ending)]
-    return path
+    return path[: -len(ending(path))] if path.lower().endswith(VIDEO_ENDINGS) else path
+
+
+def normal(name: str) -> str:
+    """A name in Unicode's composed form (NFC): macOS decomposes names in archives, and metadata files do not."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def unsafe(name: str) -> str | None:
@@ -28,20 +58,20 @@ def unsafe(name: str) -> str | None:
     reason = None
     if not name or len(name) > 1024:
         reason = f"is {len(name)} characters long; 1 to 1024 are allowed"
-    elif any(ord(mark) < 32 or 0x7F <= ord(mark) < 0xA0 or 0xD800 <= ord(mark) < 0xE000 for mark in name):
+    elif _BAD_MARKS.search(name):
         reason = "contains control characters or is not UTF-8"
     elif "\\" in name:
         reason = "contains a backslash"
-    elif name.startswith("/") or re.match(r"[A-Za-z]:/", name):
+    elif _ABSOLUTE.match(name):
         reason = "is absolute"
-    elif any(part in ("", ".", "..") for part in name.split("/")):
+    elif _BAD_PART.search(name):
         reason = "contains an empty part, . or .."
     return reason
 
 
 def shown(name: str) -> str:
     """An outside name for a message: quoted, non-ASCII characters escaped, cut to 120 characters."""
-    text = ascii(name)
+    text = ascii(name[:500])
     return text if len(text) <= 120 else text[:117] + "..."
 
 

@@ -1,25 +1,43 @@
-"""Reads a chunk: a zip through its central directory, a folder through its listing.  No video is read."""
+"""Reads a chunk: a zip through its central directory, a folder through its listing.  No video is read.
 
-import functools
+Every file of a chunk becomes a row, is read for labels, or is left out for a reason that is counted
+(:mod:`dflib.sources.accounting`).
+"""
+
 from collections.abc import Callable, Mapping
 
+from dflib.config import SourcesConfig
 from dflib.errors import SourceError, VideoError
-from dflib.sources import labels, layouts, names
+from dflib.sources import labels_csv, layouts, names
 from dflib.sources.archive import Member, read_directory
 from dflib.sources.chunk import Chunk, Source
+from dflib.sources.contents import FolderContents, ZipContents, read_small
 from dflib.sources.labels import Labels
 from dflib.sources.layouts import Layout, SideFiles
-from dflib.sources.members import read_member
-from dflib.sources.rows import Descriptions, VideoFile, add_videos
+from dflib.sources.listing import LabelsCsv
+from dflib.sources.rows import Descriptions, add_videos
+from dflib.sources.signatures import container_of
 from dflib.storage import Entry, Storage
 
 MAX_SIDE_FILES = 100
-"""Largest number of side files that are read of one chunk, for each layout."""
+"""Largest number of metadata files, and of labels CSVs, that are read of one chunk."""
 
-Read = Callable[[], bytes]
+Contents = ZipContents | FolderContents
+SharedLabels = Callable[[Entry], Labels]
 
 
-def read_zip(storage: Storage, source: Source, dataset: str, layout: str = layouts.AUTO) -> Chunk:
+def shared_labels(storage: Storage, sources: SourcesConfig, entry: Entry) -> Labels:
+    """A labels CSV that describes the videos of several chunks.
+
+    Raises:
+        SourceError: it cannot be used.
+        StorageError: it cannot be read.
+    """
+    content = read_small(storage, entry, sources.max_metadata_bytes)
+    return labels_csv.parse(content, entry.uri, sources.max_metadata_entries)
+
+
+def read_zip(storage: Storage, source: Source, sources: SourcesConfig, shared: SharedLabels | None = None) -> Chunk:
     """The videos of a zip with their byte ranges and labels.
 
     A file that is not a zip gives a chunk without videos and with the problem ``NOT_A_ZIP``.
@@ -27,114 +45,198 @@ def read_zip(storage: Storage, source: Source, dataset: str, layout: str = layou
     Args:
         storage: where the zip is.
         source: the zip.
-        dataset: first part of each ``video_id``.
-        layout: a layout's name, or ``auto``.
+        sources: data set, layout and limits.
+        shared: reads the CSV ``source.labels``; None: :func:`shared_labels`.
 
     Raises:
+        SourceError: there are too many files, two files with one name or identifier differ, or the CSV
+            ``source.labels`` cannot be used.
         StorageError: the zip cannot be read.
     """
     try:
         members = read_directory(storage, source.files[0])
     except SourceError as error:
         return Chunk(source, 0, problems=[f"NOT_A_ZIP: {error}"])
+    _check_number(source, len(members), sources)
     chunk = Chunk(source, len(members))
-    safe: dict[str, Member] = {}
+    files: dict[str, Member] = {}
     for member in members:
-        reason = names.unsafe(member.name)
-        if reason:
-            chunk.problems.append(f"UNSAFE_NAME: {names.shown(member.name)} {reason}")
-        elif member.name in safe:
-            chunk.problems.append(f"DUPLICATE: {names.shown(member.name)} occurs twice in the archive")
-        else:
-            safe[member.name] = member
-    files = {
-        name: functools.partial(_read_member, storage, source.uri, member)
-        for name, member in safe.items()
-        if "__MACOSX/" not in name
-    }
-    described = _describe(chunk, layout, files, f"{source.uri}:")
-    videos = [_of_member(source.uri, member) for name, member in safe.items() if names.is_video(name)]
-    add_videos(chunk, dataset, videos, described)
+        kept = files.setdefault(member.name, member)
+        if kept is member:
+            continue
+        if names.ending(member.name) not in names.OTHER_ENDINGS and _differ(kept, member):
+            raise SourceError(
+                f"{source.uri}: nothing was ingested of it: it has two different files {names.shown(member.name)}; "
+                "make the archive anew"
+            )
+        chunk.account.leave_out("DUPLICATE", "with the name of another one", member.name)
+    _read(chunk, ZipContents(storage, source.uri, files), sources, shared)
     return chunk
 
 
-def read_folder(storage: Storage, source: Source, dataset: str, layout: str = layouts.AUTO) -> Chunk:
-    """The videos of a folder with their labels, from its layout or a labels CSV.
+def read_folder(storage: Storage, source: Source, sources: SourcesConfig, shared: SharedLabels | None = None) -> Chunk:
+    """The videos of a folder, or a single video, with their labels, from their layout or labels CSVs.
 
     Args: as :func:`read_zip`.
 
     Raises:
-        SourceError: the labels CSV cannot be used.
-        StorageError: a side file or the labels CSV cannot be read.
+        SourceError: there are too many files, a labels CSV cannot be used, or two files with one identifier may differ.
+        StorageError: a metadata file or a labels CSV cannot be read.
     """
+    _check_number(source, len(source.files), sources)
     chunk = Chunk(source, len(source.files))
-    safe: dict[str, Entry] = {}
-    for entry in source.files:
-        name = entry.uri.removeprefix(source.uri + "/")
-        reason = names.unsafe(name)
-        if reason:
-            chunk.problems.append(f"UNSAFE_NAME: {names.shown(name)} {reason}")
-        else:
-            safe[name] = entry
-    videos = [_of_file(name, entry) for name, entry in safe.items() if names.is_video(name)]
-    files = {entry.uri: functools.partial(_read_file, storage, entry) for entry in safe.values()}
-    described = _describe(chunk, layout, files, "")
-    if source.labels:
-        csv = labels.parse_csv(_read_file(storage, source.labels), source.labels.uri)
-        described.labels = labels.by_path(csv, [video.name for video in videos])
-        described.labels_complete = source.labels_own
-    add_videos(chunk, dataset, videos, described)
+    top = names.parent(source.uri) if source.kind == "file" else source.uri
+    files = {entry.uri.removeprefix(f"{top}/"): entry for entry in source.files}
+    _read(chunk, FolderContents(storage, files), sources, shared)
     return chunk
 
 
-def _describe(chunk: Chunk, layout: str, files: Mapping[str, Read], prefix: str) -> Descriptions:
-    """The layouts that may apply to the files, with their side files read; ``prefix`` completes a path to a place."""
-    found = [(part, _side_files(chunk, part, files, prefix)) for part in layouts.load(layout)]
-    return Descriptions(found, None if layout == layouts.AUTO else layout)
-
-
-def _side_files(chunk: Chunk, layout: Layout, files: Mapping[str, Read], prefix: str) -> SideFiles:
-    if layout.side_file is None or layout.parse is None:
-        return SideFiles()
-    paths = [path for path in files if path.rpartition("/")[2] == layout.side_file]
-    if len(paths) > MAX_SIDE_FILES:
-        chunk.problems.append(
-            f"BAD_METADATA: {len(paths)} files {layout.side_file}; the first {MAX_SIDE_FILES} were read"
+def _check_number(source: Source, number: int, sources: SourcesConfig) -> None:
+    if number > sources.max_members:
+        raise SourceError(
+            f"{source.uri}: nothing was ingested of it: {number} files; the limit is "
+            f"sources.max_members={sources.max_members}"
         )
-    found: dict[str, Labels | None] = {}
-    for path in paths[:MAX_SIDE_FILES]:
-        try:
-            found[names.parent(path)] = read = layout.parse(files[path](), prefix + path)
-            chunk.problems.extend(read.problems)
-        except (SourceError, VideoError) as error:
-            chunk.problems.append(f"BAD_METADATA: {error}")
-            found[names.parent(path)] = None
-    return SideFiles(found)
 
 
-def _read_member(storage: Storage, uri: str, member: Member) -> bytes:
-    if member.problem or member.packing is None:
-        raise SourceError(f"{uri}:{member.name}: {member.problem}")
-    return read_member(
-        storage, uri, member.offset, member.length, member.packing, member.crc32, member.size, labels.MAX_BYTES
-    )
+def _differ(one: Member, two: Member) -> bool:
+    return (one.crc32, one.size) != (two.crc32, two.size)
 
 
-def _read_file(storage: Storage, entry: Entry) -> bytes:
-    if entry.size > labels.MAX_BYTES:
-        raise SourceError(f"{entry.uri}: {entry.size} bytes; a labels file has at most {labels.MAX_BYTES}")
-    return storage.read_range(entry.uri, 0, entry.size)
+def _read(chunk: Chunk, contents: Contents, sources: SourcesConfig, shared: SharedLabels | None) -> None:
+    parts = layouts.load(sources.layout)
+    side_names = {labels_csv.NAME, *(part.side_file for part in parts if part.side_file)}
+    videos, side_files = _sort(chunk, contents, sources, parts, side_names)
+    described = Descriptions(required=None if sources.layout == layouts.AUTO else sources.layout)
+    left = sources.max_metadata_entries
+    for part in parts:
+        paths = _take(chunk, side_files, part.side_file) if part.side_file else []
+        found: dict[str, Labels | None] = {}
+        for path in paths:
+            labels = _metadata(chunk, contents, part, path, sources, left)
+            found[names.parent(contents.path(path))] = labels
+            left -= len(labels.claims) if labels else 0
+        described.layouts.append((part, SideFiles(found)))
+    for path in _take(chunk, side_files, labels_csv.NAME):
+        table = _own_csv(chunk, contents, path, sources, left)
+        if table:
+            described.tables.append(table)
+            left -= len(table.labels.claims)
+    for entry in chunk.source.labels:
+        described.tables += _outer_csv(chunk, contents, entry, sources, shared)
+    add_videos(chunk, sources.dataset, [contents.video(name) for name in videos], described)
+    chunk.account.check(chunk.source.uri, chunk.members)
 
 
-def _of_member(uri: str, member: Member) -> VideoFile:
-    fingerprint = f"{member.crc32:08x}-{member.size}"
-    if member.problem:
-        # Without a range, so that extract never reads one that is known to be wrong.
-        return VideoFile(member.name, None, None, None, None, None, member.size, fingerprint, (member.problem,))
-    return VideoFile(
-        member.name, uri, member.offset, member.length, member.packing, member.crc32, member.size, fingerprint
-    )
+def _sort(
+    chunk: Chunk, contents: Contents, sources: SourcesConfig, parts: list[Layout], side_names: set[str]
+) -> tuple[list[str], list[str]]:
+    """The names of the videos and of the side files; all others are left out."""
+    account = chunk.account
+    files: Mapping[str, Member | Entry] = contents.files
+    videos, side_files = [], []
+    probes = 0
+    for name, file in sorted(files.items()):
+        ending = names.ending(name)
+        kind = ending or "without an ending"
+        if reason := names.unsafe(name):
+            account.leave_out("UNSAFE_NAME", f"whose name {reason}", name)
+        elif names.is_hidden(name):
+            account.leave_out("HIDDEN", "that are hidden", name)
+        elif file.size < 0:
+            account.leave_out("NOT_A_FILE", "that are broken links or devices", name)
+        elif name.rpartition("/")[2].lower() in side_names:
+            side_files.append(name)
+        elif ending == names.ARCHIVE_ENDING:
+            account.leave_out("NESTED_ZIP", "in a zip; put them beside it", name)
+        elif ending in names.OTHER_ENDINGS:
+            account.leave_out("NOT_VIDEO", kind, name)
+        elif what := _not_a_clip(contents.path(name), parts):
+            account.leave_out("NOT_A_CLIP", what, name)
+        elif ending in names.VIDEO_ENDINGS:
+            videos.append(name)
+        elif probes >= sources.max_probes:
+            account.leave_out("NOT_LOOKED_AT", f"{kind}, more than sources.max_probes={probes}", name)
+        else:
+            probes += 1
+            if container_of(contents.head(name)):
+                videos.append(name)
+            else:
+                account.leave_out("NOT_VIDEO", f"{kind}, of no known container", name)
+    return videos, side_files
 
 
-def _of_file(name: str, entry: Entry) -> VideoFile:
-    return VideoFile(name, entry.uri, None, None, "file", None, entry.size, entry.etag)
+def _not_a_clip(path: str, parts: list[Layout]) -> str | None:
+    for part in parts:
+        if what := part.not_a_clip(path):
+            return what
+    return None
+
+
+def _take(chunk: Chunk, side_files: list[str], wanted: str) -> list[str]:
+    """The side files of a name, one a folder and at most :data:`MAX_SIDE_FILES`; further ones are left out."""
+    paths = [path for path in side_files if path.rpartition("/")[2].lower() == wanted]
+    # A file with exactly this name comes before others that differ in case.
+    paths.sort(key=lambda path: (path.rpartition("/")[2] != wanted, path))
+    kept: dict[str, str] = {}
+    for path in paths:
+        folder = names.parent(path)
+        if folder in kept:
+            chunk.account.leave_out("DUPLICATE", f"{wanted} in another case beside one", path)
+        elif len(kept) >= MAX_SIDE_FILES:
+            chunk.account.leave_out("BAD_METADATA", f"{wanted}, more than {MAX_SIDE_FILES}", path)
+        else:
+            kept[folder] = path
+    chunk.account.side_files += len(kept)
+    return sorted(kept.values())
+
+
+def _metadata(
+    chunk: Chunk, contents: Contents, part: Layout, path: str, sources: SourcesConfig, max_entries: int
+) -> Labels | None:
+    """A layout's side file; None when it cannot be used, which is a problem of the chunk."""
+    assert part.parse is not None
+    try:
+        labels = part.parse(contents.read(path, sources.max_metadata_bytes), contents.place(path), max_entries)
+    except (SourceError, VideoError) as error:
+        chunk.problems.append(f"BAD_METADATA: {_with_key(error)}")
+        return None
+    chunk.problems.extend(labels.problems)
+    return labels
+
+
+def _own_csv(chunk: Chunk, contents: Contents, path: str, sources: SourcesConfig, max_entries: int) -> LabelsCsv | None:
+    """A labels CSV in the chunk.  In a zip, which can't be mended in place, one that is of no use is a problem."""
+    try:
+        content = contents.read(path, sources.max_metadata_bytes)
+        labels = labels_csv.parse(content, contents.place(path), max_entries)
+    except (SourceError, VideoError) as error:
+        if chunk.source.kind != "zip":
+            raise
+        chunk.problems.append(f"BAD_METADATA: {_with_key(error)}")
+        return None
+    chunk.problems.extend(labels.problems)
+    return LabelsCsv(labels, names.parent(path), own=not chunk.source.shares_labels)
+
+
+def _outer_csv(
+    chunk: Chunk, contents: Contents, entry: Entry, sources: SourcesConfig, shared: SharedLabels | None
+) -> list[LabelsCsv]:
+    """A labels CSV outside of the chunk.  One beside it that is of no use is a problem, not the end of all chunks."""
+    try:
+        labels = shared(entry) if shared else shared_labels(contents.storage, sources, entry)
+    except SourceError as error:
+        if entry.uri == sources.labels:
+            raise
+        chunk.problems.append(f"BAD_METADATA: {error}")
+        return []
+    chunk.problems.extend(labels.problems)
+    folder = names.parent(entry.uri)
+    above = names.below(chunk.source.uri, folder) if chunk.source.kind == "folder" else ""
+    return [LabelsCsv(labels, own=False, above=above if above != chunk.source.uri else "")]
+
+
+def _with_key(error: SourceError | VideoError) -> str:
+    if isinstance(error, VideoError) and error.reason == "TOO_LARGE":
+        return f"{error} (sources.max_metadata_bytes)"
+    return str(error)

@@ -6,7 +6,7 @@ later run.  What other chunks say of a video is stored there as JSON (``DUPLICAT
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from dflib.sources.chunk import Chunk, Source, Video, code
@@ -55,17 +55,62 @@ def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str
 
     Args:
         known: rows of the table, at least those with an id or a chunk name of ``chunks``.
-        chunks: the new and changed chunks, and those that are gone.
+        chunks: the new and changed chunks, and those that are gone; none of them :func:`clashing`.
         seen: URIs of all chunks of this run, known ones included.
     """
+    return _reconcile(known, chunks, seen, None)[0]
+
+
+def clashing(
+    known: Mapping[str, Video],
+    chunks: Sequence[Chunk],
+    seen: set[str],
+    same: Callable[[Video, Video], bool] | None = None,
+) -> dict[str, str]:
+    """The chunks with a video that has the id of a different video of another chunk, and what to do about it.
+
+    Only one of the two could be kept, so nothing of such a chunk is ingested.
+
+    Args:
+        known, chunks, seen: as for :func:`reconcile`.
+        same: whether two videos of one size are equal, where they have no CRC to tell; None: they are.
+
+    Returns:
+        The reasons, by the chunk's URI.
+    """
+    reasons: dict[str, str] = {}
+    while True:
+        # A chunk that is left out must not clash with others in turn, nor free ids that it had until now.
+        rest = [chunk for chunk in chunks if chunk.source.uri not in reasons]
+        clashes = _reconcile(known, rest, seen, same)[1]
+        if not clashes:
+            return reasons
+        reasons |= clashes
+
+
+def _reconcile(
+    known: Mapping[str, Video],
+    chunks: Sequence[Chunk],
+    seen: set[str],
+    same: Callable[[Video, Video], bool] | None,
+) -> tuple[Reconciled, dict[str, str]]:
     state = dict(known)
     result = Reconciled()
+    clashes: dict[str, str] = {}
     before_loss: dict[str, Video] = {}
     for chunk in chunks:
         if chunk.source.gone or chunk.members:
             before_loss |= _mark_missing(state, chunk)
     for chunk in chunks:
         source = chunk.source
+        clash = [
+            row
+            for row in chunk.videos
+            if row.video_id in state and _clash(source, state[row.video_id], row, seen, same)
+        ]
+        if clash:
+            clashes[source.uri] = _clash_reason(source, clash, state[clash[0].video_id])
+            continue
         for row in chunk.videos:
             old = state.get(row.video_id)
             if old is None:
@@ -87,7 +132,26 @@ def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str
             result.new += before is None
             result.changed += before is not None
             result.missing += before is not None and before.uri is not None and row.uri is None
-    return result
+    return result, clashes
+
+
+def _clash(source: Source, old: Video, row: Video, seen: set[str], same: Callable[[Video, Video], bool] | None) -> bool:
+    """Whether another chunk has another video under this id."""
+    if not _rank(old) == _rank(row) == 2 or _owns(source, old):
+        return False
+    if not _same_bytes(old, row):
+        return True
+    return same is not None and not _has_moved(old, row, seen) and not same(old, row)
+
+
+def _clash_reason(source: Source, rows: Sequence[Video], old: Video) -> str:
+    row = rows[0]
+    return (
+        f"{source.uri}: nothing was ingested of it: {len(rows)} of its videos have the id of a different video of "
+        f"another chunk; the first is {row.video_id}: {row.member or 'the file'} of {row.size} bytes, which has "
+        f"{old.size} bytes in {_chunk_uri(old)}. Ingest it under another sources.dataset, or rename its videos. If it "
+        "replaces the other chunk, delete that one and name both places in sources.chunks"
+    )
 
 
 def other_places(known: Mapping[str, Video], chunks: Sequence[Chunk]) -> set[str]:

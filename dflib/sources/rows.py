@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from dflib.errors import SourceError
 from dflib.sources import names
 from dflib.sources.chunk import Chunk, Video
-from dflib.sources.labels import UNLISTED, Claim, Labels
+from dflib.sources.labels import UNLISTED, Claim
 from dflib.sources.layouts import Clip, Layout, SideFiles, listed
+from dflib.sources.listing import LabelsCsv, match
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VideoFile:
     """A video file of a chunk: its name in the chunk and where its bytes are (None: they cannot be read)."""
 
@@ -24,8 +26,8 @@ class VideoFile:
 
     @property
     def path(self) -> str:
-        """The path that layouts see: the URI of a file, the name of a zip's member."""
-        return self.uri if self.packing == "file" and self.uri else self.name
+        """The path that layouts see: the URI of a file, the name of a zip's member, in Unicode's composed form."""
+        return names.normal(self.uri if self.packing == "file" and self.uri else self.name)
 
 
 @dataclass
@@ -35,92 +37,130 @@ class Descriptions:
     Attributes:
         layouts: the layouts that may apply, in their order, each with its side files in the chunk.
         required: name of the layout that each video must follow; None: a video may follow any or none.
-        labels: the labels CSV, its claims by the videos' names in the chunk; None: there is none.
-        labels_complete: whether a line of the CSV without a video means that the video is missing, not that it is
-            stored elsewhere.
+        tables: the labels CSVs.
     """
 
     layouts: list[tuple[Layout, SideFiles]] = field(default_factory=list)
     required: str | None = None
-    labels: Labels | None = None
-    labels_complete: bool = True
+    tables: list[LabelsCsv] = field(default_factory=list)
 
 
 def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions: Descriptions) -> None:
     """Adds to ``chunk`` a row for each file and for each video that is listed but missing.
 
     The first layout that describes a video gives its identifier, source group, manipulation and compression; label,
-    original and split come from the first that lists them in a file, else from the same layout.  Without a layout
-    the identifier is the path in the chunk, below the top folder that all files of an archive share.  Of two files
-    with one identifier the first by name is kept, and the other becomes a problem of the chunk.
+    original and split come from the first file that lists them, else from the first layout that gives a label.
+    Without a layout the identifier is the path in the chunk, below the top folder that all files of an archive share.
+
+    Raises:
+        SourceError: two files with different bytes have one identifier.
     """
     top = names.common_top([file.name for file in files]) if chunk.source.kind == "zip" else ""
-    csv = descriptions.labels
+    files = sorted(files, key=lambda file: file.name)
+    left_out = chunk.account.reasons
+    listing = match(descriptions.tables, [file.name for file in files], left_out)
     rows: dict[str, Video] = {}
-    for file in sorted(files, key=lambda file: file.name):
-        clips = [
-            clip
-            for layout, side_files in descriptions.layouts
-            if (clip := layout.describe(file.path, side_files)) is not None
-        ]
+    for file in files:
+        path = file.path
+        clips = []
+        for layout, side_files in descriptions.layouts:
+            seen_as = names.normal(f"{chunk.source.name}/{file.name}") if layout.from_chunk else path
+            if clip := layout.describe(seen_as, side_files):
+                clips.append(clip)
         problems = list(file.problems)
         if file.size == 0:
             problems.append("EMPTY_FILE: contains no bytes")
         if descriptions.required and not clips:
             problems.append(f"NOT_IN_LAYOUT: its path does not follow the layout {descriptions.required}")
-        clips = clips or [Clip(names.stem(names.below(file.name, top)))]
-        if csv:
-            claim = csv.claims.get(file.name)
-            clips.append(listed(file.name, claim) if claim else listed(file.name, Claim(None), UNLISTED))
-        _keep(chunk, rows, _row(chunk, dataset, file, clips, problems))
-    paths, members = {file.path for file in files}, {file.name for file in files}
-    missing = [clip for layout, side_files in descriptions.layouts for clip in layout.missing(side_files, paths)]
-    unused = sorted((name, claim) for name, claim in csv.claims.items() if name not in members) if csv else []
-    if descriptions.labels_complete:
-        problem = "MISSING_FILE: {} is listed in the labels file but does not exist"
-        missing += [listed(name, claim, problem.format(name)) for name, claim in unused]
-    elif unused:
+        listed_as = [listed(file.name, claim) for claim in listing.claims.get(file.name, [])]
+        if file.name in listing.covered and not listed_as:
+            listed_as.append(listed(file.name, Claim(None), UNLISTED))
+        own = names.stem(names.below(file.name, top))
+        _keep(chunk, rows, _row(chunk, dataset, file, own, clips, listed_as, problems))
+    prefix = "" if chunk.source.kind == "zip" else f"{names.normal(chunk.source.uri)}/"
+    paths, others = {file.path for file in files}, {prefix + names.normal(name): why for name, why in left_out.items()}
+    for layout, side_files in descriptions.layouts:
+        for clip in layout.missing(side_files, paths, others):
+            _keep(chunk, rows, _row(chunk, dataset, None, "", [clip], [], []))
+    for name, claim, problem in listing.missing:
+        clip = listed(names.below(name, top), claim, problem)
+        _keep(chunk, rows, _row(chunk, dataset, None, names.stem(names.below(name, top)), [], [clip], []))
+    if listing.unused:
         chunk.problems.append(
-            f"UNUSED_LABELS: {len(unused)} lines of the labels file match no video here; the first is {unused[0][0]}"
+            f"UNUSED_LABELS: {len(listing.unused)} lines of the labels file match no video here; the first is "
+            f"{listing.unused[0]}"
         )
-    for clip in missing:
-        _keep(chunk, rows, _row(chunk, dataset, None, [clip], []))
-    if not rows and not chunk.problems:
-        chunk.problems.append("NO_VIDEOS: contains no file with a video's ending")
+    if not rows and not chunk.problems and not chunk.source.shares_labels:
+        chunk.problems.append("NO_VIDEOS: contains no video")
     chunk.videos = list(rows.values())
 
 
-def _row(chunk: Chunk, dataset: str, file: VideoFile | None, clips: list[Clip], problems: list[str]) -> Video:
-    clip = clips[0]
-    labelled = next((clip for clip in clips if clip.listed), clip)
-    video_id = f"{dataset}/{clip.path}"
-    original = f"{dataset}/{labelled.original}" if labelled.original else None
+def _row(
+    chunk: Chunk,
+    dataset: str,
+    file: VideoFile | None,
+    own: str,
+    described: list[Clip],
+    listed_as: list[Clip],
+    problems: list[str],
+) -> Video:
+    """A row.
+
+    Args:
+        file: the video; None: it is only listed.
+        own: the path that identifies it where no layout does.
+        described, listed_as: what layouts and labels CSVs say of it.
+        problems: those known so far.
+    """
+    clips = [*described, *listed_as]
+    lists = [clip for clip in clips if clip.listed]
+    # Where files list the chunk's videos, names of folders are no labels; but of two lists, one may lack the video.
+    candidates = lists or clips or [Clip()]
+    labelled = next((clip for clip in candidates if clip.label), candidates[0])
+    label = labelled.label
+    if len({clip.label for clip in lists if clip.label}) > 1:
+        label = None
+        problems = [*problems, "LABEL_CONFLICT: metadata and labels files of its chunk say both REAL and FAKE"]
+    problems += [text for clip in clips for text in clip.problems if not (label and text == UNLISTED)]
+    clip = described[0] if described else Clip()
+    path = next((clip.path for clip in described if clip.path is not None), own)
+    video_id = names.normal(f"{dataset}/{path}")
+    original = names.normal(f"{dataset}/{labelled.original}") if labelled.original else None
     return Video(
         video_id=video_id,
         dataset=dataset,
         chunk=chunk.source.name,
         uri=file.uri if file else None,
-        member=file.name if file else None,
+        member=file.name if file and chunk.source.kind != "file" else None,
         offset=file.offset if file else None,
         length=file.length if file else None,
         packing=file.packing if file else None,
         crc32=file.crc32 if file else None,
         size=file.size if file else None,
         fingerprint=file.fingerprint if file else None,
-        label=labelled.label,
+        label=label,
         original=original,
-        source_group=f"{dataset}/{clip.group}" if clip.group else original or video_id,
+        source_group=names.normal(f"{dataset}/{clip.group}" if clip.group else original or video_id),
         given_split=labelled.split,
         manipulation=clip.manipulation,
         compression=clip.compression,
-        problems=(*problems, *(problem for clip in clips for problem in clip.problems)),
+        problems=tuple(problems),
     )
 
 
 def _keep(chunk: Chunk, rows: dict[str, Video], row: Video) -> None:
+    has_file = row.size is not None
     kept = rows.setdefault(row.video_id, row)
-    if kept is not row:
-        duplicate = row.member or "an entry of the labels file"
+    if kept is row:
+        chunk.account.videos += has_file
+    elif not has_file:
         chunk.problems.append(
-            f"DUPLICATE: {duplicate} has the id {row.video_id}, as {kept.member} does; it is left out"
+            f"DUPLICATE: an entry of the labels file has the id {row.video_id}, as {kept.member} does; it is left out"
+        )
+    elif chunk.source.kind == "zip" and row.fingerprint == kept.fingerprint:  # of CRC and size
+        chunk.account.leave_out("DUPLICATE", "with the id and the bytes of another one", row.member or row.video_id)
+    else:
+        raise SourceError(
+            f"{chunk.source.uri}: nothing was ingested of it: {row.member} and {kept.member} both have the id "
+            f"{row.video_id} and differ, or may differ; rename one of them"
         )

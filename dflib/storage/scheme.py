@@ -117,6 +117,9 @@ class Scheme(ABC):
     @abstractmethod
     def list_files(self, access: Access, uri: str, after: str | None = None) -> Iterator[Entry]: ...
 
+    def list_everything(self, access: Access, uri: str) -> Iterator[Entry]:
+        return self.list_files(access, uri)
+
     @abstractmethod
     def glob(self, access: Access, pattern: str) -> list[str]: ...
 

@@ -60,10 +60,22 @@ class Storage:
         """
         return scheme_of(uri).list_files(self._access, uri, after)
 
+    def list_everything(self, uri: str) -> Iterator[Entry]:
+        """As :meth:`list_files`, but nothing is left out: for folders that others have written.
+
+        On a disk, hidden files are listed, and folders behind links are followed, each folder once: not where a link
+        leads to a folder that is listed already.  What is no file, such as a link that leads nowhere, has size -1.
+
+        Raises:
+            StorageError: a folder cannot be read.
+        """
+        return scheme_of(uri).list_everything(self._access, uri)
+
     def glob(self, pattern: str) -> list[str]:
         """URIs of the files and folders that match a pattern, sorted; the URI itself when it has no wildcard.
 
-        ``*``, ``?`` and ``[…]`` match within one part of the path.
+        ``*``, ``?`` and ``[…]`` match within one part of the path.  A part that exists literally, such as a folder
+        ``[DFDC] part 0``, is not a pattern.
         """
         if not any(mark in pattern for mark in "*?["):
             return [pattern]

@@ -11,6 +11,7 @@ import pytest
 from dflib.sources.chunk import Chunk, Source
 from dflib.sources.readers import read_zip
 from dflib.storage import Storage
+from tests.sources.settings import sources
 
 ZipBytes = Callable[..., bytes]
 
@@ -42,6 +43,6 @@ def read_bytes_as_zip(tmp_path: Path, storage: Storage) -> Callable[[bytes], Chu
         path = tmp_path / "chunk.zip"
         path.write_bytes(content)
         uri = f"file://{path}"
-        return read_zip(storage, Source("zip", uri, (storage.stat(uri),)), "d")
+        return read_zip(storage, Source("zip", uri, (storage.stat(uri),)), sources())
 
     return read

@@ -13,11 +13,12 @@ from dflib.sources.crops import CropFile, extractor_of, read_listing
 from dflib.sources.discovery import find_crops
 from dflib.sources.images import probe
 from dflib.storage import Storage
+from tests.sources.settings import BASE
 
 
 def settings(**changes: Any) -> SourcesConfig:
     base = {"dataset": "d", "chunks": (), "crop_pattern": "<video>-<frame>-<face>", "labels": None, "layout": "auto"}
-    return SourcesConfig.model_validate(base | {"crops": "", "crop_real": "real", "crop_fake": "fake"} | changes)
+    return SourcesConfig.model_validate(BASE | base | {"crops": "", "crop_real": "real", "crop_fake": "fake"} | changes)
 
 
 def listing(root: Path, **changes: Any) -> tuple[Chunk, list[CropFile]]:

@@ -5,24 +5,10 @@ from typing import Any
 
 import pytest
 
-from dflib.config import SourcesConfig
 from dflib.errors import SourceError
 from dflib.sources.discovery import find_chunks, find_crops
 from dflib.storage import Storage
-
-
-def sources(**changes: Any) -> SourcesConfig:
-    base = {
-        "dataset": "d",
-        "chunks": (),
-        "crops": (),
-        "crop_pattern": "<video>",
-        "crop_real": "real",
-        "crop_fake": "fake",
-        "layout": "auto",
-        "labels": None,
-    }
-    return SourcesConfig.model_validate(base | changes)
+from tests.sources.settings import sources
 
 
 def put(root: Path, *names: str, content: bytes = b"x") -> None:
@@ -51,7 +37,12 @@ def test_find_chunks_divides_a_folder(storage: Storage, tmp_path: Path) -> None:
 def test_find_chunks_returns_each_chunk_once(storage: Storage, tmp_path: Path) -> None:
     put(tmp_path, "a.zip", "b.zip", "truth.json", "part/v.mp4")
     assert found(storage, tmp_path / "*.zip", tmp_path / "a.zip") == [("zip", "a", 1), ("zip", "b", 1)]
-    assert found(storage, tmp_path / "*") == [("zip", "a", 1), ("zip", "b", 1), ("folder", "part", 1)]
+    assert found(storage, tmp_path / "*") == [
+        ("zip", "a", 1),
+        ("zip", "b", 1),
+        ("folder", "part", 1),
+        ("file", tmp_path.name, 1),
+    ]
 
 
 @pytest.mark.parametrize("pattern", ["none", "none/*", "none.zip", "*.zip", "empty", "truth.json", "*.json", "texts"])

@@ -14,30 +14,16 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 
-from dflib.config import SourcesConfig
 from dflib.errors import ConfigError, SourceError
 from dflib.runtime.progress import Progress
 from dflib.sources.ingest import IngestResult, check, ingest
 from dflib.storage import Storage
 from dflib.tables.schemas import CHUNKS, EXTRACTIONS, FACES, FORGOTTEN, FRAMES, PREDICTIONS, VIDEOS, Table
 from dflib.tables.store import Tables
+from tests.sources.settings import sources
 from tests.table_rows import add
 
 REAL, FAKE = {"label": "REAL"}, {"label": "FAKE", "original": "r.mp4"}
-
-
-def sources(**changes: Any) -> SourcesConfig:
-    base = {
-        "dataset": "d",
-        "chunks": (),
-        "crops": (),
-        "crop_pattern": "<video>-<frame>-<face>",
-        "crop_real": "real",
-        "crop_fake": "fake",
-        "layout": "auto",
-        "labels": None,
-    }
-    return SourcesConfig.model_validate(base | {key: str(value) for key, value in changes.items()})
 
 
 def run(tables: Tables, dry_run: bool = False, **changes: Any) -> IngestResult:
@@ -118,7 +104,7 @@ def test_ingest_of_new_changed_and_restored_chunks(
     assert '"a"' in table["d/f"]["problems"][-1] and '"b"' in table["d/f"]["problems"][-1]
     assert table["d/r"]["ingested_at"] < table["d/n"]["ingested_at"]
 
-    first_upload = chunks / "kept"
+    first_upload = tmp_path / "kept"
     (chunks / "a.zip").rename(first_upload)
     (chunks / "a.zip").write_bytes(zip_bytes({"r.mp4": b"rr", "f.mp4": b"f"}, {"r.mp4": REAL, "f.mp4": FAKE}))
     fourth = run(tables, chunks=chunks)
@@ -141,14 +127,45 @@ def test_ingest_of_new_changed_and_restored_chunks(
 
 
 @pytest.mark.spark
-def test_ingest_fails_after_the_other_chunks_when_one_is_unreadable(
+def test_ingest_fails_after_the_other_chunks_when_one_is_unreadable_or_clashes(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
 ) -> None:
-    (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r", "notes.txt": b"n"}, {"r.mp4": REAL}))
+    (tmp_path / "clash.zip").write_bytes(zip_bytes({"n.mp4": b"n", "r.mp4": b"other"}, {"r.mp4": REAL, "n.mp4": REAL}))
     (tmp_path / "folder.zip").mkdir()
-    with pytest.raises(SourceError, match=r"1 of 2 new chunks .*folder\.zip.*1 videos new"):
-        run(tables, chunks=f"{tmp_path}/*.zip")
-    assert list(rows(tables)) == ["d/r"] and tables.read(CHUNKS).count() == 1
+    for new in ("2 of 3 new chunks .*", "2 of 2 new chunks .*"):
+        with pytest.raises(SourceError, match=new) as caught:
+            run(tables, chunks=f"{tmp_path}/*.zip")
+        text = str(caught.value)
+        assert "folder.zip: Is a directory" in text and "clash.zip: nothing was ingested of it: 1 of its videos" in text
+        assert list(rows(tables)) == ["d/r"] and tables.read(CHUNKS).count() == 1
+    assert rows(tables)["d/r"]["size"] == 1
+    (chunk,) = tables.read(CHUNKS).collect()
+    assert (chunk["members"], chunk["problems"]) == (3, ["NOT_VIDEO: 1 file .txt, first 'part/notes.txt'"])
+    (tmp_path / "folder.zip").rmdir()
+    (tmp_path / "clash.zip").write_bytes(zip_bytes({"n.mp4": b"n"}, {"n.mp4": REAL}))
+    renamed = run(tables, chunks=f"{tmp_path}/*.zip")
+    assert renamed.videos_new == 1 and set(rows(tables)) == {"d/r", "d/n"}
+    # Single files that are gone are noticed, in a folder and by themselves.
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in ("x", "y", "z"):
+        (clips / f"{name}.mp4").write_bytes(name.encode())
+    run(tables, chunks=clips)
+    (clips / "x.mp4").unlink()
+    fewer = run(tables, chunks=clips)
+    assert (fewer.videos_missing, fewer.chunks_gone) == (1, 0) and "1 videos missing" in fewer.line()
+    with pytest.raises(ConfigError, match=r"2 of 2 chunks were ingested as data set d"):
+        run(tables, chunks=clips / "[yz].mp4", dataset="single")
+    singles = tmp_path / "singles"
+    clips.rename(singles)
+    run(tables, chunks=singles / "[yz].mp4", dataset="single")
+    (singles / "y.mp4").unlink()
+    gone = run(tables, chunks=singles / "[yz].mp4", dataset="single")
+    assert (gone.videos_missing, gone.chunks_gone) == (1, 1)
+    table = rows(tables)
+    assert {name for name, row in table.items() if row["uri"] is None} == {"d/x", "single/y"}
+    assert table["single/y"]["problems"] == ["MISSING_FILE: singles is gone"]
 
 
 @pytest.mark.spark

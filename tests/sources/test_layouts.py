@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dflib.config import SourcesConfig
 from dflib.errors import ConfigError
 from dflib.parts import catalog
 from dflib.sources import layouts
@@ -15,15 +13,10 @@ from dflib.sources.discovery import find_chunks
 from dflib.sources.layouts import Layout
 from dflib.sources.readers import read_folder, read_zip
 from dflib.storage import Storage
+from tests.sources.settings import sources
 
 FAKE = "manipulated_sequences/Deepfakes/c23/videos/519_515.mp4"
 REAL = "original_sequences/youtube/c23/videos/519.mp4"
-
-
-def sources(**changes: Any) -> SourcesConfig:
-    base = {"dataset": "d", "chunks": (), "crops": (), "crop_pattern": "<video>", "crop_real": "real"}
-    base |= {"crop_fake": "fake", "labels": None, "layout": "auto"}
-    return SourcesConfig.model_validate(base | changes)
 
 
 def put(root: Path, *names: str, content: bytes = b"x") -> None:
@@ -33,8 +26,9 @@ def put(root: Path, *names: str, content: bytes = b"x") -> None:
 
 
 def read(root: Path, layout: str = "auto") -> Chunk:
-    (source,) = find_chunks(Storage(), sources(chunks=str(root), layout=layout))
-    return read_folder(Storage(), source, "d", layout)
+    settings = sources(chunks=root, layout=layout)
+    (source,) = find_chunks(Storage(), settings)
+    return read_folder(Storage(), source, settings)
 
 
 def rows(chunk: Chunk) -> dict[str, tuple[str | None, str | None, str, list[str]]]:
@@ -112,7 +106,7 @@ def test_zip_members_follow_layouts(zip_bytes: Callable[..., bytes], tmp_path: P
     path = tmp_path / "a.zip"
     path.write_bytes(zip_bytes({FAKE: b"f", REAL: b"r"}, folder="ffpp/"))
     source = Source("zip", f"file://{path}", (Storage().stat(f"file://{path}"),))
-    assert rows(read_zip(Storage(), source, "d")) == {
+    assert rows(read_zip(Storage(), source, sources())) == {
         "d/Deepfakes/c23/519_515": ("FAKE", "d/youtube/c23/519", "d/youtube/519", []),
         "d/youtube/c23/519": ("REAL", None, "d/youtube/519", []),
     }

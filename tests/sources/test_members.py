@@ -1,14 +1,16 @@
 """The bytes of one member, read by its range."""
 
 import random
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from dflib.errors import StorageError, VideoError
+from dflib.sources import members
 from dflib.sources.archive import Member, read_directory
-from dflib.sources.members import read_member
+from dflib.sources.members import read_head, read_member
 from dflib.storage import Storage
 
 VIDEO = random.Random(1).randbytes(5000) + bytes(3000)
@@ -86,6 +88,43 @@ def test_read_member_does_not_inflate_a_bomb(storage: Storage, tmp_path: Path) -
     found = read_directory(storage, storage.stat(uri))[0]
     with pytest.raises(VideoError, match="exactly 100 bytes"):
         read(storage, uri, found, size=100)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+def test_a_large_member_is_held_once(
+    tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch, packing: int
+) -> None:
+    monkeypatch.setattr(members, "LARGE", 1 << 20)
+    video = (random.Random(2).randbytes(1 << 20) + bytes(3 << 20)) * 4
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("a.mp4", video)
+    uri = f"file://{path}"
+    (found,) = read_directory(storage, storage.stat(uri))
+    tracemalloc.start()
+    try:
+        assert read(storage, uri, found, max_bytes=1 << 30) == video
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    packed = found.length if packing == zipfile.ZIP_DEFLATED else 0
+    assert peak < 1.25 * len(video) + packed
+    with pytest.raises(VideoError, match="BAD_RANGE"):
+        read(storage, uri, found, max_bytes=1 << 30, size=len(video) - 1 if packing else len(video) + 1)
+    path.write_bytes(b"x" + path.read_bytes())
+    with pytest.raises(VideoError, match="no zip member starts here"):
+        read(storage, uri, found, max_bytes=1 << 30)
+
+
+def test_read_head_reads_the_first_bytes_only(storage: Storage, member: tuple[str, Member], tmp_path: Path) -> None:
+    uri, found = member
+    before = storage.counters.bytes_read
+    assert found.packing is not None
+    assert read_head(storage, uri, found.offset, found.length, found.packing, 100) == VIDEO[:100]
+    assert storage.counters.bytes_read - before < 1300
+    assert read_head(storage, uri, found.offset + 1, found.length, found.packing, 100) == b""
+    (tmp_path / "file").write_bytes(VIDEO)
+    assert read_head(storage, f"file://{tmp_path}/file", 0, len(VIDEO), "file", 100) == VIDEO[:100]
 
 
 def test_read_member_reads_a_file_in_one_request(storage: Storage, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dflib.sources.names import below, common_top, is_video, parent, shown, split_of, stem, unsafe
+from dflib.sources.names import below, common_top, ending, is_hidden, normal, parent, shown, split_of, stem, unsafe
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "part_0/a.mp4", "a b/ä.MOV", "..a/b..mp4", "a:b.mp4", "a" * 1024])
@@ -35,20 +35,37 @@ def test_unsafe_gives_the_reason(name: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("a.mp4", True),
-        ("x/A.MKV", True),
-        ("a.json", False),
-        ("mp4", False),
-        ("__MACOSX/p/a.mp4", False),
-        ("p/._a.mp4", False),
+        ("a.mp4", ".mp4"),
+        ("x.y/A.MKV", ".mkv"),
+        ("x.mp4/a", ""),
+        ("a", ""),
+        (".hidden", ""),
+        ("a b.tar.gz", ".gz"),
+        ("v1.2 final", ""),
+        ("a.", ""),
     ],
 )
-def test_is_video_goes_by_the_ending(path: str, expected: bool) -> None:
-    assert is_video(path) is expected
+def test_ending_is_that_of_the_file(path: str, expected: str) -> None:
+    assert ending(path) == expected
+
+
+def test_is_hidden_goes_by_all_parts_of_a_path() -> None:
+    assert all(map(is_hidden, (".a", "p/._a.mp4", ".p/a.mp4", "p/.q/a.mp4", "__MACOSX/p/a.mp4", "p/__MACOSX/a.mp4")))
+    assert not any(map(is_hidden, ("a.mp4", "p.q/a.mp4", "p/a..mp4", "__MACOSX.mp4")))
+
+
+def test_normal_composes() -> None:
+    assert normal("e\u0301") == "\u00e9" and normal("a") == "a"
 
 
 def test_stem_removes_one_video_ending() -> None:
-    assert [stem(path) for path in ("p/a.mp4", "a.mp4.mp4", "a.b", "a.WEBM")] == ["p/a", "a.mp4", "a.b", "a"]
+    assert [stem(path) for path in ("p/a.mp4", "a.mp4.mp4", "a.b", "a.WEBM", "a.m2ts")] == [
+        "p/a",
+        "a.mp4",
+        "a.b",
+        "a",
+        "a",
+    ]
 
 
 def test_shown_escapes_and_cuts() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dflib.config import SourcesConfig
 from dflib.errors import SourceError
 from dflib.sources import discovery
 from dflib.sources.chunk import Chunk, Source, code
 from dflib.sources.readers import read_folder, read_zip
 from dflib.storage import Storage
+from tests.sources.settings import sources
 
 REAL, FAKE = {"label": "REAL", "split": "train"}, {"label": "FAKE", "split": "train", "original": "real.mp4"}
 
@@ -26,18 +26,9 @@ def labels(chunk: Chunk) -> dict[str, str | None]:
 
 
 def folder(storage: Storage, path: Path, csv: Path | None = None) -> Chunk:
-    sources = SourcesConfig(
-        dataset="d",
-        chunks=str(path),
-        crops=(),
-        crop_pattern="<video>",
-        crop_real="real",
-        crop_fake="fake",
-        layout="auto",
-        labels=str(csv) if csv else None,
-    )
-    (source,) = discovery.find_chunks(storage, sources)
-    return read_folder(storage, source, "d")
+    settings = sources(chunks=path, labels=csv)
+    (source,) = discovery.find_chunks(storage, settings)
+    return read_folder(storage, source, settings)
 
 
 def test_read_zip_returns_rows_with_ranges_and_labels(
@@ -92,14 +83,18 @@ def test_read_zip_with_two_metadata_files(
     files = {
         "p0/a.mp4": b"a",
         "p0/metadata.json": json.dumps({"a.mp4": REAL}).encode(),
-        "p1/a.mp4": b"other",
+        "p1/a.mp4": b"a",
         "p1/b.mp4": b"b",
         "p1/metadata.json": json.dumps({"a.mp4": FAKE, "b.mp4": FAKE}).encode(),
     }
     chunk = read_bytes_as_zip(zip_bytes(files, folder="all/"))
     assert labels(chunk) == {"d/a": "REAL", "d/b": "FAKE"}
-    (problem,) = chunk.problems
-    assert problem == "DUPLICATE: all/p1/a.mp4 has the id d/a, as all/p0/a.mp4 does; it is left out"
+    (problem,) = chunk.account.problems()
+    assert problem == "DUPLICATE: 1 file with the id and the bytes of another one, first 'all/p1/a.mp4'"
+    with pytest.raises(
+        SourceError, match=r"nothing was ingested .* all/p1/a\.mp4 and all/p0/a\.mp4 both have the id d/a"
+    ):
+        read_bytes_as_zip(zip_bytes(files | {"p1/a.mp4": b"b"}, folder="all/"))
 
 
 @pytest.mark.parametrize("metadata", [b"", b"[]", b"{" * 99_999, b'{"a.mp4": 1, "a.mp4": 1}'])
@@ -127,7 +122,10 @@ def test_read_zip_leaves_out_unsafe_names(
     content = zip_bytes(dict.fromkeys([*names, "nul#.mp4"], b"x"), folder="").replace(b"nul#", b"nul\0")
     chunk = read_bytes_as_zip(content)
     assert list(labels(chunk)) == ["d/ok"]
-    assert [code(problem) for problem in chunk.problems] == ["UNSAFE_NAME"] * 5
+    assert chunk.account.left_out == {"UNSAFE_NAME": 5}
+    assert "UNSAFE_NAME: 2 files whose name contains an empty part, . or .., first '../../etc/a.mp4'" in (
+        chunk.listed_problems()
+    )
 
 
 def test_read_zip_keeps_row_of_unreadable_member(
@@ -143,9 +141,7 @@ def test_read_zip_keeps_row_of_unreadable_member(
 def test_read_zip_without_videos_or_without_zip(
     zip_bytes: Callable[..., bytes], read_bytes_as_zip: Callable[[bytes], Chunk]
 ) -> None:
-    assert read_bytes_as_zip(zip_bytes({"a.txt": b"a"})).problems == [
-        "NO_VIDEOS: contains no file with a video's ending"
-    ]
+    assert read_bytes_as_zip(zip_bytes({"a.txt": b"a"})).problems == ["NO_VIDEOS: contains no video"]
     chunk = read_bytes_as_zip(b"PK nothing")
     assert chunk.videos == [] and [code(problem) for problem in chunk.problems] == ["NOT_A_ZIP"]
 
@@ -175,7 +171,7 @@ def test_read_folder_agrees_with_zip_of_the_folder(sample_data: Path, storage: S
             made.write(path, f"dfdc_train_part_0/{path.name}")
     uri = f"file://{tmp_path}/dfdc_train_part_00.zip"
     before = storage.counters.requests, storage.counters.bytes_read
-    zipped = read_zip(storage, Source("zip", uri, (storage.stat(uri),)), "d")
+    zipped = read_zip(storage, Source("zip", uri, (storage.stat(uri),)), sources())
     assert storage.counters.requests - before[0] <= 6
     assert storage.counters.bytes_read - before[1] < 0.01 * zipped.source.size
     plain = folder(storage, part)
@@ -206,7 +202,7 @@ def test_read_folder_with_own_labels_csv(storage: Storage, tmp_path: Path) -> No
         "d/y/same": ["NO_METADATA_ENTRY"],
         "d/z/same": ["NO_METADATA_ENTRY"],
         "d/nowhere": ["MISSING_FILE"],
-        "d/same": ["MISSING_FILE"],
+        "d/same": ["AMBIGUOUS_NAME"],
     }
     assert next(video for video in chunk.videos if video.video_id == "d/x/a").original == "d/c"
 

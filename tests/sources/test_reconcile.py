@@ -5,7 +5,7 @@ import itertools
 from typing import Any
 
 from dflib.sources.chunk import Chunk, Source, Video, code
-from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reconcile
+from dflib.sources.reconcile import Reconciled, clashing, crops_folder, other_places, reconcile
 from dflib.storage import Entry
 
 
@@ -78,9 +78,41 @@ def test_reconcile_keeps_the_first_of_two_copies() -> None:
         assert (table["d/x"].chunk, table["d/x"].label, codes(table["d/x"])) == ("a", "REAL", ["DUPLICATE"])
 
 
-def test_reconcile_reports_other_bytes_with_one_id() -> None:
-    table, _ = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("x", "REAL", 2))])
-    assert (table["d/x"].crc32, codes(table["d/x"])) == (1, ["DUPLICATE_DIFFERS"])
+def test_clashing_chunks_have_another_video_under_a_known_id() -> None:
+    first, second = chunk("a", ("x", "REAL", 1)), chunk("b", ("y", "REAL", 3), ("x", "REAL", 2))
+    third = chunk("c", ("y", "REAL", 9))
+    seen = {new.source.uri for new in (first, second, third)}
+    reasons = clashing({}, [first, second, third], seen)
+    # The third clashes with the second alone, of which nothing is ingested.
+    assert list(reasons) == [second.source.uri]
+    assert "1 of its videos have the id" in reasons[second.source.uri] and "d/x" in reasons[second.source.uri]
+    assert first.source.uri in reasons[second.source.uri] and "sources.dataset" in reasons[second.source.uri]
+    table, _ = run([first])
+    assert list(clashing(table, [second, third], seen)) == [second.source.uri]
+
+
+def test_clashing_spares_chunks_that_were_replaced_moved_copied_or_took_over() -> None:
+    first, changed = chunk("a", ("x", "REAL", 1)), chunk("a", ("x", "REAL", 2))
+    table, _ = run([first])
+    uri = first.source.uri
+    for chunks in (
+        [changed],
+        [chunk("a", ("x", "REAL", 1), where="s3://new")],
+        [chunk("b", ("x", "FAKE", 1))],
+        [chunk("b", ("x", "REAL", 0))],
+        [chunk("b", ("x", "REAL", 5), kind="crops")],
+        [gone("a"), chunk("b", ("x", "REAL", 2))],
+        [chunk("b", ("x", "REAL", 2)), chunk("a", ("other", "REAL", 4))],
+    ):
+        assert clashing(table, chunks, {uri}) == {}
+    assert list(clashing(table, [chunk("a", ("x", "REAL", 2), where="s3://new")], set())) == ["s3://new/a.zip"]
+
+
+def test_a_chunk_that_is_left_out_frees_no_ids() -> None:
+    table, _ = run([chunk("a", ("x", "REAL", 1)), chunk("b", ("y", "REAL", 2))])
+    # The new b has no y any more, but clashes by x: y stays where it was, so that c clashes, too.
+    new = [chunk("b", ("x", "REAL", 9)), chunk("c", ("y", "REAL", 8))]
+    assert list(clashing(table, new, {each.source.uri for each in new})) == [each.source.uri for each in new]
 
 
 def test_reconcile_finds_label_conflict_in_any_order_and_number_of_runs() -> None:

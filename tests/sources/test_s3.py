@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import boto3
 import pytest
 
-from dflib.config import SourcesConfig
 from dflib.errors import SourceError, StorageError
 from dflib.sources.discovery import find_chunks
 from dflib.sources.members import read_member
 from dflib.sources.readers import read_folder, read_zip
 from dflib.storage import Storage
 from tests.s3_server import s3_server
+from tests.sources.settings import sources
 
 Put = Callable[[str, bytes], None]
 
@@ -44,19 +44,7 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Storage, Put]:
 def found(storage: Storage, *patterns: str):  # type: ignore[no-untyped-def]
     bucket = storage.bucket  # type: ignore[attr-defined]
     uris = tuple(f"s3://{bucket}/{pattern}".rstrip("/") for pattern in patterns)
-    return find_chunks(
-        storage,
-        SourcesConfig(
-            dataset="d",
-            chunks=uris,
-            crops=(),
-            crop_pattern="<video>",
-            crop_real="real",
-            crop_fake="fake",
-            layout="auto",
-            labels=None,
-        ),
-    )
+    return find_chunks(storage, sources(chunks=uris))
 
 
 def test_read_zip_takes_few_requests_and_bytes(s3: tuple[Storage, Put], zip_bytes: Callable[..., bytes]) -> None:
@@ -66,7 +54,7 @@ def test_read_zip_takes_few_requests_and_bytes(s3: tuple[Storage, Put], zip_byte
     put("chunks/part_00.zip", content)
     (source,) = found(storage, "chunks/part_00.zip")
     assert storage.counters.requests == 1
-    chunk = read_zip(storage, source, "d")
+    chunk = read_zip(storage, source, sources())
     assert len(chunk.videos) == 150 and {video.label for video in chunk.videos} == {"FAKE"}
     assert storage.counters.requests <= 4
     assert storage.counters.bytes_read < 0.01 * len(content)
@@ -83,11 +71,11 @@ def test_find_chunks_of_a_folder_takes_one_request(s3: tuple[Storage, Put], zip_
         put(f"c/part_{number}.zip", zip_bytes({f"{number}.mp4": b"x"}, packing=zipfile.ZIP_DEFLATED))
     put("c/part_9/metadata.json", b'{"v.mp4": {"label": "REAL"}}')
     put("c/part_9/v.mp4", b"video")
-    sources = found(storage, "c")
-    assert [source.name for source in sources] == [*(f"part_{number}" for number in range(5)), "part_9"]
+    chunks = found(storage, "c")
+    assert [source.name for source in chunks] == [*(f"part_{number}" for number in range(5)), "part_9"]
     assert storage.counters.requests == 1
     assert [source.name for source in found(storage, "c/*.zip")] == [f"part_{number}" for number in range(5)]
-    video = read_folder(storage, sources[-1], "d").videos[0]
+    video = read_folder(storage, chunks[-1], sources()).videos[0]
     assert (video.video_id, video.label, video.packing, video.problems) == ("d/v", "REAL", "file", ())
 
 

@@ -80,6 +80,64 @@ def test_list_files_and_glob_find_names_in_order(place: tuple[Storage, str]) -> 
     assert later == [f"{root}/c1/a.zip", f"{root}/d/deep/er/a.zip"]
 
 
+def test_glob_takes_a_part_that_exists_literally_as_it_is(place: tuple[Storage, str]) -> None:
+    storage, root = place
+    for name in ("[DFDC] part 0/a.zip", "[DFDC] part 0/b[1].zip", "D/a.zip", "b1.zip", "q?.zip", "qq.zip"):
+        storage.write(uris.join(root, name), b"x")
+    assert storage.glob(f"{root}/[DFDC] part 0") == [f"{root}/[DFDC] part 0"]
+    assert storage.glob(f"{root}/[DFDC] part 0/*.zip") == [
+        f"{root}/[DFDC] part 0/a.zip",
+        f"{root}/[DFDC] part 0/b[1].zip",
+    ]
+    assert storage.glob(f"{root}/*/b[1].zip") == [f"{root}/[DFDC] part 0/b[1].zip"]
+    assert storage.glob(f"{root}/[DF]") == [f"{root}/D"]
+    assert storage.glob(f"{root}/q?.zip") == [f"{root}/q?.zip"]
+
+
+def test_list_everything_has_hidden_files(place: tuple[Storage, str]) -> None:
+    storage, root = place
+    written = [".hidden", "a/.b/c.mp4", "a/d.mp4"]
+    for name in written:
+        storage.write(uris.join(root, name), b"x")
+    assert sorted(entry.uri.removeprefix(f"{root}/") for entry in storage.list_everything(root)) == written
+    assert list(storage.list_everything(f"{root}/nothing")) == []
+
+
+def test_list_everything_follows_links_to_folders_once(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "b").mkdir(parents=True)
+    (root / "b" / "x.mp4").write_bytes(b"x")
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "y.mp4").write_bytes(b"yy")
+    (root / "a").symlink_to(root / "b")  # listed already as b
+    (root / "b" / "up").symlink_to(root)
+    (root / "o").symlink_to(outside)
+    (root / "p").symlink_to(outside / "deep")
+    (outside / "back").symlink_to(root)
+    (root / "file.mp4").symlink_to(outside / "deep" / "y.mp4")
+    (root / "nowhere").symlink_to("missing")
+    (root / "circle").symlink_to("circle")
+    os.mkfifo(root / "pipe")
+    found = {
+        entry.uri.removeprefix(f"file://{root}/"): entry.size for entry in Storage().list_everything(f"file://{root}")
+    }
+    assert found == {"b/x.mp4": 1, "o/deep/y.mp4": 2, "file.mp4": 2, "nowhere": -1, "circle": -1, "pipe": -1}
+
+
+def test_list_everything_does_not_pass_over_a_closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StorageError, match="closed: Permission denied"):
+        list(Storage().list_everything(f"file://{tmp_path}"))
+
+
 def test_folders_are_uploaded_downloaded_and_deleted(place: tuple[Storage, str], tmp_path: Path) -> None:
     storage, root = place
     (tmp_path / "up" / "sub").mkdir(parents=True)

@@ -20,7 +20,7 @@ class Clip:
     """The description of one video by a layout.  All paths are below the data set and without the video's ending.
 
     Attributes:
-        path: identifies the video: ``video_id`` is the data set and this.
+        path: identifies the video: ``video_id`` is the data set and this; None: its path in the chunk.
         label: REAL, FAKE, or None when unknown.
         original: path of the clip that a fake was made from.
         group: the source group; None: the original, or the video itself.
@@ -32,7 +32,7 @@ class Clip:
         problems: ``CODE: text``, one for each statement that cannot be used.
     """
 
-    path: str
+    path: str | None = None
     label: str | None = None
     original: str | None = None
     group: str | None = None
@@ -71,8 +71,25 @@ def listed(path: str, claim: Claim, *problems: str) -> Clip:
     )
 
 
-def _no_clips(side_files: SideFiles, videos: Collection[str]) -> list[Clip]:
+def absent(name: str, where: str, reason: str | None) -> str:
+    """The problem of a video that a file lists and that has no bytes.
+
+    Args:
+        name: as listed.
+        where: the file that lists it.
+        reason: code of the reason why the file of that name was left out; None: there is no such file.
+    """
+    if reason:
+        return f"{reason}: {name} is listed in {where} and exists, but was left out"
+    return f"MISSING_FILE: {name} is listed in {where} but does not exist"
+
+
+def _no_clips(side_files: SideFiles, videos: Collection[str], left_out: Mapping[str, str]) -> list[Clip]:
     return []
+
+
+def _all_clips(path: str) -> str | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -82,20 +99,27 @@ class Layout:
     Attributes:
         describe: from a video's path and the side files of its chunk to its description; None when the path does
             not follow the layout.  The path is the URI of a file, or the name of a zip's member, so it may
-            start above the data set or, in a zip, below it.
-        side_file: name of a file that is read wherever it lies in a chunk; None: paths alone are enough.
-        parse: from the content of a side file, and its URI or path for messages, to its entries.  Raises
-            :class:`~dflib.errors.SourceError` for a file that cannot be used.
+            start above the data set or, in a zip, below it.  Paths are in Unicode's composed form.
+        side_file: name of a file, compared without case, that is read wherever it lies in a chunk; None: paths alone
+            are enough.
+        parse: from the content of a side file, its URI or path for messages, and the largest number of entries, to its
+            entries.  Raises :class:`~dflib.errors.SourceError` for a file that cannot be used.
         own_chunk: whether a folder with a side file is one chunk, whatever folder it was found through.
-        missing: from the side files and the paths of a chunk's videos to the videos that the side files name and
-            the chunk lacks.  Each becomes a row without bytes.
+        missing: from the side files, the paths of a chunk's videos, and the codes of the reasons why its other files
+            are no videos, by path, to the videos that the side files name and the chunk lacks (:func:`absent`).
+            Each becomes a row without bytes.
+        not_a_clip: from a video's path to what it is where it is no clip of the data set; None where it may be one.
+        from_chunk: whether ``describe`` gets a path that starts with the chunk's name, not above it, so that folders
+            above the data set mean nothing.
     """
 
     describe: Callable[[str, SideFiles], Clip | None]
     side_file: str | None = None
-    parse: Callable[[bytes, str], Labels] | None = None
+    parse: Callable[[bytes, str, int], Labels] | None = None
     own_chunk: bool = False
-    missing: Callable[[SideFiles, Collection[str]], list[Clip]] = _no_clips
+    missing: Callable[[SideFiles, Collection[str], Mapping[str, str]], list[Clip]] = _no_clips
+    not_a_clip: Callable[[str], str | None] = _all_clips
+    from_chunk: bool = False
 
 
 def load(setting: str) -> list[Layout]:

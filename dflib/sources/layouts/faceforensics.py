@@ -1,7 +1,8 @@
 """FaceForensics++ (Rössler et al. 2019), and Google's DeepFakeDetection clips in the same folders.
 
 ``original_sequences/<source>/<compression>/videos/<clip>`` and
-``manipulated_sequences/<method>/<compression>/videos/<target>_<source>``.
+``manipulated_sequences/<method>/<compression>/videos/<target>_<source>``.  DeepFakeDetection names its originals
+``actors/<compression>/videos/<actor>__<scene>``, and its fakes ``<target actor>_<source actor>__<scene>__<code>``.
 """
 
 import re
@@ -12,6 +13,9 @@ from dflib.sources.names import stem
 _PATH = re.compile(
     r"(?:^|/)(?P<kind>original|manipulated)_sequences/(?P<method>[^/]+)/(?P<compression>[^/]+)/videos/(?P<stem>[^/]+)$"
 )
+_TARGET = re.compile(r"(\d{3})_\d{3}")
+_DFD_TARGET = re.compile(r"(\d{2})_\d{2}__(.+)__[A-Za-z0-9]+")
+_MASKS = re.compile(r"(?:^|/)manipulated_sequences/[^/]+/masks/")
 
 
 def describe(path: str, side_files: SideFiles) -> Clip | None:
@@ -27,18 +31,29 @@ def describe(path: str, side_files: SideFiles) -> Clip | None:
     name = f"{method}/{compression}/{clip}"
     if found["kind"] == "original":
         return Clip(name, "REAL", group=f"{method}/{clip}", compression=compression)
-    target = re.fullmatch(r"(\d{3})_\d{3}", clip)
-    if not target:
-        # DeepFakeDetection clips name their original differently (01_02__talking__ABC): it stays unknown.
-        return Clip(name, "FAKE", group=f"{method}/{clip}", manipulation=method, compression=compression)
+    source, target = _target(clip)
     return Clip(
         name,
         "FAKE",
-        original=f"youtube/{compression}/{target[1]}",
-        group=f"youtube/{target[1]}",
+        original=f"{source}/{compression}/{target}" if target else None,
+        group=f"{source}/{target}" if target else f"{method}/{clip}",
         manipulation=method,
         compression=compression,
     )
 
 
-PART = Layout(describe)
+def _target(clip: str) -> tuple[str, str | None]:
+    """Source and name of the original of a manipulated clip; no name where the clip's does not tell."""
+    if found := _TARGET.fullmatch(clip):
+        return "youtube", found[1]
+    if found := _DFD_TARGET.fullmatch(clip):
+        return "actors", f"{found[1]}__{found[2]}"
+    return "", None
+
+
+def not_a_clip(path: str) -> str | None:
+    """Masks, which are videos of the changed regions."""
+    return "with masks of manipulated regions" if _MASKS.search(path) else None
+
+
+PART = Layout(describe, not_a_clip=not_a_clip)

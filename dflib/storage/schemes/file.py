@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,10 +52,26 @@ class FileScheme(Scheme):
                     info = path.stat()
                     yield Entry(found, info.st_size, _etag(info))
 
+    def list_everything(self, access: Access, uri: str) -> Iterator[Entry]:
+        access.counters.add()
+        root = self.local_path(uri)
+        seen: set[tuple[int, int]] = set()
+        with _explained(uri):
+            waiting = [str(root)] if root.is_dir() else []
+        # Links wait until all real folders are listed, so that a folder is listed under its own path if it has one.
+        while waiting:
+            links: list[str] = []
+            for folder in sorted(waiting):
+                yield from _walk(folder, seen, links)
+            waiting = links
+
     def glob(self, access: Access, pattern: str) -> list[str]:
         path = self.local_path(pattern)
         access.counters.add()
-        return sorted(f"file://{found}" for found in Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        found = [Path(path.anchor)]
+        for part in path.relative_to(path.anchor).parts:
+            found = [match for folder in found for match in _matches(folder, part)]
+        return sorted(f"file://{match}" for match in found)
 
     def read_range(self, access: Access, uri: str, offset: int, length: int) -> bytes:
         with _explained(uri), self.local_path(uri).open("rb") as file:
@@ -106,6 +123,43 @@ def _explained(uri: str) -> Iterator[None]:
     except OSError as error:
         kind = MissingError if isinstance(error, FileNotFoundError) else StorageError
         raise kind(f"{uri}: {error.strerror or error}") from error
+
+
+def _matches(folder: Path, part: str) -> list[Path]:
+    if os.path.lexists(folder / part):
+        return [folder / part]
+    return list(folder.glob(part)) if any(mark in part for mark in "*?[") else []
+
+
+def _walk(top: str, seen: set[tuple[int, int]], links: list[str]) -> Iterator[Entry]:
+    """All files below a folder whose device and inode are not in ``seen``; folders behind links go to ``links``."""
+    waiting: list[str | Entry] = [top]
+    while waiting:
+        place = waiting.pop()
+        if isinstance(place, Entry):
+            yield place
+            continue
+        with _explained(f"file://{place}"):
+            info = Path(place).stat()
+            if (info.st_dev, info.st_ino) in seen:
+                continue
+            seen.add((info.st_dev, info.st_ino))
+            with os.scandir(place) as listing:
+                children = sorted(listing, key=lambda child: child.name, reverse=True)
+        for child in children:
+            try:
+                found = child.stat()
+            except OSError:  # a link that leads nowhere or in a circle, or a file that has just vanished
+                if not os.path.lexists(child.path):
+                    continue
+                found = child.stat(follow_symlinks=False)
+            if not stat.S_ISDIR(found.st_mode):
+                size = found.st_size if stat.S_ISREG(found.st_mode) else -1
+                waiting.append(Entry(f"file://{child.path}", size, _etag(found)))
+            elif child.is_symlink():
+                links.append(child.path)
+            else:
+                waiting.append(child.path)
 
 
 def _etag(info: os.stat_result) -> str:

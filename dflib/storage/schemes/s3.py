@@ -50,12 +50,20 @@ class S3Scheme(Scheme):
         parts = key.split("/")
         first = next(number for number, part in enumerate(parts) if any(mark in part for mark in "*?["))
         prefix = "/".join(parts[:first])
-        found = set()
+        found: set[tuple[str, ...]] = set()
         for entry in self.list_prefix(access, bucket, prefix + "/" if prefix else ""):
-            entry_parts = bucket_and_key(entry.uri)[1].split("/")[: len(parts)]
-            if len(entry_parts) == len(parts) and all(map(fnmatch.fnmatchcase, entry_parts, parts)):
-                found.add(f"s3://{bucket}/{'/'.join(entry_parts)}")
-        return sorted(found)
+            path = tuple(bucket_and_key(entry.uri)[1].split("/")[: len(parts)])
+            if len(path) == len(parts) and all(map(_matches, path, parts)):
+                found.add(path)
+        beginnings = {path[:number] for path in found for number in range(len(path) + 1)}
+        return sorted(
+            f"s3://{bucket}/{'/'.join(path)}"
+            for path in found
+            # A part that exists literally is no pattern.
+            if not any(
+                path[number] != part and (*path[:number], part) in beginnings for number, part in enumerate(parts)
+            )
+        )
 
     def read_range(self, access: Access, uri: str, offset: int, length: int) -> bytes:
         content, _ = _get(access, uri, Range=f"bytes={offset}-{offset + length - 1}")
@@ -130,6 +138,10 @@ class S3Scheme(Scheme):
             for item in page.get("Contents", []):
                 if markers or not item["Key"].endswith("/"):
                     yield Entry(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"].strip('"'))
+
+
+def _matches(name: str, part: str) -> bool:
+    return name == part or fnmatch.fnmatchcase(name, part)
 
 
 def bucket_and_key(uri: str) -> tuple[str, str]:

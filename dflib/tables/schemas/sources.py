@@ -10,14 +10,23 @@ CHUNKS = Table(
     ("uri", "etag"),
     pa.schema(
         [
-            column("uri", pa.string(), "URI of the archive or folder", null=False),
+            column("uri", pa.string(), "URI of the archive, folder or file", null=False),
             column("etag", pa.string(), "version of its content, as storage reports it", null=False),
             column("name", pa.string(), "name of the chunk, as in videos.chunk", null=False),
-            column("kind", pa.string(), "zip, folder or crops", null=False),
+            column("kind", pa.string(), "zip, folder, file (a single video) or crops", null=False),
             column("bytes", pa.int64(), "bytes of the archive, or of the files in the folder"),
-            column("members", pa.int64(), "number of files in it, metadata files included"),
+            column(
+                "members",
+                pa.int64(),
+                "number of files in it: videos, metadata and labels files, and those that problems count as left out",
+            ),
             column("videos", pa.int64(), "rows of videos that come from it"),
-            column("problems", TEXTS, "defects of the chunk itself, each as CODE: text", null=False),
+            column(
+                "problems",
+                TEXTS,
+                "defects of the chunk itself, and files that were left out by reason and kind, each as CODE: text",
+                null=False,
+            ),
             column("requests", pa.int64(), "storage requests made to read it"),
             column("bytes_read", pa.int64(), "bytes read from storage"),
             column("ingested_at", TIME, "when it was read (UTC)", null=False),
@@ -42,7 +51,7 @@ VIDEOS = Table(
             column("dataset", pa.string(), "name of the data set", null=False),
             column("chunk", pa.string(), "name of the chunk that contains it", null=False),
             column("uri", pa.string(), "URI of the archive or file with its bytes; null: there are none"),
-            column("member", pa.string(), "its name inside the archive or folder"),
+            column("member", pa.string(), "its name inside the archive or folder; null: a file by itself"),
             column("offset", pa.int64(), "first byte of its range in uri; in a zip, that of the local header"),
             column("length", pa.int64(), "bytes of its range; in a zip, up to the next header"),
             column(

@@ -18,7 +18,7 @@ def test_parse_reads_the_challenges_files(sample_data: Path) -> None:
     assert len(paths) >= 2
     for path in paths:
         reference = json.loads(path.read_text())
-        claims = parse(path.read_bytes(), "m").claims
+        claims = parse(path.read_bytes(), "m", 10_000).claims
         assert {name: claim.label for name, claim in claims.items()} == {
             name: entry["label"] for name, entry in reference.items()
         }
@@ -45,12 +45,12 @@ def test_parse_reads_the_challenges_files(sample_data: Path) -> None:
 )
 def test_parse_rejects_broken_files(content: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=f"^m: .*{reason}"):
-        parse(content, "m")
+        parse(content, "m", 10_000)
 
 
 @pytest.mark.parametrize("label", ["real", "MAYBE", "", None, 1, ["FAKE"], {"a": 1}])
 def test_parse_does_not_guess_labels(label: object) -> None:
-    claim = parse(json.dumps({"a.mp4": {"label": label}}).encode(), "m").claims["a.mp4"]
+    claim = parse(json.dumps({"a.mp4": {"label": label}}).encode(), "m", 10_000).claims["a.mp4"]
     assert claim.label is None
     assert [problem.partition(":")[0] for problem in claim.problems] == ["UNKNOWN_LABEL"]
 
@@ -60,13 +60,13 @@ def test_parse_does_not_guess_labels(label: object) -> None:
     [{"label": "FAKE", "original": "../x.mp4"}, {"label": "FAKE", "original": 3}, {"label": "FAKE", "split": 7}],
 )
 def test_parse_reports_unusable_values_of_an_entry(entry: dict[str, object]) -> None:
-    claim = parse(json.dumps({"a.mp4": entry}).encode(), "m").claims["a.mp4"]
+    claim = parse(json.dumps({"a.mp4": entry}).encode(), "m", 10_000).claims["a.mp4"]
     assert (claim.label, claim.original, claim.split) == ("FAKE", None, None)
     assert [problem.partition(":")[0] for problem in claim.problems] == ["BAD_METADATA"]
 
 
 def test_parse_reports_entry_that_is_no_object() -> None:
-    claim = parse(b'{"a.mp4": ["REAL"]}', "m").claims["a.mp4"]
+    claim = parse(b'{"a.mp4": ["REAL"]}', "m", 10_000).claims["a.mp4"]
     assert claim == Claim(None, problems=("BAD_METADATA: the entry is a list, not an object",))
 
 
@@ -74,7 +74,7 @@ def test_parse_reports_entry_that_is_no_object() -> None:
     "name", ["../a.mp4", "/a.mp4", "a\\b.mp4", "a\0.mp4", "\ud800.mp4", "", "C:/a.mp4", "a" * 2000]
 )
 def test_parse_leaves_out_unsafe_names(name: str) -> None:
-    labels = parse(json.dumps({name: {"label": "REAL"}, "b.mp4": {"label": "FAKE"}}).encode(), "m")
+    labels = parse(json.dumps({name: {"label": "REAL"}, "b.mp4": {"label": "FAKE"}}).encode(), "m", 10_000)
     assert list(labels.claims) == ["b.mp4"]
     (problem,) = labels.problems
     assert problem.startswith("UNSAFE_NAME: ") and problem.isascii() and len(problem) < 220
@@ -89,14 +89,14 @@ def test_parse_raises_only_dflib_errors_on_random_bytes() -> None:
         for _ in range(numbers.randint(1, 4)):
             bad[numbers.randrange(len(bad))] = numbers.choice(b'{}[]",:\\u\x00\xff0')
         try:
-            parse(bytes(bad), "m")
+            parse(bytes(bad), "m", 10_000)
         except DflibError:
             rejected += 1
     assert 100 < rejected < 2000
 
 
 METADATA = parse(
-    b'{"a.mp4": {"label": "FAKE", "original": "o.mp4", "split": "train"}, "o.mp4": {"label": "REAL"}}', "m"
+    b'{"a.mp4": {"label": "FAKE", "original": "o.mp4", "split": "train"}, "o.mp4": {"label": "REAL"}}', "m", 10_000
 )
 
 
@@ -121,7 +121,7 @@ def test_describe_keeps_identifier_when_metadata_is_unreadable() -> None:
 
 def test_missing_lists_entries_without_a_video() -> None:
     side_files = SideFiles({"p": METADATA, "q": None})
-    assert PART.missing(side_files, {"p/a.mp4", "p/o.mp4"}) == []
-    (clip,) = PART.missing(side_files, {"p/o.mp4", "q/a.mp4"})
+    assert PART.missing(side_files, {"p/a.mp4", "p/o.mp4"}, {}) == []
+    (clip,) = PART.missing(side_files, {"p/o.mp4", "q/a.mp4"}, {})
     assert (clip.path, clip.label, clip.original, clip.split) == ("a", "FAKE", "o", "train")
     assert clip.problems == ("MISSING_FILE: a.mp4 is listed in p/metadata.json but does not exist",)

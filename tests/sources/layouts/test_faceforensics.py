@@ -30,10 +30,31 @@ def test_describe_manipulation_names_target_as_original() -> None:
     )
 
 
-def test_describe_deepfakedetection_clip_has_no_known_original() -> None:
-    clip = describe("manipulated_sequences/DeepFakeDetection/c23/videos/01_02__talking__ABC.mp4")
-    assert clip is not None and (clip.label, clip.original) == ("FAKE", None)
-    assert clip.group == "DeepFakeDetection/01_02__talking__ABC"
+def test_describe_deepfakedetection_names_the_target_actor_in_the_same_scene() -> None:
+    fake = describe("manipulated_sequences/DeepFakeDetection/c23/videos/01_02__exit_phone_room__YVGY8LOK.mp4")
+    real = describe("original_sequences/actors/c23/videos/01__exit_phone_room.mp4")
+    assert fake is not None and real is not None
+    assert (fake.label, fake.original, fake.group) == ("FAKE", real.path, real.group)
+    assert (fake.path, fake.manipulation) == (
+        "DeepFakeDetection/c23/01_02__exit_phone_room__YVGY8LOK",
+        "DeepFakeDetection",
+    )
+    assert (real.path, real.group) == ("actors/c23/01__exit_phone_room", "actors/01__exit_phone_room")
+
+
+def test_describe_manipulation_with_another_name_has_no_known_original() -> None:
+    clip = describe("manipulated_sequences/Other/c23/videos/some_clip.mp4")
+    assert clip is not None and (clip.label, clip.original, clip.group) == ("FAKE", None, "Other/some_clip")
+
+
+def test_masks_are_no_clips() -> None:
+    for path in (
+        "manipulated_sequences/Deepfakes/masks/videos/1_2.mp4",
+        "s3://b/x/manipulated_sequences/M/masks/a.mp4",
+    ):
+        assert PART.not_a_clip(path) == "with masks of manipulated regions"
+    for path in ("manipulated_sequences/Deepfakes/c23/videos/1_2.mp4", "masks/videos/a.mp4"):
+        assert PART.not_a_clip(path) is None
 
 
 @pytest.mark.parametrize(
