@@ -4,7 +4,9 @@
 
 Both read a clip, hash it and extract it with one thread and the base configuration.  They take turns on every clip in
 a changing order, after one round that is not counted.  The CPU time of the isolated way is that of both processes.
-The figure of a clip is the median of its repeats' ratios.  Peak memory is that of a process that did only one of them.
+The figure of a clip is the median of its repeats' ratios.  ``overhead`` is steadier on a busy machine: the CPU time
+that the isolated way spends outside :func:`extract_video` (passing bytes and rows, looking at the process), as a share
+of that inside.  Peak memory is that of a process that did only one of them.
 """
 
 import argparse
@@ -80,17 +82,30 @@ def costs(clips: list[Path], repeats: int) -> dict[str, Any]:
     turn = 0
     for repeat in range(repeats + 1):
         for clip in clips:
-            rows = {}
+            results = {}
             for name in sorted(works, reverse=bool(turn % 2)):
                 work, clock = works[name]
                 wall, cpu = time.perf_counter(), time.process_time() + clock()
-                rows[name] = stable(work(clip))
+                result = work(clip)
                 cpu, wall = time.process_time() + clock() - cpu, time.perf_counter() - wall
+                results[name] = stable(result)
                 if repeat:
                     samples.setdefault((clip.name, name), []).append((cpu, wall))
-            if rows["direct"] != rows["isolated"]:
+            if results["direct"] != results["isolated"]:
                 raise SystemExit(f"extract_isolation: {clip.name}: the rows differ")
             turn += 1
+    isolated_work, isolated_clock = works["isolated"]
+    overheads: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        for clip in clips:
+            reading = time.process_time()
+            hashlib.sha256(clip.read_bytes()).hexdigest()
+            before = time.process_time()
+            cpu = before + isolated_clock()
+            _, rows = isolated_work(clip)
+            cpu = time.process_time() + isolated_clock() - cpu - (before - reading)
+            inside = rows.ledger["decode_seconds"] + rows.ledger["detect_seconds"]
+            overheads.setdefault(clip.name, []).append(cpu / inside - 1)
     figures = {}
     for clip in clips:
         direct, isolated = samples[clip.name, "direct"], samples[clip.name, "isolated"]
@@ -98,6 +113,7 @@ def costs(clips: list[Path], repeats: int) -> dict[str, Any]:
             "direct_cpu": statistics.median(cpu for cpu, _ in direct),
             "isolated_cpu": statistics.median(cpu for cpu, _ in isolated),
             "cpu_ratio": statistics.median(two[0] / one[0] for one, two in zip(direct, isolated, strict=True)),
+            "overhead": statistics.median(overheads[clip.name]),
             "wall_ratio": statistics.median(two[1] / one[1] for one, two in zip(direct, isolated, strict=True)),
         }
     return figures
@@ -135,7 +151,9 @@ def main() -> int:
         figures = pool.apply(costs, (arguments.clip, arguments.repeats))
     for name, row in figures.items():
         print(f"{name:20}" + "".join(f"  {key} {value:.4f}" for key, value in row.items()))
-    ratios = {key: statistics.median(row[key] for row in figures.values()) for key in ("cpu_ratio", "wall_ratio")}
+    ratios = {
+        key: statistics.median(row[key] for row in figures.values()) for key in ("cpu_ratio", "overhead", "wall_ratio")
+    }
     print(f"medians over all clips: {ratios}; peak MiB: {peaks}")
     result = {"machine": machine(), "repeats": arguments.repeats, "clips": figures, **ratios, "peak_mib": peaks}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,8 @@ def _open(content: bytes, **options: str) -> Any:
     try:
         return av.open(io.BytesIO(content), metadata_errors="ignore", options={"format_whitelist": FORMATS, **options})
     except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, MemoryError):
+            raise VideoError("TOO_LARGE", "needs more memory than there is when it is opened") from None
         raise VideoError("UNREADABLE", f"cannot be opened as a video: {reason(error)}") from None
 
 

@@ -129,7 +129,7 @@ def _shown(
             if not info.surveyed:
                 complete = info.stamps is not None and skip_frame == "DEFAULT"
                 missing = any(last < other < index for other in wanted)
-                if (complete and index != count) or missing or count >= len(info.times):
+                if (complete and index != count) or missing or 0 <= index <= last or count >= len(info.times):
                     raise UnannouncedFramesError(f"frame {count} of {len(info.times)} is at {decoded.pts}")
             last = index
             yield index, decoded
