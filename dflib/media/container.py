@@ -42,8 +42,13 @@ def opened(content: bytes, limits: Limits, stream: int | None = None, **options:
         chosen = _stream(container, stream)
         context = chosen.codec_context
         if context.width * context.height == 0:
-            limits.check_picture(*_stated_size(content, chosen.index))
-            raise VideoError("UNREADABLE", "the size of its frames is unknown, because none of them can be read")
+            for width, height in mp4_boxes.stated_sizes(content):
+                limits.check_picture(width, height)
+            raise VideoError(
+                "UNREADABLE",
+                "the size of its frames is unknown: they cannot be read, or they all exceed "
+                f"extract.max_pixels={limits.max_pixels}",
+            )
         limits.check_picture(context.width, context.height, context.format)
         yield container, chosen
 
@@ -75,14 +80,6 @@ def _stream(container: Any, index: int | None) -> Any:
 def candidates(container: Any) -> list[Any]:
     """The video streams of an open container, without cover pictures."""
     return [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
-
-
-def _stated_size(content: bytes, index: int) -> tuple[int, int]:
-    """Width and height of frames as their headers state them, none of them decoded."""
-    with contextlib.suppress(VideoError), _open(content, skip_frame="all") as container:
-        context = container.streams[index].codec_context
-        return context.width, context.height
-    return 0, 0
 
 
 def packets(container: Any, stream: Any, report: Callable[[str], None], flush: bool = False) -> Iterator[Any]:

@@ -60,23 +60,39 @@ def check_index(content: bytes, max_entries: int) -> None:
     Raises:
         VideoError: TOO_LARGE.
     """
-    moovs = _children(content, [Box(b"", 0, len(content))], b"moov")
-    declared = sum(_samples(content, track) for track in _children(content, moovs, b"trak"))
+    declared = sum(_samples(content, media) for media in _tracks(content))
     if declared > max_entries:
         raise VideoError(
             "TOO_LARGE", f"its index declares {declared} samples, which exceed extract.max_index_entries={max_entries}"
         )
 
 
-def _samples(content: bytes, track: Box) -> int:
+def stated_sizes(content: bytes) -> list[tuple[int, int]]:
+    """Width and height in pixels that the sample descriptions of video tracks state; none for other containers."""
+    sizes = []
+    for media in _tracks(content):
+        if _children(content, [media], b"vmhd"):
+            for description in _children(content, _children(content, [media], b"stbl"), b"stsd"):
+                # The first entry: 8 bytes of a table, 8 of a box, and 24 of fields before the size.
+                place = description.start + _TABLE_HEADER + 32
+                sizes.append((_number(content, place) >> 16, _number(content, place) & 0xFFFF))
+    return sizes
+
+
+def _tracks(content: bytes) -> list[Box]:
+    """The boxes ``minf`` of all tracks."""
+    moovs = _children(content, [Box(b"", 0, len(content))], b"moov")
+    return _children(content, _children(content, _children(content, moovs, b"trak"), b"mdia"), b"minf")
+
+
+def _samples(content: bytes, media: Box) -> int:
     """The number of samples that the tables of a track declare: the largest of those that they state."""
-    media = _children(content, _children(content, [track], b"mdia"), b"minf")
-    tables = _children(content, media, b"stbl")
+    tables = _children(content, [media], b"stbl")
     counts = [_number(content, box.start + 8) for box in _children(content, tables, b"stsz", b"stz2")]
     times = _children(content, tables, b"stts")
     runs = [_runs(content, box) for box in times + _children(content, tables, b"ctts")]
     is_pcm = len(times) == 1 and len(runs[0]) == 1 and int(runs[0][0, 1]) == 1
-    if is_pcm and _children(content, media, b"smhd"):
+    if is_pcm and _children(content, [media], b"smhd"):
         return 0
     return max([0, *counts, *(int(table[:, 0].sum(dtype=np.uint64)) for table in runs)])
 

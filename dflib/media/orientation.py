@@ -54,9 +54,12 @@ def of_frame(decoded: Any) -> Orientation | None:
     Args:
         decoded: ``av.VideoFrame``.
     """
-    from av.sidedata.sidedata import Type
+    from av.sidedata import sidedata
 
-    stated = decoded.side_data.get(Type.DISPLAYMATRIX)
+    container: Any = sidedata.SideDataContainer
+    # ``decoded.side_data`` would refer to the frame and be referred to by it, so that its memory would not be freed
+    # before the next run of the garbage collector.
+    stated = container(decoded).get(sidedata.Type.DISPLAYMATRIX)
     return None if stated is None else of_matrix(_MATRIX.unpack(bytes(stated)[: _MATRIX.size]))
 
 

@@ -24,6 +24,7 @@ class Picture:
 
 NOT_SHOWN = Picture(shown=False)
 UNKNOWN = Picture(shown=True)
+_KINDS = {(idr, referenced): Picture(True, idr, referenced) for idr in (True, False) for referenced in (True, False)}
 
 Reader = Callable[[bytes], Picture]
 
@@ -59,7 +60,7 @@ def _h264(packet: bytes, length: int | None) -> Picture:
     if not kinds:
         return NOT_SHOWN
     # Fields of one frame may differ.
-    return Picture(True, *kinds.pop()) if len(kinds) == 1 else UNKNOWN
+    return _KINDS[kinds.pop()] if len(kinds) == 1 else UNKNOWN
 
 
 def _hevc(packet: bytes, length: int | None) -> Picture:

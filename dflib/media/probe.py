@@ -8,6 +8,7 @@ which ones there are (:mod:`dflib.media.survey`), and the frames that are wanted
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +26,7 @@ _STATING_DURATION = ("matroska", "flv")
 """Containers that may be recorded without a size, of which the stated duration tells whether they are complete."""
 
 
-@dataclass(frozen=True)
-class _Packet:
+class _Packet(NamedTuple):
     pts: int | None
     dts: int | None
     key: bool
@@ -96,18 +96,20 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
     counts: dict[int, int] = {}
     end = 0.0
     with opened(content, limits, index) as (container, stream):
-        context = stream.codec_context
+        context, own = stream.codec_context, stream.index
         of_packet = pictures.reader(context.name, context.extradata)
         name = container.format.name.partition(",")[0]
         counts = {other.index: 0 for other in candidates(container)}
         # Where only the duration tells whether the file is complete, the sound may last longer than the frames.
-        read = container.streams if name in _STATING_DURATION else [container.streams[other] for other in counts]
+        timed = name in _STATING_DURATION
+        read = container.streams if timed else [container.streams[other] for other in counts]
         for packet in packets(container, list(read), problems.append):
-            if packet.stream.index in counts:
-                counts[packet.stream.index] += 1
-            if packet.pts is not None and packet.time_base:
+            index = packet.stream_index
+            if index in counts:
+                counts[index] += 1
+            if timed and packet.pts is not None and packet.time_base:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.is_discard or packet.stream.index != stream.index:
+            if index != own or packet.is_discard:
                 continue
             if len(found) == limits.max_frames:
                 raise VideoError("TOO_LARGE", f"more than extract.max_frames={limits.max_frames} frames")
@@ -116,7 +118,7 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
         if any(entry.pos + entry.size > len(content) for entry in stream.index_entries):
             problems.append("the file ends before its last frame")
         ending = completeness.examine(content, name)
-        if name in _STATING_DURATION and not ending.cut:
+        if timed and not ending.cut:
             ending = completeness.by_duration(container.duration / av.time_base if container.duration else None, end)
         base = base_of(stream)
         marks = [f"END_UNKNOWN: {ending.unknown}"] if ending.unknown else []

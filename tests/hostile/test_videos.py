@@ -59,7 +59,7 @@ def outcome(ledger: dict[str, Any], frames: list[dict[str, Any]]) -> str:
     times = [frame["time"] for frame in frames]
     sound = (
         1 <= len(frames) == ledger["frames"] <= ledger["frames_wanted"]
-        and len(set(times)) == len(times)
+        and times == sorted(set(times))
         and min(times) >= 0
         and max(times) <= ledger["duration"] + 1e-6
     )
