@@ -5,7 +5,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+from dflib import uris
 from dflib.steps.step import Argument
 
 EPILOG = (
@@ -63,8 +65,15 @@ def _deploy_mode(spark: Sequence[str]) -> list[str]:
     return found
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors do not repeat the secrets of URIs."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(uris.masked(message))
+
+
 def _parser(name: str, description: str, own: Sequence[Argument]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"dflib {name}",
         description=description,
         epilog=EPILOG,

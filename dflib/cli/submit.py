@@ -5,6 +5,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dflib import uris
 from dflib.cli import installation, launch
 from dflib.cli.options import Options, parse
 from dflib.cli.package import pack, write_once
@@ -143,6 +145,7 @@ def checked(
         creates_metastore: as in :func:`dflib.runtime.metastore.settings`.
     """
     try:
+        refuse_secrets(options.spark)
         installation.check()
         conf_dir = installation.conf_dir(options.conf_dir)
         config = load(conf_dir, options.env, options.overrides)
@@ -200,6 +203,28 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
         arguments += ["--conf", f"{key}={value}"]
     kubernetes = found.get("spark.master", "").startswith("k8s://") or any("k8s://" in each for each in options.spark)
     return Submission(tuple(arguments), not here, kubernetes)
+
+
+def refuse_secrets(spark: Sequence[str]) -> None:
+    """Checks that no option of spark-submit holds a secret: every user of the machine could read it.
+
+    Raises:
+        ConfigError: a setting is one by its name, unless it refers to a variable or file; or a value holds a URI with
+            one.
+    """
+    for option in spark:
+        name, _, value = option.removeprefix("--conf=").partition("=")
+        by_name = _SECRET_SETTING.search(name) and value and not value.startswith("${")
+        if by_name or uris.secret_in(option):
+            raise ConfigError(
+                f"-- {uris.masked(name)}: a secret on the command line can be read by every user of this machine; "
+                "put it into a properties file in conf/spark that only you can read, or, for S3, use the default AWS "
+                "chain"
+            )
+
+
+# Spark hides the values of such settings, too (spark.redaction.regex).
+_SECRET_SETTING = re.compile(r"^spark\..*(?:secret|password|token|access[.]?key)(?!.*file$)", re.IGNORECASE)
 
 
 def class_archive_options(jars: Path) -> str:

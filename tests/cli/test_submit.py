@@ -80,7 +80,7 @@ def test_prepare_creates_all_classes_of_the_metastore_at_once(monkeypatch: pytes
     [
         (("tables.metastore=postgres",), "needs metastore_at"),
         ((POSTGRES[0], "tables.metastore_at=u:secret@h/db"), "metastore_at"),
-        ((POSTGRES[0], "tables.metastore_at=u@h/db?sslpassword=secret"), "no password in metastore_at"),
+        ((POSTGRES[0], "tables.metastore_at=u@h/db?sslpassword=secret"), "metastore_at: .*DFLIB_METASTORE_PASSWORD"),
         ((POSTGRES[0], "tables.metastore_at=u@h/db;create=true"), "metastore_at"),
         (("tables.root=s3://b/t",), "needs tables.root on a local disk"),
         (("sql.port=0",), "sql.port"),
@@ -246,6 +246,47 @@ def test_job_becomes_spark_submit(tmp_path: Path, fake_spark: dict[str, str], ve
     package = Path(arguments[arguments.index("--py-files") + 1])
     assert package.parent == tmp_path / "build" and package.suffix == ".zip"
     assert environment["PYTHONPATH"] == str(HOME) and environment["PYSPARK_PYTHON"] == sys.executable
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "spark.hadoop.fs.s3a.secret.key=hidden",
+        "spark.hadoop.fs.s3a.bucket.b.access.key=hidden",
+        "spark.authenticate.secret=hidden",
+        "spark.hadoop.javax.jdo.option.ConnectionPassword=hidden",
+        "spark.eventLog.dir=s3a://ana:hidden@bucket/x",
+    ],
+)
+@pytest.mark.parametrize("dashes", [("--conf", "{}"), ("--conf={}",), ("-c", "{}")], ids=" ".join)
+def test_secrets_among_the_options_of_spark_are_refused(
+    option: str, dashes: tuple[str, ...], capsys: pytest.CaptureFixture[str], build: Path
+) -> None:
+    options = parse("x", "", ["--", *(part.format(option) for part in dashes)])
+    with pytest.raises(SystemExit) as ended:
+        submit.checked("x", options, lambda config: None)
+    printed = capsys.readouterr()
+    assert ended.value.code == 2 and "hidden" not in printed.out + printed.err
+    assert printed.err.count("\n") == 1 and option.partition("=")[0] in printed.err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "spark.hadoop.javax.jdo.option.ConnectionPassword=${env.DFLIB_METASTORE_PASSWORD}",
+        "spark.kubernetes.authenticate.submission.oauthTokenFile=/run/token",
+        "spark.authenticate=true",
+        "spark.cores.max=64",
+    ],
+)
+def test_options_of_spark_without_secrets_are_taken(option: str) -> None:
+    submit.refuse_secrets(["--master", "spark://h:7077", "--conf", option])
+
+
+def test_usage_errors_repeat_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("x", "", ["s3://ana:hidden@bucket/x"])
+    assert "hidden" not in capsys.readouterr().err
 
 
 def test_options_after_the_dashes_choose_the_deploy_mode() -> None:
