@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +36,18 @@ class Submission:
         arguments: of spark-submit.
         on_cluster: whether the driver runs on the cluster.
         on_kubernetes: whether the master is Kubernetes.
+        is_local: whether tasks run on this machine only, in the driver's JVM and children of that.
+        folders: where Spark's temporary files may lie on this machine.
     """
 
     arguments: tuple[str, ...]
     on_cluster: bool
     on_kubernetes: bool
+    is_local: bool = False
+    folders: tuple[str, ...] = ()
+
+
+LOOPBACK = "127.0.0.1"
 
 
 def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> NoReturn:
@@ -69,7 +77,7 @@ def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> N
     command = [str(installation.spark_home() / "bin" / "spark-submit"), *spark, *driver]
     if submission.on_cluster:
         sys.exit(launch.follow(command, variables, options.verbose, submission.on_kubernetes))
-    launch.become(command, variables, options.verbose)
+    launch.become(command, variables, job.name, options.verbose, submission.folders, has_driver=True)
 
 
 def printed(
@@ -193,6 +201,7 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
         # YARN puts it into the working folder of each container.
         arguments += ["--conf", f"spark.yarn.dist.files=file://{conf_dir.resolve()}/spark/gpus.sh"]
     settings: dict[str, str] = {
+        "spark.hadoop.fs.permissions.umask-mode": f"{_umask():03o}",
         **metastore.settings(config, creates_metastore),
         **scheme.spark_conf(config),
         **monitoring_conf(config),
@@ -201,8 +210,30 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
     }
     for key, value in settings.items():
         arguments += ["--conf", f"{key}={value}"]
-    kubernetes = found.get("spark.master", "").startswith("k8s://") or any("k8s://" in each for each in options.spark)
-    return Submission(tuple(arguments), not here, kubernetes)
+    chosen = {**found, **_chosen(options.spark)}
+    master = chosen.get("spark.master", "local")
+    temporary = os.environ.get("SPARK_LOCAL_DIRS") or chosen.get("spark.local.dir") or tempfile.gettempdir()
+    return Submission(
+        tuple(arguments),
+        on_cluster=not here,
+        on_kubernetes=master.startswith("k8s://"),
+        is_local=here and master.startswith("local"),
+        folders=tuple(folder.strip() for folder in temporary.split(",") if folder.strip()),
+    )
+
+
+def _umask() -> int:
+    """The umask of this process, which the JVM does not ask for by itself."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _chosen(spark: Sequence[str]) -> dict[str, str]:
+    """The settings among options of spark-submit; those after ``--`` come over those of the properties file."""
+    options = printed(spark, ("", ""), {"SPARK_HOME": ""}, {})
+    conf: dict[str, str] = options["conf"]
+    return conf | ({"spark.master": options["master"]} if "master" in options else {})
 
 
 def refuse_secrets(spark: Sequence[str]) -> None:
@@ -249,6 +280,9 @@ def environment(submission: Submission, current: Mapping[str, str]) -> dict[str,
     elif submission.on_kubernetes:
         # This machine's JVM puts what the job brings onto S3 (spark.kubernetes.file.upload.path); not run.
         variables["SPARK_DIST_CLASSPATH"] = f"{installation.jars_dir()}/*"
+    if submission.is_local:
+        # Nobody else needs the driver, its blocks and its page.
+        variables.setdefault("SPARK_LOCAL_IP", LOOPBACK)
     variables["TF_USE_LEGACY_KERAS"] = "1"
     variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if sys.stderr.isatty():

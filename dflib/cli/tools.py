@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from dflib.cli import installation, launch
+from dflib.cli import installation, launch, submit
 from dflib.cli.options import Options, parse
 from dflib.cli.submit import Submission, checked, environment
 from dflib.config import Config
@@ -27,8 +27,8 @@ def run(name: str, arguments: Sequence[str]) -> NoReturn:
     variables = environment(submission, os.environ)
     if name == "history":
         # Its pages ask for no password.
-        variables.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    launch.become(command(name, submission, options), variables, options.verbose)
+        variables.setdefault("SPARK_LOCAL_IP", submit.LOOPBACK)
+    launch.become(command(name, submission, options), variables, name, options.verbose, submission.folders)
 
 
 def check(name: str, config: Config) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from dflib.config import Config, Section
 from dflib.errors import ConfigError, DflibError, StorageError, TableError
-from dflib.runtime import failure, session
+from dflib.runtime import failure, interruption, session
 from dflib.runtime.progress import Progress, terminal
 from dflib.runtime.runs import Run, heartbeat, installed_packages, new_run_id, newest
 from dflib.steps.step import Context, Job, Outcome, Step, Summary
@@ -39,12 +39,22 @@ class Application(Section):
 
 
 def run(job: Job, application: Application) -> int:
-    """Runs a job from its driver and returns the exit code: 0 done, 1 failed, 3 done but somebody should look."""
-    spark = session.build(f"dflib {job.name}", application.verbose)
-    try:
-        return run_job(job, application, spark)
-    finally:
-        spark.stop()
+    """Runs a job from its driver and returns the exit code.
+
+    0 done, 1 failed, 3 done but somebody should look, 130 and 143 stopped by SIGINT and SIGTERM.
+    """
+    with interruption.raised():
+        spark = None
+        try:
+            spark = session.build(f"dflib {job.name}", application.verbose)
+            interruption.listen()
+            return run_job(job, application, spark)
+        except interruption.Interrupted as stopped:
+            print(f"{job.name}: {stopped}; run it again to go on from there", file=sys.stderr, flush=True)
+            return stopped.code
+        finally:
+            if spark is not None:
+                spark.stop()
 
 
 def run_job(job: Job, application: Application, spark: SparkSession) -> int:
@@ -202,8 +212,8 @@ class _Running:
             if summary.text:
                 print(summary.text)
             print(f"{record.job}{' (dry run)' if self._dry_run else ''}: {summary.line}", flush=True)
-        except KeyboardInterrupt:
-            record.outcome, record.error = "FAILED", "interrupted"
+        except interruption.Interrupted as stopped:
+            record.outcome, record.error = "INTERRUPTED", str(stopped)
             raise
         except Exception as error:
             record.outcome, record.error = "FAILED", _report(record.job, error)
