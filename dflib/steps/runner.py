@@ -19,6 +19,7 @@ from dflib.runtime.runs import Run, heartbeat, installed_packages, new_run_id, n
 from dflib.steps.step import Context, Job, Outcome, Step, Summary
 from dflib.storage import Storage
 from dflib.tables import names
+from dflib.tables.schemas import TABLES
 from dflib.tables.store import Tables
 from dflib.upkeep import forget
 
@@ -121,12 +122,22 @@ class _Running:
         if self._job.skip_unchanged and (since := self._unchanged(step)):
             print(f"{step.name}: nothing new since {since}", flush=True)
             return Outcome(step.name)
+        if step.needs_tables and not (self._dry_run and parent is not None) and not self._any_table():
+            missing = TableError(
+                f"{self._config.tables.root}: there are no tables here; set tables.root to the folder that holds them, "
+                "or run ingest first"
+            )
+            return Outcome(step.name, error=_report(step.name, missing))
         locks = (*((step.name,) if step.exclusive else ()), *step.not_beside)
         outcome = self._run(self._record(step.name, parent), step.recorded, locks, step.run)
         if parent is None and outcome.summary is not None:
             # Only a job of several steps asks for attention: it runs when nobody watches.
             return Outcome(step.name, outcome.run_id, Summary(outcome.summary.line), outcome.error)
         return outcome
+
+    def _any_table(self) -> bool:
+        tables = Tables(self._spark, self._config.tables.root, self._storage())
+        return any(tables.exists(table) for table in TABLES.values())
 
     def _unchanged(self, step: Step) -> str | None:
         """The last run of a step that would find all as that run left it; None when it may have something to do.
