@@ -2,11 +2,14 @@
 
 import contextlib
 import logging
+import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -17,7 +20,7 @@ from dflib.runtime import failure, interruption, session
 from dflib.runtime.progress import Progress, terminal
 from dflib.runtime.runs import Run, heartbeat, installed_packages, new_run_id, newest
 from dflib.steps.step import Context, Job, Outcome, Step, Summary
-from dflib.storage import Storage
+from dflib.storage import Storage, local_path
 from dflib.tables import names
 from dflib.tables.schemas import TABLES
 from dflib.tables.store import Tables
@@ -47,7 +50,11 @@ def run(job: Job, application: Application) -> int:
     with interruption.raised():
         spark = None
         try:
-            spark = session.build(f"dflib {job.name}", application.verbose)
+            try:
+                spark = session.build(f"dflib {job.name}", application.verbose)
+            except Exception as error:
+                _report(job.name, error, application.config)
+                return FAILED
             interruption.listen()
             return run_job(job, application, spark)
         except interruption.Interrupted as stopped:
@@ -127,7 +134,7 @@ class _Running:
                 f"{self._config.tables.root}: there are no tables here; set tables.root to the folder that holds them, "
                 "or run ingest first"
             )
-            return Outcome(step.name, error=_report(step.name, missing))
+            return Outcome(step.name, error=_report(step.name, missing, self._config))
         locks = (*((step.name,) if step.exclusive else ()), *step.not_beside)
         outcome = self._run(self._record(step.name, parent), step.recorded, locks, step.run)
         if parent is None and outcome.summary is not None:
@@ -227,7 +234,7 @@ class _Running:
             record.outcome, record.error = "INTERRUPTED", str(stopped)
             raise
         except Exception as error:
-            record.outcome, record.error = "FAILED", _report(record.job, error)
+            record.outcome, record.error = "FAILED", _report(record.job, error, self._config)
         finally:
             if recorded:
                 record.ended_at = datetime.now(UTC).isoformat()
@@ -236,12 +243,25 @@ class _Running:
                 record.counts = {**record.counts, "retries": retries}
                 try:
                     record.versions_after = tables.versions()
-                    record.write(storage, root)
+                    _write_at_last(record, storage, root)
                 except StorageError as error:
                     # An outage that failed the run mostly fails this too, and was reported already.
                     if record.error is None:
-                        record.error = _report(record.job, error)
+                        record.error = _report(record.job, error, self._config)
+                    else:
+                        log.warning("status will show this run as running for some minutes: %s", error)
         return Outcome(record.job, record.run_id, summary, record.error)
+
+
+def _write_at_last(record: Run, storage: Storage, root: str) -> None:
+    """Writes the record of a run that has ended; of one that has failed again, as its tasks may still fill the disk."""
+    for pause in (1.0, 3.0) if record.outcome == "FAILED" else ():
+        try:
+            record.write(storage, root)
+            return
+        except StorageError:
+            time.sleep(pause)
+    record.write(storage, root)
 
 
 def _setting(config: Mapping[str, Any], name: str) -> Any:
@@ -251,9 +271,23 @@ def _setting(config: Mapping[str, Any], name: str) -> Any:
     return values.get(key) if key and isinstance(values, dict) else values
 
 
-def _report(name: str, error: Exception) -> str:
+def _places(config: Config) -> dict[str, Path]:
+    """The folders of this machine that a job writes to, by key."""
+    roots = {
+        "tables.root": config.tables.root,
+        "models.root": config.models.root,
+        "reports.root": config.reports.root,
+    }
+    found = {key: path for key, uri in roots.items() if (path := local_path(uri)) is not None}
+    temporary = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")
+    for number, folder in enumerate(temporary, 1):
+        found["temporary files" if len(temporary) == 1 else f"temporary files {number}"] = Path(folder)
+    return found
+
+
+def _report(name: str, error: Exception, config: Config) -> str:
     """Prints an error to standard error and returns the text for the run record."""
-    known = error if isinstance(error, DflibError) else failure.raised_by_task(error)
+    known = error if isinstance(error, DflibError) else failure.explained(error, _places(config))
     if known is None:
         traceback.print_exc()
         print(f"{name}: failed: {type(error).__name__}; the stack trace is above", file=sys.stderr)
