@@ -68,7 +68,13 @@ def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> N
         verbose=options.verbose,
         submitted_by=_submitter(),
     )
-    spark = [*submission.arguments, "--py-files", str(pack(installation.build_dir())), *options.spark]
+    spark = [
+        *submission.arguments,
+        *metastore.BY_PATH,
+        "--py-files",
+        str(pack(installation.build_dir())),
+        *options.spark,
+    ]
     driver = [str(script.resolve()), f"{APPLICATION}{encoded(application)}"]
     variables = environment(submission, os.environ)
     if options.print_submit:

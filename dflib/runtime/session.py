@@ -8,7 +8,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dflib.errors import ConfigError
-from dflib.runtime import properties
+from dflib.runtime import metastore, properties
 
 
 def build(name: str, verbose: bool = False) -> SparkSession:
@@ -20,6 +20,19 @@ def build(name: str, verbose: bool = False) -> SparkSession:
     spark = SparkSession.builder.appName(name).getOrCreate()
     spark.sparkContext.setLogLevel("WARN" if verbose else "ERROR")
     return spark
+
+
+def with_names(spark: SparkSession) -> SparkSession:
+    """A further session of the same application, which uses the metastore of its settings.
+
+    The session of a job does not: see :data:`dflib.runtime.metastore.BY_PATH`.
+    """
+    context = spark.sparkContext
+    assert context._jvm is not None and context._jsc is not None
+    options = context._jvm.java.util.HashMap()
+    options.put(metastore.CATALOG, "hive")
+    session = context._jvm.org.apache.spark.sql.classic.SparkSession(context._jsc.sc(), options)
+    return SparkSession(context, session)
 
 
 def interactive(properties_file: Path, jars: Path, overrides: Mapping[str, str] | None = None) -> SparkSession:

@@ -175,10 +175,10 @@ class _Running:
         # The embedded metastore lies beside its tables and moves with them; a shared one may name others.
         move = self._config.tables.metastore == "embedded"
         try:
-            tables = Tables(self._spark, self._config.tables.root, self._storage())
+            tables = Tables(session.with_names(self._spark), self._config.tables.root, self._storage())
             names.register(tables, self._config.tables.database, move=move)
         except (StorageError, TableError) as error:
-            log.warning("the tables are written, but not registered: %s", error)
+            log.warning("names of tables are not registered, which changes nothing in the tables: %s", error)
 
     def _record(self, name: str, parent: str | None = None) -> Run:
         return Run(
