@@ -48,6 +48,9 @@ class Submission:
 
 
 LOOPBACK = "127.0.0.1"
+SECRET = "DFLIB_SPARK_SECRET"
+"""Variable with the secret of a standalone cluster (``spark.authenticate.secret``); YARN and Kubernetes make one for
+each application by themselves."""
 
 
 def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> NoReturn:
@@ -191,6 +194,11 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
     if path is None:
         raise ConfigError(f"--env {options.env}: none of {', '.join(map(str, files))} exists; write one of them")
     found = properties.merged(path)
+    chosen = {**found, **_chosen(options.spark)}
+    master = chosen.get("spark.master", "local")
+    if master.startswith("spark://") and (secret := os.environ.get(SECRET)):
+        # In the properties file, which only its user can read, and in no command line.
+        found |= {"spark.authenticate": "true", "spark.authenticate.secret": secret}
     mode = options.deploy_mode or found.get("spark.submit.deployMode", "client")
     here = mode != "cluster"
     content = properties.write(found).encode()
@@ -216,8 +224,6 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
     }
     for key, value in settings.items():
         arguments += ["--conf", f"{key}={value}"]
-    chosen = {**found, **_chosen(options.spark)}
-    master = chosen.get("spark.master", "local")
     temporary = os.environ.get("SPARK_LOCAL_DIRS") or chosen.get("spark.local.dir") or tempfile.gettempdir()
     return Submission(
         tuple(arguments),

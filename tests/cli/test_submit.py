@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,54 @@ def test_class_archive_is_used_unless_the_variable_is_set(tmp_path: Path, monkey
 def test_verbose_raises_the_level_of_the_jvm_logs() -> None:
     assert "dflib.log.level" not in str(submission().arguments)
     assert "-Ddflib.log.level=warn" in str(submission("--verbose").arguments)
+
+
+def test_the_secret_of_a_standalone_cluster_is_in_a_private_file_only(
+    build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFLIB_SPARK_SECRET", "hidden")
+    for arguments in (("--env", "standalone"), ("--env", "local", "--", "--master", "spark://h:7077")):
+        found = submission(*arguments)
+        assert "hidden" not in str(found)
+        file = Path(option(found, "--properties-file"))
+        settings = properties.read(file)
+        assert (settings["spark.authenticate"], settings["spark.authenticate.secret"]) == ("true", "hidden")
+        assert file.stat().st_mode & 0o777 == 0o600
+    for arguments in (("--env", "local"), ("--env", "yarn")):
+        assert "hidden" not in Path(option(submission(*arguments), "--properties-file")).read_text()
+
+
+@pytest.mark.parametrize("name", ["yarn", "k8s"])
+def test_driver_and_executors_authenticate_where_the_cluster_makes_a_secret(name: str) -> None:
+    assert properties.merged(CONF / "spark" / f"{name}.conf")["spark.authenticate"] == "true"
+
+
+def test_a_local_job_listens_on_this_machine_only() -> None:
+    assert submit.environment(submission(), {})["SPARK_LOCAL_IP"] == "127.0.0.1"
+    assert submit.environment(submission(), {"SPARK_LOCAL_IP": "0.0.0.0"})["SPARK_LOCAL_IP"] == "0.0.0.0"
+    for arguments in (
+        ("--env", "standalone"),
+        ("--", "--master", "spark://h:7077"),
+        ("--", "--conf", "spark.master=yarn"),
+    ):
+        assert "SPARK_LOCAL_IP" not in submit.environment(submission(*arguments), {})
+
+
+def test_temporary_files_lie_below_the_folders_of_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARK_LOCAL_DIRS", raising=False)
+    assert submission().folders == (tempfile.gettempdir(),)
+    assert submission("--", "--conf", "spark.local.dir=/a,/b").folders == ("/a", "/b")
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", "/c")
+    assert submission("--", "--conf", "spark.local.dir=/a").folders == ("/c",)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, "022"), (0o077, "077"), (0o007, "007")])
+def test_the_jvm_is_told_the_umask(umask: int, mode: str) -> None:
+    before = os.umask(umask)
+    try:
+        assert settings()["spark.hadoop.fs.permissions.umask-mode"] == mode
+    finally:
+        assert os.umask(before) == umask
 
 
 def test_environment_of_a_driver_here_and_on_the_cluster() -> None:
