@@ -47,7 +47,6 @@ class Submission:
     folders: tuple[str, ...] = ()
 
 
-LOOPBACK = "127.0.0.1"
 SECRET = "DFLIB_SPARK_SECRET"
 """Variable with the secret of a standalone cluster (``spark.authenticate.secret``); YARN and Kubernetes make one for
 each application by themselves."""
@@ -215,7 +214,7 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
         # YARN puts it into the working folder of each container.
         arguments += ["--conf", f"spark.yarn.dist.files=file://{conf_dir.resolve()}/spark/gpus.sh"]
     settings: dict[str, str] = {
-        "spark.hadoop.fs.permissions.umask-mode": f"{_umask():03o}",
+        **session.file_modes(),
         **metastore.settings(config, creates_metastore),
         **scheme.spark_conf(config),
         **monitoring_conf(config),
@@ -232,13 +231,6 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
         is_local=here and master.startswith("local"),
         folders=tuple(folder.strip() for folder in temporary.split(",") if folder.strip()),
     )
-
-
-def _umask() -> int:
-    """The umask of this process, which the JVM does not ask for by itself."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _chosen(spark: Sequence[str]) -> dict[str, str]:
@@ -294,7 +286,7 @@ def environment(submission: Submission, current: Mapping[str, str]) -> dict[str,
         variables["SPARK_DIST_CLASSPATH"] = f"{installation.jars_dir()}/*"
     if submission.is_local:
         # Nobody else needs the driver, its blocks and its page.
-        variables.setdefault("SPARK_LOCAL_IP", LOOPBACK)
+        variables.setdefault("SPARK_LOCAL_IP", session.LOOPBACK)
     variables["TF_USE_LEGACY_KERAS"] = "1"
     variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if sys.stderr.isatty():

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from dflib.cli import installation, launch, submit
+from dflib.cli import installation, launch
 from dflib.cli.options import Options, parse
 from dflib.cli.submit import Submission, checked, environment
 from dflib.config import Config
 from dflib.errors import ConfigError
-from dflib.runtime import metastore
+from dflib.runtime import metastore, session
 
 TOOLS = {
     "sql": 'Queries the tables by name, with Spark SQL: -- -e "SELECT …".',
@@ -27,7 +27,7 @@ def run(name: str, arguments: Sequence[str]) -> NoReturn:
     variables = environment(submission, os.environ)
     if name == "history":
         # Its pages ask for no password.
-        variables.setdefault("SPARK_LOCAL_IP", submit.LOOPBACK)
+        variables.setdefault("SPARK_LOCAL_IP", session.LOOPBACK)
     launch.become(command(name, submission, options), variables, name, options.verbose, submission.folders)
 
 

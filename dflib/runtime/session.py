@@ -10,6 +10,16 @@ from pyspark.sql import SparkSession
 from dflib.errors import ConfigError
 from dflib.runtime import metastore, properties
 
+LOOPBACK = "127.0.0.1"
+"""Where a session on one machine listens: nobody else needs its driver, its blocks and its page."""
+
+
+def file_modes() -> dict[str, str]:
+    """The setting by which the JVM honours the umask of this process, for which it does not ask by itself."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return {"spark.hadoop.fs.permissions.umask-mode": f"{mask:03o}"}
+
 
 def build(name: str, verbose: bool = False) -> SparkSession:
     """The session of a job: with the settings of spark-submit and this name.
@@ -49,7 +59,14 @@ def interactive(properties_file: Path, jars: Path, overrides: Mapping[str, str] 
     if not list(jars.glob("*delta-spark*.jar")):
         raise ConfigError(f"no Delta jars in {jars}; run 'make setup', or set DFLIB_JARS")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    settings = {**properties.merged(properties_file), "spark.driver.extraClassPath": f"{jars}/*", **(overrides or {})}
+    settings = {
+        **properties.merged(properties_file),
+        **file_modes(),
+        "spark.driver.extraClassPath": f"{jars}/*",
+        **(overrides or {}),
+    }
+    if settings.get("spark.master", "local").startswith("local"):
+        settings = {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK, **settings}
     builder = SparkSession.builder.appName("dflib")
     for key, value in settings.items():
         builder = builder.config(key, value)
