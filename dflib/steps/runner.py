@@ -254,8 +254,11 @@ class _Running:
 
 
 def _write_at_last(record: Run, storage: Storage, root: str) -> None:
-    """Writes the record of a run that has ended; of one that has failed again, as its tasks may still fill the disk."""
-    for pause in (1.0, 3.0) if record.outcome == "FAILED" else ():
+    """Writes the record of a run that has ended; of one that has failed again, as its tasks may still fill the disk.
+
+    Elsewhere than on a disk of this machine, storage repeats requests by itself.
+    """
+    for pause in (1.0, 3.0) if record.outcome == "FAILED" and local_path(root) is not None else ():
         try:
             record.write(storage, root)
             return
@@ -288,10 +291,12 @@ def _places(config: Config) -> dict[str, Path]:
 def _report(name: str, error: Exception, config: Config) -> str:
     """Prints an error to standard error and returns the text for the run record."""
     known = error if isinstance(error, DflibError) else failure.explained(error, _places(config))
-    if known is None:
-        traceback.print_exc()
-        print(f"{name}: failed: {type(error).__name__}; the stack trace is above", file=sys.stderr)
-        return f"{type(error).__name__}: {error}"[:2000]
-    found = "the configuration can't be used here: " if isinstance(known, ConfigError) else ""
-    print(f"{name}: {found}{known}", file=sys.stderr)
-    return str(known)[:2000]
+    # Standard error goes through the JVM: when that has ended, the run record says why.
+    with contextlib.suppress(BrokenPipeError):
+        if known is None:
+            traceback.print_exc()
+            print(f"{name}: failed: {type(error).__name__}; the stack trace is above", file=sys.stderr)
+        else:
+            found = "the configuration can't be used here: " if isinstance(known, ConfigError) else ""
+            print(f"{name}: {found}{known}", file=sys.stderr)
+    return (f"{type(error).__name__}: {error}" if known is None else str(known))[:2000]
