@@ -58,9 +58,14 @@ def listen() -> None:
         signal.signal(number, _interrupt)
 
 
+def ignore() -> None:
+    """From here on signals do nothing: the work is done, and what is left takes a second."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+    ignore()
     context = SparkContext._active_spark_context
     if context is not None:
         _forget_connection(context)

@@ -61,6 +61,7 @@ def run(job: Job, application: Application) -> int:
             print(f"{job.name}: {stopped}; run it again to go on from there", file=sys.stderr, flush=True)
             return stopped.code
         finally:
+            interruption.ignore()
             if spark is not None:
                 spark.stop()
 
