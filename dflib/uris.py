@@ -6,8 +6,19 @@ from pathlib import Path
 
 from dflib.parts.catalog import SCHEMES
 
+# A password may hold slashes, as the keys of S3 do; digits before a slash are a port.  What begins without a scheme is
+# an address such as user:password@host:5432/database.
+_USER = re.compile(
+    r"(?<=://)[^/\s]*(?=@)|(?<=://)[^/\s@]*:(?!\d*/)[^\s@]*(?=@)|(?<![^\s,;='\"])[^/\s@:,]+:[^/\s@]+(?=@)"
+)
 # A query starts at "?" when a key and an equals sign follow; otherwise "?" is a wildcard.
-_SECRET = re.compile(r"(?<=://)[^/\s]*(?=@)|(?<=\?)[\w.~%-]+=\S*")
+_QUERY = re.compile(r"(?<=\?)[\w.~%-]+=\S*")
+# Signatures of S3, Google and Azure, and what servers call their secrets.
+_PARAMETER = re.compile(
+    r"(?<=[?&;])(?P<name>[\w.~%-]*(?:signature|credential|token|secret|passw|pwd|access_?key|api[_-]?key)[\w.~%-]*"
+    r"|sig|auth|key)=[^\s&;]+",
+    re.IGNORECASE,
+)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
@@ -51,6 +62,15 @@ def name(uri: str) -> str:
     return uri.rstrip("/").rpartition("/")[2]
 
 
+def secret_in(text: str) -> str | None:
+    """What looks like a secret in a URI or a list of URIs, in words that do not repeat it; None when nothing does."""
+    if _USER.search(text):
+        return "a user name or password before '@'"
+    found = _PARAMETER.search(text)
+    return None if found is None else f"a signature or key (the parameter {found['name']})"
+
+
 def masked(text: str) -> str:
     """A text in which secrets of URIs are replaced by ``***``: ``user:password@`` and queries (signatures)."""
-    return _SECRET.sub("***", text) if "://" in text else text
+    text = _PARAMETER.sub(lambda found: f"{found['name']}=***", _USER.sub("***", text))
+    return _QUERY.sub("***", text) if "://" in text else text

@@ -53,3 +53,41 @@ def test_to_uri_masks_secrets_of_refused_uris() -> None:
 def test_join_and_name_handle_slashes() -> None:
     assert uris.join("s3://b/k/", "/l/", "m") == "s3://b/k/l/m"
     assert uris.name("file:///a/b.zip") == "b.zip"
+
+
+SECRETS = [
+    ("https://ana:hidden@host/x", "hidden"),
+    ("https://hidden@host/x", "hidden"),
+    ("s3://AKIAHIDDEN:hid/den+x=@bucket/key", "den+x="),
+    ("ana:hidden@db.example:5432/meta", "hidden"),
+    ("ana@db.example/meta?sslmode=require&password=hidden", "hidden"),
+    ("s3://b/k,https://ana:hidden@host/x", "hidden"),
+    ("https://b.s3.amazonaws.com/k?X-Amz-Algorithm=A&X-Amz-Credential=hidden&X-Amz-Signature=hidden", "hidden"),
+    ("https://b.s3.amazonaws.com/k?AWSAccessKeyId=x&Signature=hidden&Expires=1", "hidden"),
+    ("https://storage.googleapis.com/b/k?X-Goog-Signature=hidden", "hidden"),
+    ("https://a.blob.core.windows.net/c/k?sv=2020&sig=hidden", "hidden"),
+    ("https://host/x?token=hidden", "hidden"),
+]
+HARMLESS = [
+    "s3://bucket/dfdc_train_part_?.zip",
+    "s3://bucket/a@b/c",
+    "/data/[DFDC] part 0/a:b@c.mp4",
+    "file:///data/ana@example.org/x",
+    "http://127.0.0.1:5000/a@b",
+    "ana@db.example:5432/meta?sslmode=require",
+    "even:20",
+    "<video>[_<original>]_<k>",
+    "2026-11-02T05:00+02:00",
+]
+
+
+@pytest.mark.parametrize(("text", "hidden"), SECRETS)
+def test_secrets_are_found_and_masked(text: str, hidden: str) -> None:
+    words = uris.secret_in(text)
+    assert words is not None and hidden not in words
+    assert hidden not in uris.masked(text) and hidden not in uris.masked(f"cannot read '{text}': refused")
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_texts_without_secrets_are_left_alone(text: str) -> None:
+    assert uris.secret_in(text) is None and uris.masked(text) == text

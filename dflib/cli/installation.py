@@ -1,7 +1,9 @@
 """Where this installation of dflib keeps its files: beside the package in a checkout, or inside it."""
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,12 +76,41 @@ def check() -> None:
     """Checks what every job needs.
 
     Raises:
-        ConfigError: the Delta jars or Java are missing.
+        ConfigError: the Delta jars are missing, or Java is or has a version that Spark does not run on.
     """
     jars = jars_dir()
     if not list(jars.glob("*delta-spark*.jar")):
         command = "make setup" if checkout() else "dflib setup"
         raise ConfigError(f"no Delta jars in {jars}; run '{command}', or set DFLIB_JARS to a folder that has them")
-    java_home = os.environ.get("JAVA_HOME")
-    if not (java_home and os.access(Path(java_home) / "bin" / "java", os.X_OK)) and not shutil.which("java"):
-        raise ConfigError("no Java; install a Java 17 runtime, or set JAVA_HOME")
+    version = java_version()
+    if version not in JAVA:
+        home = os.environ.get("JAVA_HOME")
+        found = f"{home}/bin/java of JAVA_HOME" if home else "java of PATH"
+        found += " was not found, or does not run" if version is None else f" is Java {version}"
+        raise ConfigError(
+            f"Java {' or '.join(map(str, JAVA))} is needed, but {found}; install a Java 17 runtime (Debian: apt-get "
+            "install openjdk-17-jre-headless), or set JAVA_HOME to one"
+        )
+
+
+JAVA = (17, 21)
+"""Versions of Java that Spark 4.0 runs on."""
+
+
+def java_version() -> int | None:
+    """The version of the Java that spark-submit takes: that of JAVA_HOME, else that of PATH; None without one."""
+    home = os.environ.get("JAVA_HOME")
+    java = f"{home}/bin/java" if home else shutil.which("java")
+    if java is None or not os.access(java, os.X_OK):
+        return None
+    release = Path(java).resolve().parent.parent / "release"
+    text = release.read_text() if release.is_file() else ""
+    found = re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', text, re.MULTILINE)
+    if found is None:
+        # Costs a start of the JVM, so only where the file is missing.
+        try:
+            done = subprocess.run([java, "-version"], capture_output=True, text=True, check=True, timeout=60)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        found = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
+    return None if found is None else int(found[1])

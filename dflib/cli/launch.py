@@ -1,32 +1,49 @@
-"""Starts spark-submit: as this process when the driver runs here, beside it when the driver runs on the cluster."""
+"""Starts spark-submit: in place of this process when the driver runs here, beside it when it runs on the cluster."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
+import dflib
 from dflib.cli import quiet
+from dflib.runtime import interruption
 
 
-def become(command: Sequence[str], environment: Mapping[str, str], verbose: bool) -> NoReturn:
-    """Replaces this process by the command; its standard error passes :mod:`dflib.cli.quiet` unless ``verbose``.
+def become(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    name: str,
+    verbose: bool,
+    folders: Sequence[str],
+    has_driver: bool = False,
+) -> NoReturn:
+    """Replaces this process by one that supervises the command (:mod:`dflib.cli.supervise`).
 
-    The JVM keeps this process's id, so signals and exit codes are its own.
+    It keeps this process's id. Its exit code is that of the command, or 128 and the number of a signal.
+
+    Args:
+        name: of the job or tool, for messages.
+        verbose: whether known noise on standard error is shown, too.
+        folders: where Spark's temporary files may lie; each run gets folders of its own below them.
+        has_driver: whether the command runs a driver in Python, which handles signals.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    if not verbose:
-        source, target = os.pipe()
-        with os.fdopen(source, "rb") as reading:
-            # A child of the JVM to come; it ends when the last process that can write to the pipe has ended.
-            subprocess.Popen([sys.executable, "-I", "-S", quiet.__file__], stdin=reading, stdout=subprocess.DEVNULL)
-        os.dup2(target, 2)
-        os.close(target)
-    os.execve(command[0], list(command), dict(environment))
+    variable = interruption.DRIVER_FILE if has_driver else None
+    options = json.dumps({"name": name, "verbose": verbose, "folders": [*folders], "driver_variable": variable})
+    # Without site-packages: it starts at once and stays small.
+    start = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from dflib.cli import supervise; sys.exit(supervise.main())"
+    )
+    root = str(Path(dflib.__file__).parent.parent)
+    os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", start, root, options, *command], dict(environment))
 
 
 def follow(command: Sequence[str], environment: Mapping[str, str], verbose: bool, kubernetes: bool) -> int:

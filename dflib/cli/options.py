@@ -5,12 +5,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+from dflib import uris
 from dflib.steps.step import Argument
 
 EPILOG = (
     "Options after -- are passed to spark-submit. Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 done, "
-    "but somebody should look (nightly only)."
+    "but somebody should look (nightly only), 130 and 143 stopped by SIGINT (Ctrl-C) and SIGTERM."
 )
 
 
@@ -63,8 +65,15 @@ def _deploy_mode(spark: Sequence[str]) -> list[str]:
     return found
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors do not repeat the secrets of URIs."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(uris.masked(message))
+
+
 def _parser(name: str, description: str, own: Sequence[Argument]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"dflib {name}",
         description=description,
         epilog=EPILOG,

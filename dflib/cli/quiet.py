@@ -1,12 +1,6 @@
-"""Copies standard input to standard error without the known noise of other libraries.
-
-Run as a script, beside a job, so it imports nothing of dflib. Only lines that are known to mean nothing are dropped;
-``--verbose`` runs a job without it.
-"""
+"""Lines of other libraries that are known to mean nothing; ``--verbose`` shows them all the same."""
 
 import re
-import signal
-import sys
 
 NOISE = re.compile(
     rb"""
@@ -25,16 +19,3 @@ NOISE = re.compile(
 def is_noise(line: bytes) -> bool:
     """Whether a line is one of the known messages that say nothing about a job."""
     return NOISE.match(line) is not None
-
-
-def main() -> None:
-    # Ctrl-C reaches the whole process group; the last lines of the job come after it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for line in sys.stdin.buffer:
-        if not is_noise(line):
-            sys.stderr.buffer.write(line)
-            sys.stderr.buffer.flush()
-
-
-if __name__ == "__main__":
-    main()

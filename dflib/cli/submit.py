@@ -5,13 +5,16 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dflib import uris
 from dflib.cli import installation, launch
 from dflib.cli.options import Options, parse
 from dflib.cli.package import pack, write_once
@@ -33,11 +36,20 @@ class Submission:
         arguments: of spark-submit.
         on_cluster: whether the driver runs on the cluster.
         on_kubernetes: whether the master is Kubernetes.
+        is_local: whether tasks run on this machine only, in the driver's JVM and children of that.
+        folders: where Spark's temporary files may lie on this machine.
     """
 
     arguments: tuple[str, ...]
     on_cluster: bool
     on_kubernetes: bool
+    is_local: bool = False
+    folders: tuple[str, ...] = ()
+
+
+SECRET = "DFLIB_SPARK_SECRET"
+"""Variable with the secret of a standalone cluster (``spark.authenticate.secret``); YARN and Kubernetes make one for
+each application by themselves."""
 
 
 def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> NoReturn:
@@ -58,7 +70,13 @@ def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> N
         verbose=options.verbose,
         submitted_by=_submitter(),
     )
-    spark = [*submission.arguments, "--py-files", str(pack(installation.build_dir())), *options.spark]
+    spark = [
+        *submission.arguments,
+        *metastore.BY_PATH,
+        "--py-files",
+        str(pack(installation.build_dir())),
+        *options.spark,
+    ]
     driver = [str(script.resolve()), f"{APPLICATION}{encoded(application)}"]
     variables = environment(submission, os.environ)
     if options.print_submit:
@@ -67,7 +85,7 @@ def job(script: Path, job: Job, description: str, arguments: Sequence[str]) -> N
     command = [str(installation.spark_home() / "bin" / "spark-submit"), *spark, *driver]
     if submission.on_cluster:
         sys.exit(launch.follow(command, variables, options.verbose, submission.on_kubernetes))
-    launch.become(command, variables, options.verbose)
+    launch.become(command, variables, job.name, options.verbose, submission.folders, has_driver=True)
 
 
 def printed(
@@ -143,6 +161,7 @@ def checked(
         creates_metastore: as in :func:`dflib.runtime.metastore.settings`.
     """
     try:
+        refuse_secrets(options.spark)
         installation.check()
         conf_dir = installation.conf_dir(options.conf_dir)
         config = load(conf_dir, options.env, options.overrides)
@@ -174,6 +193,11 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
     if path is None:
         raise ConfigError(f"--env {options.env}: none of {', '.join(map(str, files))} exists; write one of them")
     found = properties.merged(path)
+    chosen = {**found, **_chosen(options.spark)}
+    master = chosen.get("spark.master", "local")
+    if master.startswith("spark://") and (secret := os.environ.get(SECRET)):
+        # In the properties file, which only its user can read, and in no command line.
+        found |= {"spark.authenticate": "true", "spark.authenticate.secret": secret}
     mode = options.deploy_mode or found.get("spark.submit.deployMode", "client")
     here = mode != "cluster"
     content = properties.write(found).encode()
@@ -190,6 +214,7 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
         # YARN puts it into the working folder of each container.
         arguments += ["--conf", f"spark.yarn.dist.files=file://{conf_dir.resolve()}/spark/gpus.sh"]
     settings: dict[str, str] = {
+        **session.file_modes(),
         **metastore.settings(config, creates_metastore),
         **scheme.spark_conf(config),
         **monitoring_conf(config),
@@ -198,8 +223,43 @@ def prepare(config: Config, conf_dir: Path, options: Options, creates_metastore:
     }
     for key, value in settings.items():
         arguments += ["--conf", f"{key}={value}"]
-    kubernetes = found.get("spark.master", "").startswith("k8s://") or any("k8s://" in each for each in options.spark)
-    return Submission(tuple(arguments), not here, kubernetes)
+    temporary = os.environ.get("SPARK_LOCAL_DIRS") or chosen.get("spark.local.dir") or tempfile.gettempdir()
+    return Submission(
+        tuple(arguments),
+        on_cluster=not here,
+        on_kubernetes=master.startswith("k8s://"),
+        is_local=here and master.startswith("local"),
+        folders=tuple(folder.strip() for folder in temporary.split(",") if folder.strip()),
+    )
+
+
+def _chosen(spark: Sequence[str]) -> dict[str, str]:
+    """The settings among options of spark-submit; those after ``--`` come over those of the properties file."""
+    options = printed(spark, ("", ""), {"SPARK_HOME": ""}, {})
+    conf: dict[str, str] = options["conf"]
+    return conf | ({"spark.master": options["master"]} if "master" in options else {})
+
+
+def refuse_secrets(spark: Sequence[str]) -> None:
+    """Checks that no option of spark-submit holds a secret: every user of the machine could read it.
+
+    Raises:
+        ConfigError: a setting is one by its name, unless it refers to a variable or file; or a value holds a URI with
+            one.
+    """
+    for option in spark:
+        name, _, value = option.removeprefix("--conf=").partition("=")
+        by_name = _SECRET_SETTING.search(name) and value and not value.startswith("${")
+        if by_name or uris.secret_in(option):
+            raise ConfigError(
+                f"-- {uris.masked(name)}: a secret on the command line can be read by every user of this machine; "
+                "put it into a properties file in conf/spark that only you can read, or, for S3, use the default AWS "
+                "chain"
+            )
+
+
+# Spark hides the values of such settings, too (spark.redaction.regex).
+_SECRET_SETTING = re.compile(r"^spark\..*(?:secret|password|token|access[.]?key)(?!.*file$)", re.IGNORECASE)
 
 
 def class_archive_options(jars: Path) -> str:
@@ -224,6 +284,9 @@ def environment(submission: Submission, current: Mapping[str, str]) -> dict[str,
     elif submission.on_kubernetes:
         # This machine's JVM puts what the job brings onto S3 (spark.kubernetes.file.upload.path); not run.
         variables["SPARK_DIST_CLASSPATH"] = f"{installation.jars_dir()}/*"
+    if submission.is_local:
+        # Nobody else needs the driver, its blocks and its page.
+        variables.setdefault("SPARK_LOCAL_IP", session.LOOPBACK)
     variables["TF_USE_LEGACY_KERAS"] = "1"
     variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if sys.stderr.isatty():

@@ -10,7 +10,7 @@ from dflib.cli.options import Options, parse
 from dflib.cli.submit import Submission, checked, environment
 from dflib.config import Config
 from dflib.errors import ConfigError
-from dflib.runtime import metastore
+from dflib.runtime import metastore, session
 
 TOOLS = {
     "sql": 'Queries the tables by name, with Spark SQL: -- -e "SELECT …".',
@@ -27,8 +27,8 @@ def run(name: str, arguments: Sequence[str]) -> NoReturn:
     variables = environment(submission, os.environ)
     if name == "history":
         # Its pages ask for no password.
-        variables.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    launch.become(command(name, submission, options), variables, options.verbose)
+        variables.setdefault("SPARK_LOCAL_IP", session.LOOPBACK)
+    launch.become(command(name, submission, options), variables, name, options.verbose, submission.folders)
 
 
 def check(name: str, config: Config) -> None:

@@ -1,26 +1,46 @@
 """Loads the configuration: ``conf/base.yml``, ``conf/env/<env>.yml`` over it, and ``--set a.b=c`` over both.
 
 ``base.yml`` holds numbers, ``env/*.yml`` locations, neither holds secrets: credentials come from the default AWS chain.
-An environment file may extend another one. An unknown key is an error that names the nearest known key.
+An environment file may extend another one. An unknown key is an error that names the nearest known key. A value that
+holds a secret is refused, and no error repeats it: the configuration travels in command lines and run records.
 """
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from dflib import uris
 from dflib.config import Config
 from dflib.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only true and false are booleans, as in YAML 1.2: ``on``, ``off``, ``yes`` and ``no`` are text.
+
+    Keys that are booleans take these words all the same.
+    """
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def load(conf_dir: Path, env: str, overrides: Sequence[str] = ()) -> Config:
     """Reads the configuration of an environment and applies ``a.b=c`` overrides.
 
     Raises:
-        ConfigError: a file is missing or not YAML, a key is unknown, or a value is invalid.
+        ConfigError: a file is missing or not YAML, a key is unknown, or a value is invalid or holds a secret.
     """
     merged = _read_yaml(conf_dir / "base.yml")
     for name in reversed(env_chain(conf_dir, env)):
@@ -29,6 +49,7 @@ def load(conf_dir: Path, env: str, overrides: Sequence[str] = ()) -> Config:
         merged = _merge(merged, overlay)
     for override in overrides:
         merged = _merge(merged, _parse_override(override))
+    _refuse_secrets(merged)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -57,9 +78,15 @@ def env_chain(conf_dir: Path, env: str) -> list[str]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(), _Loader)
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    except yaml.YAMLError as error:
+        # Not the whole message, which repeats the line.
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+        reason = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"{path}: cannot be read as YAML: {place}{reason}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -78,9 +105,9 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _parse_override(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not all(part for part in key.split(".")):
-        raise ConfigError(f"--set {text}: expected section.key=value")
+        raise ConfigError(f"--set {uris.masked(text)}: expected section.key=value")
     try:
-        parsed = yaml.safe_load(value) if value else None
+        parsed = yaml.load(value, _Loader) if value else None
     except yaml.YAMLError:
         parsed = value
     # "even:20" and "a: b" are text: a mapping can't be set from the command line.
@@ -92,18 +119,57 @@ def _parse_override(text: str) -> dict[str, Any]:
     return parsed
 
 
+def _refuse_secrets(values: dict[str, Any]) -> None:
+    """Raises :class:`ConfigError` when a value of any key, known or not, holds what looks like a secret of a URI."""
+    for key, text in _texts(values):
+        secret = uris.secret_in(text)
+        if secret is not None:
+            mend = _PASSWORD if key == "tables.metastore_at" else _CREDENTIALS
+            raise ConfigError(
+                f"{uris.masked(key)}: the value holds {secret}, which would be readable in command lines and run "
+                f"records; {mend}"
+            )
+
+
+_CREDENTIALS = (
+    "take it out of the URI; credentials come from the default AWS chain, such as a profile or the variables "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/s3.md)"
+)
+_PASSWORD = "put the password into the variable DFLIB_METASTORE_PASSWORD"
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Each text below a value with its dotted key."""
+    if isinstance(value, dict):
+        for name, held in value.items():
+            # A name may be a URI as well, where a value was written in place of a key.
+            yield key, str(name)
+            yield from _texts(held, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for held in value:
+            yield from _texts(held, key)
+    elif isinstance(value, str):
+        yield key, value
+
+
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
+        where = uris.masked(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
             nearest = difflib.get_close_matches(where, known_keys(Config), n=1, cutoff=0.0)
             lines.append(f"{where}: unknown key; did you mean {nearest[0]}?")
         elif problem["type"] == "missing":
             lines.append(f"{where}: missing; set it in conf/base.yml, conf/env/*.yml or with --set {where}=…")
         else:
-            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})")
+            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}{_got(problem)}")
     return "configuration: " + "; ".join(lines)
+
+
+def _got(problem: ErrorDetails) -> str:
+    """The refused value; not that of a whole section, which no check knows enough of to tell whether it is a secret."""
+    whole = problem["type"] == "model_type" or isinstance(problem["input"], dict | BaseModel)
+    return "" if whole else f" (got {uris.masked(repr(problem['input']))})"
 
 
 def known_keys(section: type[BaseModel], prefix: str = "") -> list[str]:

@@ -30,8 +30,6 @@ class TablesConfig(Section):
     def _agrees(self) -> "TablesConfig":
         if self.metastore == "postgres" and self.metastore_at is None:
             raise ValueError("metastore=postgres needs metastore_at=user@host:port/database")
-        if "password" in (self.metastore_at or "").partition("?")[2].lower():
-            raise ValueError("no password in metastore_at; put it into the variable DFLIB_METASTORE_PASSWORD")
         return self
 
 

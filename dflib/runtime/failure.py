@@ -1,15 +1,51 @@
-"""The error that a task raised, extracted from Spark's report of the failed stage."""
+"""Errors of Spark, Py4J and the operating system that a user can mend, as errors of dflib with one line."""
 
 import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from py4j.protocol import Py4JNetworkError
 
 from dflib import errors
-from dflib.errors import DflibError
+from dflib.errors import ClusterError, DflibError, StorageError
 
 # Up to a blank line or Java's stack trace: a message may have several lines.
 _RAISED = re.compile(r"^dflib\.errors\.(\w+): (.+?)(?=\n\s*\n|\n\s+at |\s*\Z)", re.MULTILINE | re.DOTALL)
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space", re.IGNORECASE)
+_REFUSED = re.compile(r"Read-only file system|Permission denied|Mkdirs failed to create|Operation not permitted")
+_PATH = re.compile(r"(?:file:)?(/[^\s:,;'\"()]+)")
 
 
-def raised_by_task(error: Exception) -> DflibError | None:
+def explained(error: BaseException, places: Mapping[str, Path]) -> DflibError | None:
+    """The error as one of dflib's, whose message names place, reason and mend; None for one of another kind.
+
+    Args:
+        error: any.
+        places: folders of this machine that the job writes to, by what names them to the user.
+    """
+    raised = raised_by_task(error)
+    if raised is not None:
+        return raised
+    text = _text(error)
+    if full := _FULL.search(text):
+        return StorageError(f"{full[0]}: {_room(places)}; free some, and run the job again: what is committed stays")
+    if refused := _REFUSED.search(text):
+        return StorageError(f"{_place(text, refused)}: {refused[0]}; allow writing there, or set another folder")
+    if "java.lang.OutOfMemoryError" in text:
+        return ClusterError(
+            "Java has too little memory (OutOfMemoryError); run the job again with -- --conf spark.driver.memory=6g, "
+            "on a cluster also with more spark.executor.memory"
+        )
+    if isinstance(error, Py4JNetworkError | ConnectionError):
+        return ClusterError(
+            "Spark's JVM has ended; the system may have killed it for memory (dmesg). Run the job again: what is "
+            "committed stays"
+        )
+    return None
+
+
+def raised_by_task(error: BaseException) -> DflibError | None:
     """The dflib error that a task raised; None when Spark's error has another cause."""
     found = _RAISED.search(str(error))
     kind = getattr(errors, found[1], None) if found else None
@@ -19,3 +55,36 @@ def raised_by_task(error: Exception) -> DflibError | None:
     # Not by its own constructor: some take more than a message.
     Exception.__init__(raised, found[2])
     return raised
+
+
+def _text(error: BaseException) -> str:
+    """What an error and its causes say."""
+    texts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(texts) < 20:
+        texts.append(str(seen))
+        seen = seen.__cause__ or seen.__context__
+    return "\n".join(texts)
+
+
+def _room(places: Mapping[str, Path]) -> str:
+    """The room on the disks of the places, the smallest first.
+
+    Not only that of a full one: what filled it is mostly gone when the write has failed.
+    """
+    disks: dict[int, tuple[int, list[str]]] = {}
+    for name, path in places.items():
+        there = next((folder for folder in (path, *path.parents) if folder.exists()), None)
+        if there is not None:
+            _, names = disks.setdefault(there.stat().st_dev, (shutil.disk_usage(there).free, []))
+            names.append(f"{name} ({path})")
+    rooms = [f"{free / 1e6:,.1f} MB are left for {', '.join(names)}" for free, names in sorted(disks.values())]
+    return "; ".join(rooms) or "on a disk of a worker"
+
+
+def _place(text: str, reason: re.Match[str]) -> str:
+    """The path that is named nearest to the reason, after or before it on its line."""
+    begin, end = text.rfind("\n", 0, reason.start()) + 1, text.find("\n", reason.end())
+    after = _PATH.search(text, reason.end(), end if end >= 0 else len(text))
+    before = _PATH.findall(text, begin, reason.start())
+    return before[-1] if before else after[1] if after else "a folder"

@@ -18,6 +18,12 @@ the value where it is read, so that it is in no command line, file, page, event 
 not work: Hive always passes a password to the driver.)"""
 
 
+CATALOG = "spark.sql.catalogImplementation"
+BY_PATH = ("--conf", f"{CATALOG}=in-memory")
+"""Options of spark-submit for jobs, after those of :func:`settings`.  Jobs read and write by path, and must not fail
+when the metastore can't be reached.  A session of :func:`dflib.runtime.session.with_names` registers names."""
+
+
 def settings(config: Config, makes_schema: bool = False) -> dict[str, str]:
     """Spark settings of the configured metastore; none where the Spark properties set it.
 
@@ -28,7 +34,7 @@ def settings(config: Config, makes_schema: bool = False) -> dict[str, str]:
     Raises:
         ConfigError: an embedded metastore with tables that are not on a local disk; or the password is missing.
     """
-    hive = {"spark.sql.catalogImplementation": "hive"}
+    hive = {CATALOG: "hive"}
     if config.tables.metastore == "embedded":
         return hive | _embedded(config.tables.root)
     if config.tables.metastore == "postgres":

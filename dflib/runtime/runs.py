@@ -32,9 +32,9 @@ EVERY_SECONDS = 15.0
 class Run:
     """The record of one run of a job or step; written at its start, while it runs, and at its end, also after an error.
 
-    ``outcome`` is RUNNING, DONE or FAILED; a run that was killed stays RUNNING. ``parent`` is the run_id of the job
-    that this run is a step of; None for a job of one step. ``packages`` are the versions of the driver's Python
-    packages, by name. ``seen_at`` and ``progress`` (a
+    ``outcome`` is RUNNING, DONE, FAILED or INTERRUPTED (by a signal); a run that was killed stays RUNNING. ``parent``
+    is the run_id of the job that this run is a step of; None for a job of one step. ``packages`` are the versions of
+    the driver's Python packages, by name. ``seen_at`` and ``progress`` (a
     :class:`dflib.runtime.progress.ProgressState`) describe a run that has not ended.
     """
 

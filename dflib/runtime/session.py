@@ -8,7 +8,17 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dflib.errors import ConfigError
-from dflib.runtime import properties
+from dflib.runtime import metastore, properties
+
+LOOPBACK = "127.0.0.1"
+"""Where a session on one machine listens: nobody else needs its driver, its blocks and its page."""
+
+
+def file_modes() -> dict[str, str]:
+    """The setting by which the JVM honours the umask of this process, for which it does not ask by itself."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return {"spark.hadoop.fs.permissions.umask-mode": f"{mask:03o}"}
 
 
 def build(name: str, verbose: bool = False) -> SparkSession:
@@ -20,6 +30,19 @@ def build(name: str, verbose: bool = False) -> SparkSession:
     spark = SparkSession.builder.appName(name).getOrCreate()
     spark.sparkContext.setLogLevel("WARN" if verbose else "ERROR")
     return spark
+
+
+def with_names(spark: SparkSession) -> SparkSession:
+    """A further session of the same application, which uses the metastore of its settings.
+
+    The session of a job does not: see :data:`dflib.runtime.metastore.BY_PATH`.
+    """
+    context = spark.sparkContext
+    assert context._jvm is not None and context._jsc is not None
+    options = context._jvm.java.util.HashMap()
+    options.put(metastore.CATALOG, "hive")
+    session = context._jvm.org.apache.spark.sql.classic.SparkSession(context._jsc.sc(), options)
+    return SparkSession(context, session)
 
 
 def interactive(properties_file: Path, jars: Path, overrides: Mapping[str, str] | None = None) -> SparkSession:
@@ -36,7 +59,14 @@ def interactive(properties_file: Path, jars: Path, overrides: Mapping[str, str] 
     if not list(jars.glob("*delta-spark*.jar")):
         raise ConfigError(f"no Delta jars in {jars}; run 'make setup', or set DFLIB_JARS")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    settings = {**properties.merged(properties_file), "spark.driver.extraClassPath": f"{jars}/*", **(overrides or {})}
+    settings = {
+        **properties.merged(properties_file),
+        **file_modes(),
+        "spark.driver.extraClassPath": f"{jars}/*",
+        **(overrides or {}),
+    }
+    if settings.get("spark.master", "local").startswith("local"):
+        settings = {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK, **settings}
     builder = SparkSession.builder.appName("dflib")
     for key, value in settings.items():
         builder = builder.config(key, value)

@@ -36,4 +36,5 @@ STEP = Step(
     reads=(VIDEOS, EXTRACTIONS, FRAMES, FACES, PREDICTIONS, ALIASES),
     writes=(CHECKS,),
     settings=("checks",),
+    needs_tables=True,
 )

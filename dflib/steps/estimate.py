@@ -9,4 +9,4 @@ def run(context: Context) -> Summary:
     return Summary(f"{found.wall / 60:,.1f} minutes for {found.videos:,} videos", text=estimate.text(found))
 
 
-STEP = Step("estimate", run, recorded=False)
+STEP = Step("estimate", run, recorded=False, needs_tables=True)

@@ -61,4 +61,5 @@ STEP = Step(
         Argument("--bundle", "explain.bundle", "file for the chain with its crops, for verify", required=False),
         Argument("--replay", "explain.replay", "compute all again and compare", required=False, is_flag=True),
     ),
+    needs_tables=True,
 )

@@ -31,4 +31,4 @@ def run(context: Context) -> Summary:
     return Summary("; ".join([line, *done.notes]), counts)
 
 
-STEP = Step("export", run, check)
+STEP = Step("export", run, check, needs_tables=True)

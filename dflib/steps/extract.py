@@ -45,4 +45,5 @@ STEP = Step(
     reads=(VIDEOS, CHUNKS),
     writes=(EXTRACTIONS,),
     settings=("sampling", "faces", "crops", "extract"),
+    needs_tables=True,
 )

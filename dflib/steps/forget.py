@@ -106,4 +106,5 @@ STEP = Step(
         Argument("--why", "forget.reason", "why, for the table forgotten"),
         Argument("--with-fakes", "forget.with_fakes", "and the fakes made from them", required=False, is_flag=True),
     ),
+    needs_tables=True,
 )

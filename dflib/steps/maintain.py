@@ -31,4 +31,4 @@ def run(context: Context) -> Summary:
     return Summary(f"{line}; {failed}" if failed else line, dataclasses.asdict(done), "\n".join(lines), failed=failed)
 
 
-STEP = Step("maintain", run, exclusive=True)
+STEP = Step("maintain", run, exclusive=True, needs_tables=True)

@@ -38,4 +38,5 @@ STEP = Step(
         Argument("--as", "promote.alias", "the alias, such as champion or challenger"),
         Argument("--why", "promote.reason", "why, for the table aliases", required=False),
     ),
+    needs_tables=True,
 )

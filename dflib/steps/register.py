@@ -2,8 +2,10 @@
 
 from dflib.config import Config
 from dflib.errors import ConfigError
+from dflib.runtime import session
 from dflib.steps.step import Context, Step, Summary
 from dflib.tables import names
+from dflib.tables.store import Tables
 
 
 def check(config: Config) -> None:
@@ -19,7 +21,8 @@ def run(context: Context) -> Summary:
     if context.dry_run:
         found = names.possible(context.tables)
     else:
-        found = names.register(context.tables, tables.database, move=True, renew=True)
+        by_name = Tables(session.with_names(context.spark), tables.root, context.storage, context.run_id)
+        found = names.register(by_name, tables.database, move=True, renew=True)
     counts = {"tables": len(found.tables), "views": len(found.views)}
     text = "\n".join(f"{kind:8}{' '.join(each)}" for kind, each in (("tables", found.tables), ("views", found.views)))
     line = (

@@ -21,4 +21,5 @@ STEP = Step(
     # The next report would take this for a write of one that runs.
     not_beside=("report",),
     arguments=(Argument("--why", "release.reason", "why, for the table publications", required=False),),
+    needs_tables=True,
 )

@@ -80,4 +80,5 @@ STEP = Step(
         *("report", "reports", "nightly.move", "nightly.max_flips", "checks.fail"),
         *("sampling", "faces", "crops", "extract", "sources"),
     ),
+    needs_tables=True,
 )

@@ -36,4 +36,5 @@ STEP = Step(
         Argument("--reason", "retry.reason", "reason of the failure, as in extractions.reason", required=False),
         Argument("--videos", "retry.videos", "video_ids, separated by commas", required=False),
     ),
+    needs_tables=True,
 )

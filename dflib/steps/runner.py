@@ -2,23 +2,27 @@
 
 import contextlib
 import logging
+import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from dflib.config import Config, Section
 from dflib.errors import ConfigError, DflibError, StorageError, TableError
-from dflib.runtime import failure, session
+from dflib.runtime import failure, interruption, session
 from dflib.runtime.progress import Progress, terminal
 from dflib.runtime.runs import Run, heartbeat, installed_packages, new_run_id, newest
 from dflib.steps.step import Context, Job, Outcome, Step, Summary
-from dflib.storage import Storage
+from dflib.storage import Storage, local_path
 from dflib.tables import names
+from dflib.tables.schemas import TABLES
 from dflib.tables.store import Tables
 from dflib.upkeep import forget
 
@@ -39,12 +43,27 @@ class Application(Section):
 
 
 def run(job: Job, application: Application) -> int:
-    """Runs a job from its driver and returns the exit code: 0 done, 1 failed, 3 done but somebody should look."""
-    spark = session.build(f"dflib {job.name}", application.verbose)
-    try:
-        return run_job(job, application, spark)
-    finally:
-        spark.stop()
+    """Runs a job from its driver and returns the exit code.
+
+    0 done, 1 failed, 3 done but somebody should look, 130 and 143 stopped by SIGINT and SIGTERM.
+    """
+    with interruption.raised():
+        spark = None
+        try:
+            try:
+                spark = session.build(f"dflib {job.name}", application.verbose)
+            except Exception as error:
+                _report(job.name, error, application.config)
+                return FAILED
+            interruption.listen()
+            return run_job(job, application, spark)
+        except interruption.Interrupted as stopped:
+            print(f"{job.name}: {stopped}; run it again to go on from there", file=sys.stderr, flush=True)
+            return stopped.code
+        finally:
+            interruption.ignore()
+            if spark is not None:
+                spark.stop()
 
 
 def run_job(job: Job, application: Application, spark: SparkSession) -> int:
@@ -111,12 +130,22 @@ class _Running:
         if self._job.skip_unchanged and (since := self._unchanged(step)):
             print(f"{step.name}: nothing new since {since}", flush=True)
             return Outcome(step.name)
+        if step.needs_tables and not (self._dry_run and parent is not None) and not self._any_table():
+            missing = TableError(
+                f"{self._config.tables.root}: there are no tables here; set tables.root to the folder that holds them, "
+                "or run ingest first"
+            )
+            return Outcome(step.name, error=_report(step.name, missing, self._config))
         locks = (*((step.name,) if step.exclusive else ()), *step.not_beside)
         outcome = self._run(self._record(step.name, parent), step.recorded, locks, step.run)
         if parent is None and outcome.summary is not None:
             # Only a job of several steps asks for attention: it runs when nobody watches.
             return Outcome(step.name, outcome.run_id, Summary(outcome.summary.line), outcome.error)
         return outcome
+
+    def _any_table(self) -> bool:
+        tables = Tables(self._spark, self._config.tables.root, self._storage())
+        return any(tables.exists(table) for table in TABLES.values())
 
     def _unchanged(self, step: Step) -> str | None:
         """The last run of a step that would find all as that run left it; None when it may have something to do.
@@ -147,10 +176,10 @@ class _Running:
         # The embedded metastore lies beside its tables and moves with them; a shared one may name others.
         move = self._config.tables.metastore == "embedded"
         try:
-            tables = Tables(self._spark, self._config.tables.root, self._storage())
+            tables = Tables(session.with_names(self._spark), self._config.tables.root, self._storage())
             names.register(tables, self._config.tables.database, move=move)
         except (StorageError, TableError) as error:
-            log.warning("the tables are written, but not registered: %s", error)
+            log.warning("names of tables are not registered, which changes nothing in the tables: %s", error)
 
     def _record(self, name: str, parent: str | None = None) -> Run:
         return Run(
@@ -202,11 +231,11 @@ class _Running:
             if summary.text:
                 print(summary.text)
             print(f"{record.job}{' (dry run)' if self._dry_run else ''}: {summary.line}", flush=True)
-        except KeyboardInterrupt:
-            record.outcome, record.error = "FAILED", "interrupted"
+        except interruption.Interrupted as stopped:
+            record.outcome, record.error = "INTERRUPTED", str(stopped)
             raise
         except Exception as error:
-            record.outcome, record.error = "FAILED", _report(record.job, error)
+            record.outcome, record.error = "FAILED", _report(record.job, error, self._config)
         finally:
             if recorded:
                 record.ended_at = datetime.now(UTC).isoformat()
@@ -215,12 +244,28 @@ class _Running:
                 record.counts = {**record.counts, "retries": retries}
                 try:
                     record.versions_after = tables.versions()
-                    record.write(storage, root)
+                    _write_at_last(record, storage, root)
                 except StorageError as error:
                     # An outage that failed the run mostly fails this too, and was reported already.
                     if record.error is None:
-                        record.error = _report(record.job, error)
+                        record.error = _report(record.job, error, self._config)
+                    else:
+                        log.warning("status will show this run as running for some minutes: %s", error)
         return Outcome(record.job, record.run_id, summary, record.error)
+
+
+def _write_at_last(record: Run, storage: Storage, root: str) -> None:
+    """Writes the record of a run that has ended; of one that has failed again, as its tasks may still fill the disk.
+
+    Elsewhere than on a disk of this machine, storage repeats requests by itself.
+    """
+    for pause in (1.0, 3.0) if record.outcome == "FAILED" and local_path(root) is not None else ():
+        try:
+            record.write(storage, root)
+            return
+        except StorageError:
+            time.sleep(pause)
+    record.write(storage, root)
 
 
 def _setting(config: Mapping[str, Any], name: str) -> Any:
@@ -230,13 +275,29 @@ def _setting(config: Mapping[str, Any], name: str) -> Any:
     return values.get(key) if key and isinstance(values, dict) else values
 
 
-def _report(name: str, error: Exception) -> str:
+def _places(config: Config) -> dict[str, Path]:
+    """The folders of this machine that a job writes to, by key."""
+    roots = {
+        "tables.root": config.tables.root,
+        "models.root": config.models.root,
+        "reports.root": config.reports.root,
+    }
+    found = {key: path for key, uri in roots.items() if (path := local_path(uri)) is not None}
+    temporary = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")
+    for number, folder in enumerate(temporary, 1):
+        found["temporary files" if len(temporary) == 1 else f"temporary files {number}"] = Path(folder)
+    return found
+
+
+def _report(name: str, error: Exception, config: Config) -> str:
     """Prints an error to standard error and returns the text for the run record."""
-    known = error if isinstance(error, DflibError) else failure.raised_by_task(error)
-    if known is None:
-        traceback.print_exc()
-        print(f"{name}: failed: {type(error).__name__}; the stack trace is above", file=sys.stderr)
-        return f"{type(error).__name__}: {error}"[:2000]
-    found = "the configuration can't be used here: " if isinstance(known, ConfigError) else ""
-    print(f"{name}: {found}{known}", file=sys.stderr)
-    return str(known)[:2000]
+    known = error if isinstance(error, DflibError) else failure.explained(error, _places(config))
+    # Standard error goes through the JVM: when that has ended, the run record says why.
+    with contextlib.suppress(BrokenPipeError):
+        if known is None:
+            traceback.print_exc()
+            print(f"{name}: failed: {type(error).__name__}; the stack trace is above", file=sys.stderr)
+        else:
+            found = "the configuration can't be used here: " if isinstance(known, ConfigError) else ""
+            print(f"{name}: {found}{known}", file=sys.stderr)
+    return (f"{type(error).__name__}: {error}" if known is None else str(known))[:2000]

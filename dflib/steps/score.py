@@ -91,4 +91,5 @@ STEP = Step(
     reads=(FACES, EXTRACTIONS, VIDEOS, MODELS, ALIASES),
     writes=(PREDICTIONS,),
     settings=("score",),
+    needs_tables=True,
 )

@@ -9,4 +9,4 @@ def run(context: Context) -> Summary:
     return Summary("nothing was changed", text=text)
 
 
-STEP = Step("status", run, recorded=False)
+STEP = Step("status", run, recorded=False, needs_tables=True)

@@ -113,6 +113,7 @@ class Step:
         exclusive: whether a second run on the same tables is refused; for steps that delete leftovers of a killed
             run, which a concurrent run might be writing, and those during which no other job may write their tables.
         not_beside: other exclusive jobs that may not run meanwhile.
+        needs_tables: whether there is nothing that the step could do without tables; for all that don't make the first.
         reads, writes: tables whose content decides what the step has to do.
         settings: sections of the configuration that do, or keys as ``section.key``.
         arguments: those of its command line, beside the options of all jobs.
@@ -127,6 +128,7 @@ class Step:
     exclusive: bool = False
     not_beside: tuple[str, ...] = ()
     creates_metastore: bool = False
+    needs_tables: bool = False
     arguments: tuple[Argument, ...] = ()
     reads: tuple[Table, ...] = ()
     writes: tuple[Table, ...] = ()

@@ -79,4 +79,4 @@ def check(config: Config) -> None:
     mlflow_registry.check(config.models.mlflow)
 
 
-STEP = Step("train", run, check)
+STEP = Step("train", run, check, needs_tables=True)

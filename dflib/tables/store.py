@@ -1,8 +1,9 @@
 """Delta tables below one root, read and written by path.
 
 All writes are repeatable: run twice, the second changes nothing and makes no new version.  Readers may be many.  Where
-two jobs write to one table at once, Delta lets the second fail if they touch the same files; on S3 the second waits for
-the first (:mod:`dflib.tables.write_locks`).  Each job stages its rows in its own folders.
+two jobs write to one table at once, Delta refuses the second commit if both touch the same files, and it is made again
+(:mod:`dflib.tables.conflicts`); on S3 the second waits for the first (:mod:`dflib.tables.write_locks`).  Each job
+stages its rows in its own folders.
 """
 
 import contextlib
@@ -13,9 +14,9 @@ import logging
 import operator
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from delta import DeltaTable
 from py4j.protocol import Py4JJavaError
@@ -27,12 +28,14 @@ from pyspark.sql.types import StructField
 from dflib import uris
 from dflib.errors import CountError, MissingError, StorageError, TableError
 from dflib.storage import Storage, for_jvm
+from dflib.tables import conflicts
 from dflib.tables.schemas import TABLES, Table
 from dflib.tables.sql import quoted
 from dflib.tables.write_locks import WriteLocks
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 STAGING_KEPT = timedelta(days=7)
 """Age at which a staging folder counts as a leftover of a killed run.  A folder in use lives for one wave of extract or
 one scoring: hours, or days where everything is slow.  The age is in the folder's name, which works on S3 and across
@@ -159,8 +162,8 @@ class Tables:
             )
         for name, condition in table.constraints.items():
             builder = builder.property(f"delta.constraints.{name}", condition)
-        with self._committing(table, folder):
-            builder.execute()
+        # Another writer may have created it while this one waited.
+        self._commit(table, folder, lambda: None if self.exists(table, folder) else builder.execute())
 
     def missing_constraints(self, table: Table, folder: str | None = None) -> dict[str, str]:
         """The constraints of the schema that the table, of an earlier version of dflib, lacks."""
@@ -178,8 +181,8 @@ class Tables:
         path = for_jvm(self.uri(table, folder))
         for name, condition in self.missing_constraints(table, folder).items():
             try:
-                with self._committing(table, folder):
-                    self.spark.sql(f"ALTER TABLE delta.`{path}` ADD CONSTRAINT {name} CHECK ({condition})")
+                sql = f"ALTER TABLE delta.`{path}` ADD CONSTRAINT {name} CHECK ({condition})"
+                self._commit(table, folder, functools.partial(self.spark.sql, sql))
             except (AnalysisException, Py4JJavaError, PySparkException) as error:
                 raise TableError(
                     f"{self.uri(table, folder)}: rows violate the constraint {name}, CHECK ({condition}): "
@@ -205,9 +208,12 @@ class Tables:
         new = self._conform(table, rows).join(present, keys, "left_anti")
         if self._count_unique(table, new, folder) == 0:
             return 0
-        with self._committing(table, folder):
-            merge = self._merge(table, self._conform(table, rows), folder)
-            return int(_committed(merge.whenNotMatchedInsertAll())["num_inserted_rows"])
+
+        def merge() -> int:
+            new_rows = self._merge(table, self._conform(table, rows), folder).whenNotMatchedInsertAll()
+            return int(_committed(new_rows)["num_inserted_rows"])
+
+        return self._commit(table, folder, merge)
 
     def write_once(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Fills a table that never changes afterwards, in one commit, and returns its version.
@@ -215,13 +221,14 @@ class Tables:
         Partitions and the order of rows are kept, which a MERGE does not promise.  A table that has rows is left alone.
         """
         self.create(table, folder)
+
+        def fill() -> None:
+            if self.read(table, folder=folder).isEmpty():  # nobody filled it while this writer waited
+                stored = self._stored_names(table, self._conform(table, rows), folder)
+                stored.write.format("delta").mode("append").save(for_jvm(self.uri(table, folder)))
+
         if self.read(table, folder=folder).isEmpty():
-            with self._committing(table, folder):
-                if self.read(table, folder=folder).isEmpty():  # nobody filled it while this writer waited
-                    target = for_jvm(self.uri(table, folder))
-                    self._stored_names(table, self._conform(table, rows), folder).write.format("delta").mode(
-                        "append"
-                    ).save(target)
+            self._commit(table, folder, fill)
         version = self.version(table, folder)
         assert version is not None
         return version
@@ -252,9 +259,12 @@ class Tables:
         with self.stage(changed, f"upsert_{table.name}") as staged:
             if self._count_unique(table, staged, folder) == 0:
                 return 0
-            with self._committing(table, folder):
-                merge = self._merge(table, staged, folder).whenMatchedUpdateAll().whenNotMatchedInsertAll()
-                return int(_committed(merge)["num_affected_rows"])
+
+            def merge() -> int:
+                replaced = self._merge(table, staged, folder).whenMatchedUpdateAll().whenNotMatchedInsertAll()
+                return int(_committed(replaced)["num_affected_rows"])
+
+            return self._commit(table, folder, merge)
 
     def delete_matching(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Deletes the rows that equal one of ``rows`` in all of its columns; makes no version when there are none.
@@ -271,9 +281,12 @@ class Tables:
             return 0
         target = DeltaTable.forPath(self.spark, for_jvm(self.uri(table, folder)))
         condition = " AND ".join(f"t.{column} = s.{column}" for column in columns)
-        with self._committing(table, folder):
-            merge = target.alias("t").merge(rows.distinct().alias("s"), condition).whenMatchedDelete()
-            return int(_committed(merge)["num_deleted_rows"])
+
+        def merge() -> int:
+            deleted = target.alias("t").merge(rows.distinct().alias("s"), condition).whenMatchedDelete()
+            return int(_committed(deleted)["num_deleted_rows"])
+
+        return self._commit(table, folder, merge)
 
     @contextlib.contextmanager
     def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:
@@ -322,21 +335,29 @@ class Tables:
             present = set(self._load(table, folder).columns)
             return [column for column in table.spark_schema() if column.name not in present], present
 
-        if missing()[0]:
-            path = for_jvm(self.uri(table, folder))
-            with self._committing(table, folder):
-                columns, present = missing()  # another writer may have added them while this one waited
-                if columns:
-                    log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
-                    definitions = ", ".join(
-                        f"`{column.name}` {column.dataType.simpleString()} "
-                        f"COMMENT {quoted(_comment(table, column.name, present))}"
-                        for column in columns
-                    )
-                    self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({definitions})")
+        def add() -> None:
+            columns, present = missing()  # another writer may have added them while this one waited
+            if columns:
+                path = for_jvm(self.uri(table, folder))
+                log.info("adding the columns %s to %s", ", ".join(column.name for column in columns), path)
+                definitions = ", ".join(
+                    f"`{column.name}` {column.dataType.simpleString()} "
+                    f"COMMENT {quoted(_comment(table, column.name, present))}"
+                    for column in columns
+                )
+                self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({definitions})")
 
-    def _committing(self, table: Table, folder: str | None = None) -> contextlib.AbstractContextManager[None]:
-        return self.locks.commit(folder or table.name, lambda: self.version(table, folder))
+        if missing()[0]:
+            self._commit(table, folder, add)
+
+    def _commit(self, table: Table, folder: str | None, commit: Callable[[], Result]) -> Result:
+        """Calls ``commit``, which makes one commit at most, and again where another writer came in between."""
+
+        def locked() -> Result:
+            with self.locks.commit(folder or table.name, lambda: self.version(table, folder)):
+                return commit()
+
+        return conflicts.retried(locked, self.uri(table, folder))
 
     def _count_unique(self, table: Table, rows: DataFrame, folder: str | None) -> int:
         """Number of rows, each with its own key."""

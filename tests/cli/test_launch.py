@@ -1,12 +1,15 @@
 """Exit codes and output of drivers here and on a cluster."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dflib.cli import launch
@@ -56,38 +59,149 @@ def test_follow_returns_128_plus_the_signal() -> None:
     assert launch.follow([sys.executable, "-c", script], os.environ, verbose=False, kubernetes=False) == 137
 
 
-BECOME = "import os, sys; from dflib.cli import launch; launch.become(sys.argv[2:], os.environ, sys.argv[1] == 'v')"
+BECOME = """
+import json, os, sys
+from dflib.cli import launch
+options = json.loads(sys.argv[1])
+launch.become(sys.argv[2:], os.environ, "job", options["verbose"], options["folders"], options["has_driver"])
+"""
 NOISY = """
-import sys, time
+import os, signal, sys, time
 print("WARNING: Using incubator modules: x", file=sys.stderr)
 print("WARN that matters", file=sys.stderr)
-print("ready", flush=True)
+print("ready", os.environ["SPARK_LOCAL_DIRS"], os.getpid(), flush=True)
 time.sleep(float(sys.argv[1]))
 print("last", file=sys.stderr)
 sys.exit(5)
 """
+DRIVER = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+
+if len(sys.argv) == 1:  # the JVM, which the driver is a child of
+    sys.exit(subprocess.run([sys.executable, __file__, "driver"]).returncode)
+
+from dflib.runtime import interruption
+try:
+    with interruption.raised():
+        print("ready", flush=True)
+        time.sleep(60)
+except interruption.Interrupted as stopped:
+    time.sleep(1)
+    print(f"ended in order: {stopped}", flush=True)
+    sys.exit(stopped.code)
+"""
 
 
-def start(verbose: bool, seconds: float) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", BECOME, "v" if verbose else "q", sys.executable, "-c", NOISY, str(seconds)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, text=True, env={**os.environ, "PYTHONPATH": str(HOME)}, **pipes)
+def start(
+    folder: Path, *command: str, verbose: bool = False, has_driver: bool = False, group: bool = False
+) -> "subprocess.Popen[str]":
+    options = {"verbose": verbose, "folders": [str(folder)], "has_driver": has_driver}
+    return subprocess.Popen(
+        [sys.executable, "-c", BECOME, json.dumps(options), sys.executable, *command],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=group,
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+    )  # fmt: skip
+
+
+def ready(process: "subprocess.Popen[str]") -> list[str]:
+    """The words of the command's first line."""
+    assert process.stdout is not None
+    words = process.stdout.readline().split()
+    assert words[:1] == ["ready"], process.communicate(timeout=30)
+    return words
 
 
 @pytest.mark.parametrize("verbose", [False, True])
-def test_become_keeps_the_exit_code_and_drops_noise_only(verbose: bool) -> None:
-    process = start(verbose, 0)
+def test_become_keeps_the_exit_code_and_drops_noise_only(tmp_path: Path, verbose: bool) -> None:
+    process = start(tmp_path, "-c", NOISY, "0", verbose=verbose)
     out, err = process.communicate(timeout=60)
     noise = ["WARNING: Using incubator modules: x"] if verbose else []
-    assert (process.returncode, out) == (5, "ready\n")
+    assert (process.returncode, out.split()[0]) == (5, "ready")
     assert err.splitlines() == [*noise, "WARN that matters", "last"]
 
 
-def test_become_passes_signals_to_the_command() -> None:
-    process = start(False, 60)
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    begun = time.monotonic()
+def test_temporary_files_lie_in_a_private_folder_that_is_removed(tmp_path: Path) -> None:
+    process = start(tmp_path, "-c", NOISY, "1")
+    folder = Path(ready(process)[1])
+    assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
+    process.communicate(timeout=60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_of_a_killed_run_are_removed_by_a_later_one(tmp_path: Path) -> None:
+    killed = start(tmp_path, "-c", NOISY, "60")
+    child = int(ready(killed)[2])
+    killed.kill()
+    killed.communicate(timeout=60)
+    wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    (left,) = tmp_path.iterdir()
+    start(tmp_path, "-c", NOISY, "0").communicate(timeout=60)
+    assert list(tmp_path.iterdir()) == [left], "it may be about to lock it"
+    os.utime(left, (0, 0))
+    busy = start(tmp_path, "-c", NOISY, "60")
+    own = Path(ready(busy)[1])
+    assert list(tmp_path.iterdir()) == [own]
+    os.utime(own, (0, 0))
+    start(tmp_path, "-c", NOISY, "0").communicate(timeout=60)
+    assert list(tmp_path.iterdir()) == [own], "it is in use"
+    busy.terminate()
+    busy.communicate(timeout=60)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_tool_without_a_driver_gets_the_signal_itself(tmp_path: Path) -> None:
+    process = start(tmp_path, "-c", NOISY, "60")
+    ready(process)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGTERM and time.monotonic() - begun < 30
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
     assert err == "WARN that matters\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
+def test_a_signal_reaches_the_driver_once_and_not_the_jvm(tmp_path: Path, number: signal.Signals, group: bool) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    (tmp_path / "local").mkdir()
+    process = start(tmp_path / "local", str(script), has_driver=True, group=group)
+    ready(process)
+    (os.killpg if group else os.kill)(process.pid, number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (128 + number, f"ended in order: stopped by {number.name}\n", "")
+    assert list((tmp_path / "local").iterdir()) == []
+
+
+def test_a_second_signal_ends_the_driver_at_once(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.replace("time.sleep(1)", "time.sleep(60)"))
+    process = start(tmp_path, str(script), has_driver=True)
+    ready(process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "job: stopped by SIGINT at once\n")
+
+
+def test_a_signal_before_the_driver_is_there_ends_the_jvm(tmp_path: Path) -> None:
+    process = start(tmp_path, "-c", NOISY, "60", has_driver=True)
+    ready(process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.splitlines()[-1]) == (143, "job: stopped by SIGTERM before it began")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_temporary_files_that_is_not_there_is_named(tmp_path: Path) -> None:
+    process = start(tmp_path / "nowhere", "-c", NOISY, "0")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and err.count("\n") == 1 and f"{tmp_path}/nowhere" in err

@@ -151,5 +151,5 @@ def test_check_names_the_command_that_fetches_the_jars(tmp_path: Path, monkeypat
     installation.check()
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(ConfigError, match="no Java; install a Java 17 runtime"):
+    with pytest.raises(ConfigError, match="java of PATH was not found"):
         installation.check()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_prepare_creates_all_classes_of_the_metastore_at_once(monkeypatch: pytes
     [
         (("tables.metastore=postgres",), "needs metastore_at"),
         ((POSTGRES[0], "tables.metastore_at=u:secret@h/db"), "metastore_at"),
-        ((POSTGRES[0], "tables.metastore_at=u@h/db?sslpassword=secret"), "no password in metastore_at"),
+        ((POSTGRES[0], "tables.metastore_at=u@h/db?sslpassword=secret"), "metastore_at: .*DFLIB_METASTORE_PASSWORD"),
         ((POSTGRES[0], "tables.metastore_at=u@h/db;create=true"), "metastore_at"),
         (("tables.root=s3://b/t",), "needs tables.root on a local disk"),
         (("sql.port=0",), "sql.port"),
@@ -171,6 +172,54 @@ def test_verbose_raises_the_level_of_the_jvm_logs() -> None:
     assert "-Ddflib.log.level=warn" in str(submission("--verbose").arguments)
 
 
+def test_the_secret_of_a_standalone_cluster_is_in_a_private_file_only(
+    build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFLIB_SPARK_SECRET", "hidden")
+    for arguments in (("--env", "standalone"), ("--env", "local", "--", "--master", "spark://h:7077")):
+        found = submission(*arguments)
+        assert "hidden" not in str(found)
+        file = Path(option(found, "--properties-file"))
+        settings = properties.read(file)
+        assert (settings["spark.authenticate"], settings["spark.authenticate.secret"]) == ("true", "hidden")
+        assert file.stat().st_mode & 0o777 == 0o600
+    for arguments in (("--env", "local"), ("--env", "yarn")):
+        assert "hidden" not in Path(option(submission(*arguments), "--properties-file")).read_text()
+
+
+@pytest.mark.parametrize("name", ["yarn", "k8s"])
+def test_driver_and_executors_authenticate_where_the_cluster_makes_a_secret(name: str) -> None:
+    assert properties.merged(CONF / "spark" / f"{name}.conf")["spark.authenticate"] == "true"
+
+
+def test_a_local_job_listens_on_this_machine_only() -> None:
+    assert submit.environment(submission(), {})["SPARK_LOCAL_IP"] == "127.0.0.1"
+    assert submit.environment(submission(), {"SPARK_LOCAL_IP": "0.0.0.0"})["SPARK_LOCAL_IP"] == "0.0.0.0"
+    for arguments in (
+        ("--env", "standalone"),
+        ("--", "--master", "spark://h:7077"),
+        ("--", "--conf", "spark.master=yarn"),
+    ):
+        assert "SPARK_LOCAL_IP" not in submit.environment(submission(*arguments), {})
+
+
+def test_temporary_files_lie_below_the_folders_of_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARK_LOCAL_DIRS", raising=False)
+    assert submission().folders == (tempfile.gettempdir(),)
+    assert submission("--", "--conf", "spark.local.dir=/a,/b").folders == ("/a", "/b")
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", "/c")
+    assert submission("--", "--conf", "spark.local.dir=/a").folders == ("/c",)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, "022"), (0o077, "077"), (0o007, "007")])
+def test_the_jvm_is_told_the_umask(umask: int, mode: str) -> None:
+    before = os.umask(umask)
+    try:
+        assert settings()["spark.hadoop.fs.permissions.umask-mode"] == mode
+    finally:
+        assert os.umask(before) == umask
+
+
 def test_environment_of_a_driver_here_and_on_the_cluster() -> None:
     current = {"PATH": "/bin", "PYTHONPATH": "/own", "TF_CPP_MIN_LOG_LEVEL": "0"}
     here = submit.environment(Submission((), False, False), current)
@@ -246,6 +295,47 @@ def test_job_becomes_spark_submit(tmp_path: Path, fake_spark: dict[str, str], ve
     package = Path(arguments[arguments.index("--py-files") + 1])
     assert package.parent == tmp_path / "build" and package.suffix == ".zip"
     assert environment["PYTHONPATH"] == str(HOME) and environment["PYSPARK_PYTHON"] == sys.executable
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "spark.hadoop.fs.s3a.secret.key=hidden",
+        "spark.hadoop.fs.s3a.bucket.b.access.key=hidden",
+        "spark.authenticate.secret=hidden",
+        "spark.hadoop.javax.jdo.option.ConnectionPassword=hidden",
+        "spark.eventLog.dir=s3a://ana:hidden@bucket/x",
+    ],
+)
+@pytest.mark.parametrize("dashes", [("--conf", "{}"), ("--conf={}",), ("-c", "{}")], ids=" ".join)
+def test_secrets_among_the_options_of_spark_are_refused(
+    option: str, dashes: tuple[str, ...], capsys: pytest.CaptureFixture[str], build: Path
+) -> None:
+    options = parse("x", "", ["--", *(part.format(option) for part in dashes)])
+    with pytest.raises(SystemExit) as ended:
+        submit.checked("x", options, lambda config: None)
+    printed = capsys.readouterr()
+    assert ended.value.code == 2 and "hidden" not in printed.out + printed.err
+    assert printed.err.count("\n") == 1 and option.partition("=")[0] in printed.err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "spark.hadoop.javax.jdo.option.ConnectionPassword=${env.DFLIB_METASTORE_PASSWORD}",
+        "spark.kubernetes.authenticate.submission.oauthTokenFile=/run/token",
+        "spark.authenticate=true",
+        "spark.cores.max=64",
+    ],
+)
+def test_options_of_spark_without_secrets_are_taken(option: str) -> None:
+    submit.refuse_secrets(["--master", "spark://h:7077", "--conf", option])
+
+
+def test_usage_errors_repeat_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("x", "", ["s3://ana:hidden@bucket/x"])
+    assert "hidden" not in capsys.readouterr().err
 
 
 def test_options_after_the_dashes_choose_the_deploy_mode() -> None:

@@ -47,13 +47,16 @@ def _running(mark: str) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+def standalone(
+    folder: Path, gpus: Mapping[str, str], variables: Mapping[str, str] | None = None, secret: str | None = None
+) -> Iterator[Cluster]:
     """A cluster whose processes have all ended after the block.
 
     Args:
         folder: for logs and the workers' files.
         gpus: by worker name, addresses of simulated GPUs.
         variables: environment variables of its machines, and so of executors.
+        secret: which master, workers, drivers and executors must know; None: they do not authenticate each other.
     """
     port, page = free_ports(2)
     environment = {
@@ -67,6 +70,8 @@ def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, st
     for name in ("PYTHONPATH", "DFLIB_JARS"):
         environment.pop(name, None)
     environment |= variables or {}
+    own = folder / "cluster.conf"
+    own.write_text(f"spark.authenticate true\nspark.authenticate.secret {secret}\n" if secret else "")
     with contextlib.ExitStack() as stack:
 
         def start(name: str, *command: str, **more: str) -> None:
@@ -84,7 +89,7 @@ def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, st
         start(
             "master",
             "org.apache.spark.deploy.master.Master",
-            *("--host", "127.0.0.1", "--port", str(port), "--webui-port", str(page)),
+            *("--host", "127.0.0.1", "--port", str(port), "--webui-port", str(page), "--properties-file", str(own)),
         )
         url = f"spark://127.0.0.1:{port}"
         for name, addresses in gpus.items():
@@ -94,7 +99,7 @@ def standalone(folder: Path, gpus: Mapping[str, str], variables: Mapping[str, st
                 name,
                 "org.apache.spark.deploy.worker.Worker",
                 *("--host", "127.0.0.1", "--cores", "4", "--memory", "4g", "--webui-port", "0"),
-                *("--work-dir", str(folder / name), url),
+                *("--work-dir", str(folder / name), "--properties-file", str(own), url),
                 SPARK_WORKER_OPTS=f"{resource}.amount={amount} {resource}.discoveryScript={HOME}/conf/spark/gpus.sh",
                 DFLIB_GPUS=addresses,
             )

@@ -68,8 +68,8 @@ def run_and_kill(
         worker = busy_worker(process, cluster, due)
         executor = worker.parents()[1]
         assert "CoarseGrainedExecutorBackend" in " ".join(executor.cmdline())
-        # spark-submit.sh becomes the JVM of the driver; its Python is a child of that.
-        driver = psutil.Process(process.pid)
+        # spark-submit.sh supervises the JVM of the driver; its Python is a child of that.
+        (driver,) = psutil.Process(process.pid).children()
         assert "SparkSubmit" in " ".join(driver.cmdline())
         python = driver.children()
         {"executor": executor, "python": worker, "driver": driver}[victim].kill()

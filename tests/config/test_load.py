@@ -76,6 +76,58 @@ def test_load_rejects_a_bad_override(override: str, message: str) -> None:
         load(CONF, "local", [override])
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "sources.chunks=s3://b/k,s3://AKIA:hid/den@bucket/x",
+        "sources.labels=https://b.s3.amazonaws.com/k?X-Amz-Signature=hidden&X-Amz-Date=1",
+        "tables.root=s3://ana:hidden@b/k",
+        "models.root=s3://hidden@b",
+        "models.mlflow=https://ana:hidden@host",
+        "s3.endpoint=http://ana:hidden@host:9000",
+        "tables.metastore_at=ana:hidden@host/db",
+        "tables.metastore_at=ana@host/db?password=hidden",
+        "nosuch.key=https://ana:hidden@host/",
+        "nosuch={a: [https://host/?token=hidden]}",
+        "sources.crops=[https://ana:hidden@host/]",
+        "tables=https://ana:hidden@host/",
+        "https://ana:hidden@host/",
+        "https://ana:hidden@host/?X-Amz-Signature=1",
+        "s3.secret_key=hidden",
+        "s3=hidden",
+        "s3={access_key: hidden}",
+        "tables={metastore_at: hidden, metastore: postgres}",
+    ],
+)
+def test_load_repeats_no_secret(override: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(CONF, "local", [override])
+    assert [word for word in ("hidden", "den@", "hid/") if word in str(raised.value)] == []
+
+
+def test_load_repeats_no_secret_of_a_file(tmp_path: Path) -> None:
+    for text in ("tables:\n  root: https://ana:hidden@host/x\n", "tables: [hidden\na: b\n", "password: hidden: x\n"):
+        folder = write(tmp_path, base=(CONF / "base.yml").read_text(), a=text)
+        with pytest.raises(ConfigError) as raised:
+            load(folder, "a")
+        assert "hidden" not in str(raised.value) and str(raised.value)
+
+
+@pytest.mark.parametrize("word", ["off", "on", "yes", "no", "Off", "NO", "n", "y"])
+def test_words_that_older_yaml_reads_as_booleans_are_text(word: str) -> None:
+    assert load(CONF, "local", [f"sources.dataset={word}"]).sources.dataset == word
+    assert load(CONF, "local", [f"sources.crop_real=[{word}]"]).sources.crop_real == (word,)
+
+
+def test_off_and_booleans_in_any_writing(tmp_path: Path) -> None:
+    assert load(CONF, "local", ["cluster.gpu=off"]).cluster.gpu == "off"
+    for word, value in {"true": True, "on": True, "yes": True, "False": False, "off": False, "no": False}.items():
+        assert load(CONF, "local", [f"report.exclude_static={word}"]).report.exclude_static is value
+    folder = write(tmp_path, base=(CONF / "base.yml").read_text(), a="tables: {root: /t}\nmodels: {root: /m}\n"
+                   "reports: {root: /r}\ncluster:\n  gpu: off\n")  # fmt: skip
+    assert load(folder, "a").cluster.gpu == "off"
+
+
 @pytest.mark.parametrize("section", ["train.view", "weights.view"])
 @pytest.mark.parametrize(
     ("values", "message"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dflib.runtime.metastore import PASSWORD
 from tests.jobs.places import HOME, Place
 
 pytestmark = pytest.mark.e2e
@@ -57,3 +58,15 @@ def test_a_source_that_is_not_there_fails_and_writes_no_table(tmp_path: Path) ->
     (record,) = place.runs("ingest")
     assert record["outcome"] == "FAILED"
     assert record["config"]["sources"]["chunks"] == [f"file://{tmp_path}/nothing*.zip"]
+
+
+@pytest.mark.cluster  # a job of its own; make test has no time for it
+def test_a_metastore_that_can_not_be_reached_is_a_warning_after_the_work(demo_data: Path, tmp_path: Path) -> None:
+    settings = ["tables.metastore=postgres", "tables.metastore_at=ana@127.0.0.1:1/meta"]
+    chunk = min((demo_data / "chunks").iterdir())
+    place = Place(tmp_path, str(chunk), settings=settings, variables={PASSWORD: "x"})
+    done = place.submit("ingest")
+    assert "names of tables are not registered, which changes nothing in the tables" in done.stdout
+    assert "Connection refused" in done.stdout and "Traceback" not in done.stdout
+    assert len(place.table("videos")) > 0 and len(place.table("chunks")) == 1
+    assert place.runs("ingest")[0]["outcome"] == "DONE"

@@ -1,4 +1,4 @@
-"""A run killed in the middle of extract, and the run after it."""
+"""A run killed or stopped in the middle of extract, and the run after it."""
 
 import os
 import shutil
@@ -87,3 +87,33 @@ def test_extract_after_a_kill_reads_only_uncommitted_videos(demo_data: Path, tmp
     pd.testing.assert_frame_equal(rows(killed, "faces", ["face_id"]), rows(whole, "faces", ["face_id"]), rtol=1e-6)
     for table, key in (("frames", ["video_id", "frame_index"]), ("extractions", ["video_id"])):
         pd.testing.assert_frame_equal(rows(killed, table, key), rows(whole, table, key))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_extract_in_order(demo_data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    chunk = min((demo_data / "chunks").iterdir())
+    place = Place(tmp_path / "place", chunks=str(chunk), settings=["tables.metastore=none"])
+    place.root.mkdir()
+    place.submit("ingest")
+    temporary = tmp_path / "local"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        place.command("extract"), env={**place.environment(), "SPARK_LOCAL_DIRS": str(temporary)}, cwd=place.root,
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not (place.root / "tables" / "_leases" / "run-extract.lock").is_file():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(4.0)
+    # As Ctrl-C reaches the whole group, and a scheduler its process only.
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    line = f"extract: stopped by {number.name}; run it again to go on from there"
+    assert [each for each in out.splitlines() if not each.startswith("INFO ")] == [line]
+    (record,) = place.runs("extract")
+    assert (record["outcome"], record["error"]) == ("INTERRUPTED", f"stopped by {number.name}")
+    assert list(temporary.iterdir()) == []
+    place.submit("extract")
+    assert len(place.table("extractions")) == len(place.table("videos"))

@@ -1,6 +1,8 @@
 """The runner: run records, exit codes and the order of several steps in one Spark application."""
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from dflib import steps
 from dflib.config import load as conf_files
 from dflib.errors import ConfigError, SourceError
 from dflib.runtime.runs import Run
@@ -262,6 +265,7 @@ def test_run_job_refuses_what_a_running_step_would_take_for_its_own_write(
 ) -> None:
     config = conf_files.load(CONF, "local", [*places(tmp_path), "retry.reason=UNREADABLE"])
     waiting = Application(config=config, code_version="1.2", dry_run=False)
+    assign(Tables(spark, f"file://{tmp_path}/tables", Storage()), {"g": "train"})
 
     def during(context: Context) -> None:
         assert run_job(Job(job.name, (job,)), waiting, spark) == 1
@@ -281,3 +285,32 @@ def test_run_job_refuses_a_second_run_of_an_exclusive_job(
     assert run_job(Job("night", (step("one", again), step("two")), exclusive=True), application(tmp_path), spark) == 0
     assert codes == [1]
     assert "another run of night is active" in capsys.readouterr().err
+
+
+def test_run_job_refuses_a_root_without_tables(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+    needy = step("one", lambda context: ran.append("one"), needs_tables=True)
+    assert run_job(Job("one", (needy,)), application(tmp_path), spark) == 1
+    assert capsys.readouterr().err == (
+        f"one: file://{tmp_path}/tables: there are no tables here; set tables.root to the folder that holds them, "
+        "or run ingest first\n"
+    )
+    assert (ran, list(tmp_path.iterdir())) == ([], []), "a wrong root is left as it was"
+    # What the step before would have made is not there in a dry run.
+    assert run_job(Job("two", (step("zero"), needy)), application(tmp_path, dry_run=True), spark) == 0
+    assign(Tables(spark, f"file://{tmp_path}/tables", Storage()), {"g": "train"})
+    assert run_job(Job("one", (needy,)), application(tmp_path), spark) == 0
+    assert ran == ["one", "one"]
+
+
+def test_every_step_but_those_that_make_the_first_tables_needs_some() -> None:
+    first = {"ingest", "import_model", "register", "verify", "mlflow"}
+    found = {step.name: step.needs_tables for step in all_steps()}
+    assert len(found) > 15 and {name for name, needs in found.items() if not needs} <= first
+
+
+def all_steps() -> list[Step]:
+    modules = [importlib.import_module(f"dflib.steps.{module.name}") for module in pkgutil.iter_modules(steps.__path__)]
+    return [module.STEP for module in modules if hasattr(module, "STEP")]

@@ -1,6 +1,7 @@
 """Storage schemes: chosen by the catalog, and asked for abilities only."""
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,3 +122,15 @@ def test_new_scheme_needs_its_module_and_its_line_in_the_catalog(
     )  # fmt: skip
     with pytest.raises(StorageError, match="test-memory:// has no conditional writes"):
         storage.write_if(f"{root}/x", b"", None)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640)])
+def test_written_files_and_folders_honour_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        Storage().write(f"file://{tmp_path}/a/b", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o777 & ~umask
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import stat
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,14 +90,14 @@ class FileScheme(Scheme):
         path = self.local_path(uri)
         with _explained(uri):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+            # Not by tempfile, which knows no umask.
+            temporary = path.with_name(f".writing-{uuid.uuid4().hex}")
             try:
-                with os.fdopen(descriptor, "wb") as file:
+                with temporary.open("xb") as file:
                     file.write(content)
-                Path(temporary).chmod(0o644)
-                Path(temporary).replace(path)
+                temporary.replace(path)
             except OSError:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
                 raise
         access.counters.add()
 
