@@ -18,7 +18,7 @@ from dflib.runtime.progress import Progress
 from dflib.sources import crop_writer, discovery, readers
 from dflib.sources.chunk import GONE, Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
-from dflib.sources.crops import CropFile, extractor_of, read_listing
+from dflib.sources.crops import CropFile, extractor_of, listing_settings, read_listing
 from dflib.sources.reconcile import Reconciled, crops_folder, other_places, reconcile
 from dflib.storage import Storage
 from dflib.tables import deletion, forgotten
@@ -144,7 +144,7 @@ def ingest(
     counted = storage.counting()
     found = discovery.find_chunks(counted, sources) if sources.chunks else []
     if sources.crops:
-        found += discovery.find_crops(counted, sources, f"{sources.dataset} {extractor_of(sources)}")
+        found += discovery.find_crops(counted, sources, listing_settings(sources))
     _check_dataset(tables, found, sources.dataset)
     ingested, present = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]

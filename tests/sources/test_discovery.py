@@ -19,6 +19,7 @@ def sources(**changes: Any) -> SourcesConfig:
         "crop_pattern": "<video>",
         "crop_real": "real",
         "crop_fake": "fake",
+        "crop_one_class": False,
         "layout": "auto",
         "labels": None,
     }

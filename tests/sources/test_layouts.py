@@ -22,7 +22,7 @@ REAL = "original_sequences/youtube/c23/videos/519.mp4"
 
 def sources(**changes: Any) -> SourcesConfig:
     base = {"dataset": "d", "chunks": (), "crops": (), "crop_pattern": "<video>", "crop_real": "real"}
-    base |= {"crop_fake": "fake", "labels": None, "layout": "auto"}
+    base |= {"crop_fake": "fake", "crop_one_class": False, "labels": None, "layout": "auto"}
     return SourcesConfig.model_validate(base | changes)
 
 

@@ -33,6 +33,7 @@ def folder(storage: Storage, path: Path, csv: Path | None = None) -> Chunk:
         crop_pattern="<video>",
         crop_real="real",
         crop_fake="fake",
+        crop_one_class=False,
         layout="auto",
         labels=str(csv) if csv else None,
     )

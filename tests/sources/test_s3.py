@@ -53,6 +53,7 @@ def found(storage: Storage, *patterns: str):  # type: ignore[no-untyped-def]
             crop_pattern="<video>",
             crop_real="real",
             crop_fake="fake",
+            crop_one_class=False,
             layout="auto",
             labels=None,
         ),
