@@ -6,6 +6,7 @@ never calls them, so they are allowed where no other function calls them.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ MAX_CONSTANT = 1 << 24
 """Most values of a constant.  A constant of one repeated value takes a few bytes in the file, and all of them in
 memory."""
 
-_FILES = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/variables.data-")
-"""Beginnings of the names of the files that TensorFlow writes for dflib.  It would prefer a ``saved_model.cpb``."""
+_FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.(index|data-\d+-of-\d+)")
+"""The files that TensorFlow writes for dflib.  It would prefer a ``saved_model.cpb``."""
 
 _NAMES = """
 # Control, calls, and variables in memory
-Const Identity IdentityN NoOp Placeholder PlaceholderWithDefault PartitionedCall StatefulPartitionedCall
+Assert Const Identity IdentityN NoOp Placeholder PlaceholderWithDefault PartitionedCall StatefulPartitionedCall
 StatelessIf If StopGradient PreventGradient EnsureShape
 VarHandleOp ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp DisableCopyOnRead
 # Arithmetic and comparisons
@@ -77,7 +78,7 @@ def check(folder: Path, source: str) -> None:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     if "saved_model.pb" not in names:
         raise refuse("can't load a SavedModel: there is no saved_model.pb")
-    strange = [name for name in names if not name.startswith(_FILES)]
+    strange = [name for name in names if not _FILES.fullmatch(name)]
     if strange:
         raise refuse(f"holds {strange[0]!r}, which no model of dflib has")
     size = (folder / "saved_model.pb").stat().st_size
