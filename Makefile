@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
 
-.PHONY: help demo controls test test-fast test-spark test-e2e test-spark-e2e test-cluster test-py312 test-airflow coverage lint docs setup tools clean
+.PHONY: help demo controls test test-fast test-spark test-e2e test-spark-e2e test-cluster test-hostile test-py312 test-airflow coverage lint docs setup tools clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -33,24 +33,27 @@ test: ## linters and all tests, cheapest first, with branch coverage
 	@$(MAKE) --no-print-directory test-fast test-spark-e2e coverage
 
 test-fast: setup ## tests that start no Spark
-	$(PY) -m pytest -q -n 2 --cov --cov-report= -m "not spark and not e2e and not cluster"
+	$(PY) -m pytest -q -n 2 --cov --cov-report= -m "not spark and not e2e and not cluster and not hostile"
 
 test-spark: setup ## tests on a Spark session of their own
-	$(PY) -m pytest -q -n 2 --dist loadfile -m "spark and not e2e and not cluster"
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "spark and not e2e and not cluster and not hostile"
 
 test-e2e: setup ## the real jobs through spark-submit.sh
-	$(PY) -m pytest -q --durations=12 -m "e2e and not cluster"
+	$(PY) -m pytest -q --durations=12 -m "e2e and not cluster and not hostile"
 
 # On two cores, jobs that start or train use one; Spark tests use the other. One file has all tests of the demo's run,
 # so that one worker makes it once.
 test-spark-e2e: setup
-	$(PY) -m pytest -q -n 2 --dist loadfile --durations=12 --cov --cov-append --cov-report= -m "(spark or e2e) and not cluster"
+	$(PY) -m pytest -q -n 2 --dist loadfile --durations=12 --cov --cov-append --cov-report= -m "(spark or e2e) and not cluster and not hostile"
 
 coverage: ## branch coverage of the tests that ran last in this process tree (fast and Spark)
 	@$(PY) -m coverage report | grep -w TOTAL
 
 test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, and kills; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
+
+test-hostile: setup ## large corpora of damaged input; not part of make test
+	$(PY) -m pytest -q --durations=12 -m hostile
 
 test-airflow: setup ## the DAG of conf/airflow for two nights, by a real Airflow in an environment of its own; not part of make test
 	@test -x .venv-airflow/bin/airflow || (python3.11 -m venv .venv-airflow && .venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv)
@@ -61,7 +64,7 @@ test-py312: tools ## tests that start no Spark, on Python 3.12, in an environmen
 	@test -x .venv-py312/bin/python || python3.12 -m venv .venv-py312
 	@.venv-py312/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@conf/uv-install.sh .venv-py312/bin/python -c constraints.txt -e ".[demo,dev]"
-	.venv-py312/bin/python -m pytest -q -n 2 -m "not spark and not e2e and not cluster"
+	.venv-py312/bin/python -m pytest -q -n 2 -m "not spark and not e2e and not cluster and not hostile"
 
 docs: setup ## the documentation as a site in build/site; fails on broken links
 	$(PY) -m tools.reference

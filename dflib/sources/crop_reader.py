@@ -96,7 +96,7 @@ def _face(storage: Storage, extractor: str, listed: dict[str, Any]) -> dict[str,
         return row | {"problem": f"UNREADABLE_CROP: {uri}: {text}", "retryable": False}
     except StorageError as error:
         return row | {"problem": f"STORAGE: {error}", "retryable": True}
-    row["several"] = uri if picture.pictures > 1 else None
+    row["several"] = uri if picture.several else None
     return row | {
         "image": picture.content,
         "format": picture.format,

@@ -38,15 +38,15 @@ class Picture:
         content: the JPEG or PNG file.
         format: ``jpeg`` or ``png``.
         width, height: in pixels as displayed, EXIF orientation applied.
-        pictures: number of pictures in the file that was read, of which this is the first: frames of an animation or
-            pages.
+        several: whether the file that was read has more pictures, of which this is the first: frames of an animation,
+            or pages.
     """
 
     content: bytes
     format: str
     width: int
     height: int
-    pictures: int
+    several: bool
 
 
 def read(content: bytes) -> Picture:
@@ -71,23 +71,23 @@ def read(content: bytes) -> Picture:
         content = content[: _end_of_jpeg(content)]
     elif content.startswith(b"\x89PNG\r\n\x1a\n"):
         content = content[: _end_of_png(content)]
-    kind, pictures, converted = _check_with_pillow(content)
+    kind, several, converted = _check_with_pillow(content)
     if converted is not None:
         stored, png = cv2.imencode(".png", converted)
         if not stored:
             raise SourceError(f"the {kind} cannot be written as PNG")
-        return Picture(png.tobytes(), "png", int(converted.shape[1]), int(converted.shape[0]), pictures)
+        return Picture(png.tobytes(), "png", int(converted.shape[1]), int(converted.shape[0]), several)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise SourceError(f"the {kind} cannot be decoded: {error.err}") from None
     if pixels is None:
         raise SourceError(f"the {kind} cannot be decoded")
-    return Picture(content, kind, int(pixels.shape[1]), int(pixels.shape[0]), pictures)
+    return Picture(content, kind, int(pixels.shape[1]), int(pixels.shape[0]), several)
 
 
-def _check_with_pillow(content: bytes) -> tuple[str, int, Any]:
-    """Kind and number of pictures of a whole image within the limits, which are checked before it is decoded.
+def _check_with_pillow(content: bytes) -> tuple[str, bool, Any]:
+    """Kind of a whole image within the limits, which are checked before it is decoded, and whether it has more pictures.
 
     The third value is None for a JPEG or PNG, else the pixels of the first picture, uint8 BGR ``[H, W, 3]``.
     """
@@ -104,14 +104,13 @@ def _check_with_pillow(content: bytes) -> tuple[str, int, Any]:
                 kept = _KEPT.get(image.format or "")
                 kind = kept or str(image.format)
                 _check_size(*image.size)
-                # A JPEG with more pictures is no animation: they are other views, or depth and gain maps.
-                pictures = 1 if kept == "jpeg" else int(getattr(image, "n_frames", 1))
+                several = _has_more(image)
                 if kept:
                     # All chunks of a PNG and their checksums; a PNG without its end would otherwise be decoded.
                     image.verify()
             with Image.open(io.BytesIO(content), formats=formats) as image:
                 image.load()
-                return kind, pictures, None if kept else _as_bgr(image)
+                return kind, several, None if kept else _as_bgr(image)
         except SourceError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -121,6 +120,20 @@ def _check_with_pillow(content: bytes) -> tuple[str, int, Any]:
         except Exception as error:
             # Pillow's parsers raise OSError, SyntaxError, struct.error, ValueError and others on corrupt bytes.
             raise SourceError(f"the {kind} is truncated or corrupt: {error}") from None
+
+
+def _has_more(image: Any) -> bool:
+    """Whether a Pillow image is an animation or has pages.  They are not counted: there may be a million."""
+    if image.format in ("JPEG", "MPO"):
+        # Other views, or depth and gain maps.
+        return False
+    if image.format != "TIFF":
+        return bool(getattr(image, "is_animated", False))
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
 def _check_size(width: int, height: int) -> None:

@@ -99,7 +99,7 @@ def test_read_converts_other_kinds_to_png_with_the_pixels_that_opencv_shows(
     content: bytes, expected: np.ndarray | None
 ) -> None:
     picture = read(content)
-    assert (picture.format, picture.pictures) == ("png", 1) and picture.content[1:4] == b"PNG"
+    assert (picture.format, picture.several) == ("png", False) and picture.content[1:4] == b"PNG"
     by_opencv = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     # Two builds of a lossy decoder may round differently; OpenCV scales 16-bit TIFFs, and truncates 16-bit PNGs.
     assert np.abs(shown(picture).astype(int) - by_opencv).max() <= (3 if expected is None else 1)
@@ -108,14 +108,14 @@ def test_read_converts_other_kinds_to_png_with_the_pixels_that_opencv_shows(
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_read_takes_the_first_of_several_pictures_and_counts_them(form: str) -> None:
+def test_read_takes_the_first_of_several_pictures_and_says_so(form: str) -> None:
     frames = [Image.fromarray(np.full((20, 30, 3), colour, np.uint8)) for colour in ((255, 0, 0), (0, 255, 0), 0)]
     buffer = io.BytesIO()
     frames[0].save(
         buffer, form, save_all=True, append_images=frames[1:], **({"lossless": True} if form == "WEBP" else {})
     )
     picture = read(buffer.getvalue())
-    assert (picture.format, picture.pictures) == ("png", 3)
+    assert (picture.format, picture.several) == ("png", True)
     assert (shown(picture) == (0, 0, 255)).all()
 
 
