@@ -87,7 +87,7 @@ def read(content: bytes) -> Picture:
 
 
 def _check_with_pillow(content: bytes) -> tuple[str, bool, Any]:
-    """Kind of a whole image within the limits, which are checked before it is decoded, and whether it has more pictures.
+    """Kind of a whole image within the limits, which are checked before it is decoded; and whether there are more.
 
     The third value is None for a JPEG or PNG, else the pixels of the first picture, uint8 BGR ``[H, W, 3]``.
     """
