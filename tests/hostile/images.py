@@ -100,7 +100,8 @@ def bombs() -> Iterator[bytes]:
         yield progressive[:-2] + last * scans + b"\xff\xd9"
     frames = [Image.new("P", (2000, 2000), number) for number in range(200)]
     yield saved("GIF", frames[0], save_all=True, append_images=frames[1:])
-    animation = saved("GIF", frames[0].resize((2, 2)), save_all=True, append_images=[frames[1].resize((2, 2))])
+    small = [frame.resize((2, 2)) for frame in frames[:2]]
+    animation = saved("GIF", small[0], save_all=True, append_images=small[1:], duration=50)
     second = animation[animation.rindex(b"\x21\xf9") : -1]
     yield animation[:-1] + second * 700_000 + b";"
     yield b"II*\0\x08\0\0\0" + b"".join(struct.pack("<HI", 0, 14 + 6 * page) for page in range(1_000_000))
