@@ -282,6 +282,7 @@ def test_read_outlives_whatever_the_library_does(
     (tmp_path / "h5py.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(hdf5_arrays, "WALL_SECONDS", 3 if "sleep" in code else 60)
+    monkeypatch.setattr(hdf5_arrays, "CPU_SECONDS", 1)
     shortened = "import dflib.models.importers.hdf5_arrays as reader; reader.CPU_SECONDS = 1; reader._main()"
     monkeypatch.setattr(hdf5_arrays, "COMMAND", ["-c", shortened])
     with pytest.raises(ModelError, match=rf"^x\.h5: .*({message})"):
