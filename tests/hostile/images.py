@@ -98,7 +98,7 @@ def bombs() -> Iterator[bytes]:
     last = progressive[progressive.rindex(b"\xff\xda") : -2]
     for scans in (50, 5000):
         yield progressive[:-2] + last * scans + b"\xff\xd9"
-    frames = [Image.new("P", (2000, 2000), number) for number in range(200)]
+    frames = [Image.new("P", (500, 500), number) for number in range(200)]
     yield saved("GIF", frames[0], save_all=True, append_images=frames[1:])
     small = [frame.resize((2, 2)) for frame in frames[:2]]
     animation = saved("GIF", small[0], save_all=True, append_images=small[1:], duration=50)
