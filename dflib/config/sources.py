@@ -27,8 +27,8 @@ class SourcesConfig(Section):
     named layout, videos that do not follow it have the problem ``NOT_IN_LAYOUT``.  A change is applied when ``ingest``
     runs again.  Example: ``faceforensics``."""
     crops: Uris
-    """URIs or globs, separated by commas, of folders of ready-cut crops (JPEG or PNG), each with sub-folders for real
-    and fake.  Example: ``/data/face_crops``."""
+    """URIs or globs, separated by commas, of folders of ready-cut crops (JPEG, PNG, WebP, BMP, TIFF or GIF), each with
+    sub-folders for real and fake.  Example: ``/data/face_crops``."""
     crop_pattern: str
     """File name of a ready-cut crop without its ending: literal text, ``<video>``, ``<original>``, ``<frame>``,
     ``<face>`` or ``<k>`` (a running number, used as frame), and ``[...]`` around an optional part.
@@ -39,6 +39,9 @@ class SourcesConfig(Section):
     crop_fake: Names
     """Names of the sub-folders with fake crops, separated by commas, compared without case.
     Example: ``fake,df``."""
+    crop_one_class: bool
+    """Whether a folder may have crops of one class only.  Otherwise it is refused, because a mistyped folder name would
+    leave one class out."""
     labels: Uri | None
     """URI of a CSV with the columns ``video``, ``label`` and optionally ``original``, which labels the videos of all
     chunks, beside the files ``labels.csv`` in and beside them.  Its labels take precedence over those that a layout

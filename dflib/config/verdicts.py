@@ -119,7 +119,8 @@ class ExportConfig(Section):
     version: Annotated[int, Field(ge=0)] | None
     """Version of the table; null: the newest."""
     format: Literal["parquet", "csv"]
-    """File format; csv leaves binary columns out and writes lists and maps as JSON."""
+    """File format; csv leaves binary columns out, writes lists and maps as JSON, and puts an apostrophe before text
+    that a spreadsheet would run as a formula."""
     to: Uri | None
     """A folder, or a name that ends in .csv or .parquet; null: ``export`` below ``reports.root``."""
     model: str

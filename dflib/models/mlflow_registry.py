@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dflib.errors import ConfigError, DflibError, ModelError, StorageError
-from dflib.models import aliases, registry
+from dflib.models import aliases, model_files, registry
 from dflib.storage import Storage
 from dflib.tables.store import Tables
 
@@ -110,8 +110,8 @@ def _add(client: Any, experiment_id: str, model: registry.Model, storage: Storag
         client.log_param(run_id, name, value)
     for name, number in (model.metrics or {}).items():
         client.log_metric(run_id, name, number)
-    folder = registry.fetch(storage, model.uri, model.sha256)
-    client.log_artifacts(run_id, str(folder), "model")
+    with model_files.verified_copy(storage, model.uri, model.sha256) as folder:
+        client.log_artifacts(run_id, str(folder), "model")
     with tempfile.TemporaryDirectory() as temporary:
         card = Path(temporary) / "model.json"
         card.write_text(json.dumps(tags | {"uri": model.uri}, indent=2))

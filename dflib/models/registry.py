@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,14 +16,13 @@ from pyspark.sql import functions as F
 from dflib import uris
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
-from dflib.models import aliases, saved_model
-from dflib.storage import Storage, local_path
+from dflib.models import aliases, model_files, saved_model
+from dflib.storage import Storage
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
-_verified: set[tuple[str, str]] = set()
 _loaded: dict[tuple[str, str], saved_model.Scorer] = {}
 
 
@@ -115,7 +111,7 @@ def register(
     check_name(model_id, "model_id")
     if model_id in aliases.current(tables):
         raise ModelError(f"{model_id}: this is an alias and can't be the name of a model; choose another")
-    sha256 = folder_sha256(folder)
+    sha256 = model_files.folder_sha256(folder)
     # The hash separates models of one name whose tables share models_root.
     uri = uris.join(models_root, f"{model_id}-{sha256[:12]}")
     row = {
@@ -140,8 +136,9 @@ def register(
         compared = ("network", "view", "origin", "positive", "extractor", "training_set", "settings")
         different = [name for name in compared if present[name] != row[name]]
         # Not from the row, which older versions wrote without it; and so a damaged model is noticed.
-        if variables_sha256(fetch(storage, present["uri"], present["sha256"])) != row["variables_sha256"]:
-            different.append("weights")
+        with model_files.verified_copy(storage, present["uri"], present["sha256"]) as registered:
+            if variables_sha256(registered) != row["variables_sha256"]:
+                different.append("weights")
         if different:
             raise ModelError(
                 f"{model_id}: a model of this name exists already and differs in {', '.join(different)}; "
@@ -218,41 +215,21 @@ def is_control(row: Row) -> bool:
     return bool(settings.get("shuffle_labels") or json.loads(row["view"]).get("blank_face"))
 
 
-def fetch(storage: Storage, uri: str, sha256: str) -> Path:
-    """A local folder with the files of a SavedModel, checked against their hash once per process.
-
-    Local files are used in place. Others are copied once per machine and user, to a folder named by the hash.
+def open_model(storage: Storage, uri: str, sha256: str, threads: int | None = None) -> tuple[saved_model.Scorer, bool]:
+    """The scorer of a model, and whether this call loaded it. The process keeps it for later tasks.
 
     Raises:
-        ModelError: the files do not have this hash.
+        ModelError: its files do not have this hash, or :func:`dflib.models.saved_model.load` refuses them.
         StorageError: they are missing or can't be read.
     """
-    folder = local_path(uri) or _copy(storage, uri, sha256)
-    if (uri, sha256) not in _verified:
-        _check(folder, uri, sha256)
-        _verified.add((uri, sha256))
-    return folder
-
-
-def open_model(storage: Storage, uri: str, sha256: str, threads: int | None = None) -> tuple[saved_model.Scorer, bool]:
-    """The scorer of a model, and whether this call loaded it. The process keeps it for later tasks."""
     key = (uri, sha256)
     if key in _loaded:
         return _loaded[key], False
     # One model at a time, or reused workers would accumulate them.
     _loaded.clear()
-    _loaded[key] = saved_model.load(fetch(storage, uri, sha256), threads)
+    with model_files.verified_copy(storage, uri, sha256) as folder:
+        _loaded[key] = saved_model.load(folder, threads, uri)
     return _loaded[key], True
-
-
-def folder_sha256(folder: Path) -> str:
-    """SHA-256 in hex over the files of a folder in order of their paths, including paths and lengths."""
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
-        total.update(content)
-    return total.hexdigest()
 
 
 def variables_sha256(folder: Path) -> str:
@@ -281,35 +258,3 @@ def _check_score(folder: Path, view: View) -> None:
         raise ModelError(
             f"{folder}: the score of a grey image is {p_fake}, which is no probability; train or import the model again"
         )
-
-
-def _check(folder: Path, uri: str, sha256: str) -> None:
-    found = folder_sha256(folder)
-    if found != sha256:
-        raise ModelError(
-            f"{uri}: its files differ from the registered ones (SHA-256 {found}, in models {sha256}); "
-            "restore them, or import or train the model under a new name"
-        )
-
-
-def _copy(storage: Storage, uri: str, sha256: str) -> Path:
-    # Private to the user, because the files are loaded as a program.
-    cache = Path(tempfile.gettempdir()) / f"dflib-models-{os.getuid()}"
-    cache.mkdir(mode=0o700, exist_ok=True)
-    if cache.stat().st_uid != os.getuid() or cache.stat().st_mode & 0o077:
-        raise ModelError(f"{cache}: belongs to another user or is accessible to others; remove it")
-    folder = cache / sha256
-    if not folder.is_dir():
-        arriving = Path(tempfile.mkdtemp(dir=cache))
-        try:
-            storage.download_folder(uri, arriving)
-            _check(arriving, uri, sha256)
-            try:
-                arriving.rename(folder)
-            except OSError:
-                # Another worker of this machine was faster.
-                if not folder.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(arriving, ignore_errors=True)
-    return folder

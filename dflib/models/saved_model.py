@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dflib.errors import ModelError
+from dflib.models import graph_check
 
 Scorer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 """Takes uint8 RGB ``[B, size, size, 3]`` and returns p_fake, float32 ``[B]``, 1 = fake."""
@@ -50,27 +51,33 @@ def save(network: Any, folder: Path, size: int, positive: Literal["fake", "real"
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: score.get_concrete_function()})
 
 
-def load(folder: Path, threads: int | None = None) -> Scorer:
-    """Loads a SavedModel that :func:`save` wrote. Never pass a foreign one: a SavedModel is a program.
+def load(folder: Path, threads: int | None = None, source: str | None = None) -> Scorer:
+    """Loads a SavedModel that :func:`save` wrote. A SavedModel is a program: one with other operations is refused.
 
     Args:
-        folder: the SavedModel.
+        folder: the SavedModel; nobody else may be able to change it. It is not needed after this call.
         threads: see :func:`dflib.runtime.tensorflow_setup.tensorflow`.
+        source: URI of the model for messages; None: the folder.
 
     Raises:
-        ModelError: there is no SavedModel, or its signature is not that of :func:`save`.
+        ModelError: there is no SavedModel, its signature is not that of :func:`save`, or
+            :func:`dflib.models.graph_check.check` refuses it.
     """
     from dflib.runtime.tensorflow_setup import tensorflow
 
     tf = tensorflow(threads)
+    source = source or str(folder)
+    graph_check.check(folder, source)
     try:
         loaded = tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise ModelError(f"{folder}: can't load a SavedModel ({error}); train or import the model again") from None
+    except Exception as error:
+        # TensorFlow's loader meets damaged graphs with KeyError, IndexError, AttributeError and many others.
+        detail = f"{type(error).__name__}: {str(error)[:500]}"
+        raise ModelError(f"{source}: can't load a SavedModel ({detail}); train or import the model again") from None
     signature = loaded.signatures.get(SIGNATURE)
     takes = {} if signature is None else signature.structured_input_signature[1]
     if signature is None or set(signature.structured_outputs) != {"p_fake"} or set(takes) != {"images"}:
-        raise ModelError(f"{folder}: this SavedModel does not return p_fake; train or import the model again")
+        raise ModelError(f"{source}: this SavedModel does not return p_fake; train or import the model again")
 
     shape = tuple(takes["images"].shape[1:])
 
@@ -78,7 +85,7 @@ def load(folder: Path, threads: int | None = None) -> Scorer:
         # The signature does not check this: a flattening layer would turn one larger image into several rows.
         if images.shape[1:] != shape:
             raise ModelError(
-                f"{folder}: takes images of shape {shape}, got {images.shape[1:]}; use the view of the model"
+                f"{source}: takes images of shape {shape}, got {images.shape[1:]}; use the view of the model"
             )
         # This reference keeps the loaded object alive; its variables are deleted with it.
         assert loaded is not None

@@ -16,7 +16,7 @@ from dflib.config import View
 from dflib.datasets import crop_coordinates
 from dflib.errors import CountError, ImageError, ModelError
 from dflib.extraction import isolation
-from dflib.models import registry
+from dflib.models import model_files, registry
 from dflib.runtime import gpus
 from dflib.runtime.periodic import watched
 from dflib.runtime.progress import Progress
@@ -132,7 +132,8 @@ def score(
     if before.pending == 0 or dry_run:
         return before
     # Also on the driver, so that damaged files of the model fail with a clear error before any task starts.
-    registry.fetch(storage, model.uri, model.sha256)
+    with model_files.verified_copy(storage, model.uri, model.sha256):
+        pass
     started = time.monotonic()
     rows = _spread(_only_pending(faces, done, pending, before), before.pending, batch_size)
     ask, profile = gpus.ask(tables.spark, cluster)

@@ -1,4 +1,4 @@
-"""The account of a chunk: each of its files is a row of ``videos``, a file that was read for labels, or left out."""
+"""The account of a chunk: each of its files is a row, a file that was read for labels, or left out."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ class Account:
     """Where the files of a chunk went.
 
     Attributes:
-        videos: files that became rows of ``videos``.
+        rows: files that became rows, of ``videos`` or of ``faces``.
         side_files: metadata and labels files that were read.
         reasons: code of the reason for each file that was left out, by its name in the chunk.  Of two files of one
             name, the first.
     """
 
-    videos: int = 0
+    rows: int = 0
     side_files: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     _groups: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
@@ -69,8 +69,8 @@ class Account:
             CountError: the counts do not add up to the number of files in the chunk.
         """
         left_out = sum(self.left_out.values())
-        if self.videos + self.side_files + left_out != members:
+        if self.rows + self.side_files + left_out != members:
             raise CountError(
-                f"{where}: {members} files, but {self.videos} videos, {self.side_files} metadata and labels files and "
-                f"{left_out} left out; this is an error of dflib"
+                f"{where}: {members} files, but {self.rows} became rows, {self.side_files} were read for labels and "
+                f"{left_out} were left out; this is an error of dflib"
             )

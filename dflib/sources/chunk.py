@@ -101,7 +101,7 @@ class Chunk:
         members: number of files in it.
         videos: rows of ``videos``, in the order of file names.
         problems: ``CODE: text`` for what gave no row, apart from files that were left out.
-        account: where its files went; of videos only.
+        account: where its files went.
         requests, bytes_read: of storage.
         task_retries: retries of storage by the tasks that read its crops.
     """

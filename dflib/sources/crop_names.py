@@ -1,6 +1,7 @@
 """Patterns of the file names of ready-cut crops, such as ``<video>-<frame>-<face>`` or ``<video>[_<original>]_<k>``."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dflib.errors import ConfigError
@@ -49,6 +50,54 @@ class CropPattern:
             int(parts.get("frame") or parts.get("k") or 0),
             int(parts.get("face") or 0),
         )
+
+
+_KNOWN = (
+    "<video>.mp4_<face>_<frame>",
+    "<video>-<frame>-<face>",
+    "<video>_<frame>_<face>",
+    "<video>[_<original>]_<k>",
+    "<video>-<k>",
+    "<video>",
+)
+"""Patterns of published data sets and of common tools, the most particular first."""
+_MIN_SHARE = 0.5
+"""Share of the names below which a pattern is not suggested."""
+
+
+def suggestion(stems: Sequence[str]) -> str:
+    """What to set ``sources.crop_pattern`` to for names that do not follow it, as the end of a message.
+
+    Args:
+        stems: at least one file name without its ending.  The pattern that gives most of them a face of their own is
+            suggested; where names tell no faces apart, the video is named by a folder, which no pattern can express.
+    """
+    tried = [(pattern, *_parse_all(pattern, stems)) for pattern in _KNOWN]
+    best, following, faces = max(tried, key=lambda one: len(one[2]))
+    if len(faces) < _MIN_SHARE * len(stems):
+        return (
+            "no known pattern gives most of them a face of their own; describe them with sources.crop_pattern, and "
+            "begin each name with that of its video"
+        )
+    name, stem = next(iter(faces.items()))
+    parts = [f"video {name.video!r}"]
+    parts += [f"original {name.original!r}"] if name.original else []
+    parts += [f"frame {name.frame}, face {name.face}"]
+    return (
+        f"{following:,} of them ({following / len(stems):.0%}) follow sources.crop_pattern='{best}', which would make "
+        f"{', '.join(parts)} of {stem!r}: set it if that is right"
+    )
+
+
+def _parse_all(text: str, stems: Sequence[str]) -> tuple[int, dict[CropName, str]]:
+    """How many names follow a pattern, and the faces that they are, each with its first name."""
+    pattern, faces, following = CropPattern(text), dict[CropName, str](), 0
+    for stem in stems:
+        name = pattern.parse(stem)
+        if name is not None:
+            following += 1
+            faces.setdefault(name, stem)
+    return following, faces
 
 
 def _translate(pattern: str) -> str:

@@ -12,7 +12,8 @@ from dflib.errors import CountError
 from dflib.runtime.periodic import watched
 from dflib.runtime.progress import Progress
 from dflib.sources.chunk import Chunk
-from dflib.sources.crops import CropFile, read_crops
+from dflib.sources.crop_reader import read_crops
+from dflib.sources.crops import CropFile
 from dflib.storage import Storage
 from dflib.tables import deletion
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES
@@ -68,7 +69,12 @@ def write(
         with watched(tables.spark, progress, len(pending)):
             staged = stack.enter_context(tables.stage(read_crops(tables.spark, storage, pending, extractor), "crops"))
         progress.finish()
-        read = staged.agg(F.count(F.lit(1)).alias("rows"), F.sum("retries").alias("retries")).first()
+        read = staged.agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.sum("retries").alias("retries"),
+            F.count("several").alias("several"),
+            F.min("several").alias("first_of_several"),
+        ).first()
         assert read is not None
         returned = read["rows"]
         if returned != len(pending):
@@ -80,6 +86,11 @@ def write(
             staged.where("problem IS NOT NULL").select("video_id", "problem", "retryable").orderBy("problem").collect()
         )
         chunk.problems.extend(row["problem"] for row in bad if not row["retryable"])
+        if read["several"]:
+            chunk.problems.append(
+                f"FIRST_PICTURE: {read['several']} files have several pictures, of which the first was read, first "
+                f"{read['first_of_several']}"
+            )
         unread = [row for row in bad if row["retryable"]]
         postponed = {row["video_id"] for row in unread}
         pending = [crop for crop in pending if crop.video_id not in postponed]

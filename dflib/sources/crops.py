@@ -1,45 +1,13 @@
-"""Ready-cut face crops: rows of ``videos`` from their names, rows of ``faces`` from their bytes.  No video is read."""
+"""Ready-cut face crops: rows of ``videos`` from the names of the files.  No image and no video is read."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from dflib.config import SourcesConfig, digest
-from dflib.errors import SourceError, StorageError
-from dflib.sources import images, names
+from dflib.errors import SourceError
+from dflib.sources import crop_classes, images, names
 from dflib.sources.chunk import Chunk, Source, Video
-from dflib.sources.crop_names import CropPattern
-from dflib.storage import Entry, Storage
-from dflib.tables.schemas import FACES
-
-ENDINGS = (".jpg", ".jpeg", ".png")
-BATCH_BYTES = 8 << 20
-"""Image bytes at which a task emits an Arrow batch."""
-TASK_BYTES = 64 << 20
-"""Target of image bytes for one task."""
-
-LISTING = pa.schema(
-    [
-        pa.field("face_id", pa.string(), nullable=False),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("frame_index", pa.int32(), nullable=False),
-        pa.field("face_index", pa.int32(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("size", pa.int64(), nullable=False),
-    ]
-)
-"""Input of the tasks: one row for each crop to read."""
-READ = pa.schema(
-    [field.with_nullable(True) for field in FACES.schema]
-    + [pa.field("problem", pa.string()), pa.field("retryable", pa.bool_()), pa.field("retries", pa.int64())]
-)
-"""Output of the tasks: a row of ``faces`` or a problem (``retryable``: caused by storage), and the number of retries of
-storage."""
+from dflib.sources.crop_names import CropPattern, suggestion
+from dflib.storage import Entry
 
 
 @dataclass(frozen=True)
@@ -77,28 +45,54 @@ def extractor_of(sources: SourcesConfig) -> str:
     return f"crops-{digest(settings)[:8]}"
 
 
+def listing_settings(sources: SourcesConfig) -> str:
+    """Everything but the files that decides what a crops folder gives.
+
+    It is part of the folder's etag, so that a folder is listed again when, for example, more kinds of images are read.
+    """
+    return " ".join((sources.dataset, extractor_of(sources), *images.ENDINGS))
+
+
 def read_listing(source: Source, sources: SourcesConfig) -> tuple[Chunk, list[CropFile]]:
     """A crops folder's rows of ``videos`` and the crops to read, from file names alone.
 
+    Every file is a crop or is counted in a problem of the chunk.
+
     Raises:
-        SourceError: no image lies below a folder for real or fake crops.
+        SourceError: no image lies below a folder for real or fake crops, no name of an image follows the pattern, or
+            all crops are of one class and ``sources.crop_one_class`` is false.
+        CountError: files were lost or counted twice.
     """
     chunk = Chunk(source, len(source.files))
+    account = chunk.account
     pattern, extractor = CropPattern(sources.crop_pattern), extractor_of(sources)
     faces: dict[str, CropFile] = {}
     by_video: dict[str, list[CropFile]] = {}
-    placed = 0
+    unplaced: list[str] = []
+    placed: list[str] = []
     for entry in source.files:
         name = entry.uri.removeprefix(source.uri + "/")
-        label = _label(name, sources)
-        if label is None or not name.lower().endswith(ENDINGS):
-            continue
-        placed += 1
+        label = crop_classes.label_of(name, sources)
+        file = name.rpartition("/")[2]
+        stem, ending = file.rpartition(".")[0], file.rpartition(".")[2].lower() if "." in file else ""
         reason = names.unsafe(name)
-        parsed = None if reason else pattern.parse(name.rpartition("/")[2].rpartition(".")[0])
+        if reason:
+            account.leave_out("UNSAFE_NAME", f"whose name {reason}", name)
+            continue
+        if names.is_hidden(name) or entry.size < 0:
+            code, kind = ("HIDDEN", "that are hidden") if entry.size >= 0 else ("NOT_A_FILE", "that are broken links")
+            account.leave_out(code, kind, name)
+            continue
+        if f".{ending}" not in images.ENDINGS:
+            account.leave_out("NOT_IMAGE", f".{ending}" if ending else "without ending", name)
+            continue
+        if label is None:
+            unplaced.append(name)
+            continue
+        placed.append(name)
+        parsed = pattern.parse(stem)
         if parsed is None:
-            text = reason or f"does not follow {sources.crop_pattern}"
-            chunk.problems.append(f"{'UNSAFE_NAME' if reason else 'BAD_CROP_NAME'}: {names.shown(name)} {text}")
+            account.leave_out("BAD_CROP_NAME", f"that do not follow {sources.crop_pattern}", name)
             continue
         video_id = f"{sources.dataset}/{parsed.video}"
         face_id = f"{video_id}/{extractor}/{parsed.frame:06d}/{parsed.face:02d}"
@@ -108,25 +102,50 @@ def read_listing(source: Source, sources: SourcesConfig) -> tuple[Chunk, list[Cr
         )
         # A second file of the same face gives no face, but its label and split may contradict those of the first.
         by_video.setdefault(video_id, []).append(crop)
-        kept = faces.setdefault(face_id, crop)
-        if kept is not crop:
-            chunk.problems.append(f"DUPLICATE: {names.shown(name)} has the same face as {names.shown(kept.name)}")
-    if not placed:
-        raise SourceError(
-            f"{source.uri}: no image below a folder named {', '.join((*sources.crop_real, *sources.crop_fake))}; "
-            "set sources.crops to the folder above them, or set sources.crop_real and sources.crop_fake"
-        )
+        if faces.setdefault(face_id, crop) is not crop:
+            account.leave_out("DUPLICATE", "with the face of another one", name)
+    unread = crop_classes.unread_folders(unplaced, placed)
+    for folder, held in unread.items():
+        for name in held:
+            place = f"below {names.shown(folder)}" if folder else "outside all folders"
+            account.leave_out("NOT_IN_CLASS_FOLDER", place, name)
+    account.rows = len(faces)
+    account.check(source.uri, chunk.members)
+    _refuse_unusable(source.uri, sources, placed, list(faces.values()), unread)
     chunk.videos = [_video(chunk, sources.dataset, video_id, held) for video_id, held in sorted(by_video.items())]
     return chunk, list(faces.values())
 
 
-def _label(name: str, sources: SourcesConfig) -> str | None:
-    """The label of the innermost folder that is named for a class."""
-    real, fake = ({word.lower() for word in words} for words in (sources.crop_real, sources.crop_fake))
-    for part in reversed(name.split("/")[:-1]):
-        if part.lower() in real | fake:
-            return "REAL" if part.lower() in real else "FAKE"
-    return None
+def _refuse_unusable(
+    uri: str, sources: SourcesConfig, placed: list[str], crops: list[CropFile], unread: dict[str, list[str]]
+) -> None:
+    """Raises :class:`SourceError` for a folder that would give no crops, or those of one class without being asked."""
+    left = f"; not read: {crop_classes.named(unread)}" if unread else ""
+    if not placed:
+        classes = ", ".join((*sources.crop_real, *sources.crop_fake))
+        fix = (
+            crop_classes.hint(unread, sources)
+            or "sources.crops to the folder above them, or set sources.crop_real and sources.crop_fake"
+        )
+        raise SourceError(f"{uri}: no image below a folder named {classes}{left}; set {fix}")
+    if not crops:
+        stems = [name.rpartition("/")[2].rpartition(".")[0] for name in placed]
+        raise SourceError(
+            f"{uri}: none of the {len(placed):,} images has a name that follows "
+            f"sources.crop_pattern={sources.crop_pattern}, the first is {names.shown(min(placed))}; {suggestion(stems)}"
+        )
+    labels = {crop.label for crop in crops}
+    if len(labels) == 1 and not sources.crop_one_class:
+        (label,) = labels
+        missing = "FAKE" if label == "REAL" else "REAL"
+        named = len(placed) - sum(crop_classes.label_of(name, sources) == label for name in placed)
+        misnamed = f" ({named:,} images of the other class do not follow sources.crop_pattern)" if named else ""
+        fix = crop_classes.hint(unread, sources, missing)
+        fix = fix or f"sources.crop_{missing.lower()} to the names of the folders with {missing} crops"
+        raise SourceError(
+            f"{uri}: all {len(crops):,} crops are {label}{misnamed}{left}; set {fix}, or sources.crop_one_class=true "
+            "if the other class is meant to be missing"
+        )
 
 
 def _video(chunk: Chunk, dataset: str, video_id: str, crops: list[CropFile]) -> Video:
@@ -162,59 +181,3 @@ def _video(chunk: Chunk, dataset: str, video_id: str, crops: list[CropFile]) -> 
         compression=None,
         problems=tuple(problems),
     )
-
-
-def read_crops(spark: SparkSession, storage: Storage, crops: list[CropFile], extractor: str) -> DataFrame:
-    """Reads the crops on executors: one row of :data:`READ` for each.  Each action reads again, so stage the result."""
-    listing = pa.Table.from_pylist(
-        [
-            {
-                "face_id": crop.face_id,
-                "video_id": crop.video_id,
-                "frame_index": crop.frame,
-                "face_index": crop.face,
-                "uri": crop.entry.uri,
-                "size": crop.entry.size,
-            }
-            for crop in crops
-        ],
-        LISTING,
-    )
-    by_bytes = math.ceil(sum(crop.entry.size for crop in crops) / TASK_BYTES)
-    tasks = max(1, min(len(crops), max(by_bytes, spark.sparkContext.defaultParallelism)))
-    rows = spark.createDataFrame(listing, from_arrow_schema(LISTING)).repartition(tasks)
-    return rows.mapInArrow(_reader(storage, extractor), from_arrow_schema(READ))
-
-
-def _reader(storage: Storage, extractor: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows: list[dict[str, Any]] = []
-        held = 0
-        for batch in batches:
-            for listed in batch.to_pylist():
-                counted = storage.counting()
-                rows.append(_face(counted, extractor, listed) | {"retries": counted.counters.retries})
-                held += len(rows[-1].get("image") or b"")
-                if held >= BATCH_BYTES:
-                    yield pa.RecordBatch.from_pylist(rows, READ)
-                    rows, held = [], 0
-        if rows:
-            yield pa.RecordBatch.from_pylist(rows, READ)
-
-    return read
-
-
-def _face(storage: Storage, extractor: str, listed: dict[str, Any]) -> dict[str, Any]:
-    uri, size = listed["uri"], listed["size"]
-    row = {name: listed[name] for name in ("face_id", "video_id", "frame_index", "face_index")}
-    row["extractor"] = extractor
-    try:
-        if size > images.MAX_BYTES:
-            raise SourceError(f"{size} bytes; the limit is {images.MAX_BYTES}")
-        content = storage.read_range(uri, 0, size)
-        kind, width, height = images.probe(content)
-    except SourceError as error:
-        return row | {"problem": f"UNREADABLE_CROP: {uri}: {error}", "retryable": False}
-    except StorageError as error:
-        return row | {"problem": f"STORAGE: {error}", "retryable": True}
-    return row | {"image": content, "format": kind, "crop_w": width, "crop_h": height}

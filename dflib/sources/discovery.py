@@ -2,7 +2,7 @@
 
 import fnmatch
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dflib import uris
@@ -32,26 +32,11 @@ def find_chunks(storage: Storage, sources: SourcesConfig, tables_root: str | Non
         StorageError: no source can be listed, or the labels CSV of the configuration does not exist.
     """
     csv = (storage.stat(sources.labels),) if sources.labels else ()
-    found: dict[str, Source] = {}
-    errors: list[SourceError | StorageError] = []
-    for pattern in sources.chunks:
-        try:
-            matched = _behind(storage, pattern, csv, sources, tables_root)
-        except CredentialsError:
-            raise
-        except (SourceError, StorageError) as error:
-            errors.append(error)
-            matched = [Source("folder", pattern, (), refused=str(error))]
-        for source in matched:
-            found.setdefault(source.uri, source)
-    checked = _checked(found)
-    if all(source.refused for source in checked):
-        raise errors[0] if len(errors) == len(checked) == 1 else SourceError("; ".join(_refusals(checked)))
-    return checked
+    return _found("folder", sources.chunks, lambda pattern: _behind(storage, pattern, csv, sources, tables_root))
 
 
 def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[Source]:
-    """The folders of ready-cut crops behind ``sources.crops``.
+    """The folders of ready-cut crops behind ``sources.crops``; a URI that matches none gives a source that is refused.
 
     Args:
         storage: where to look.
@@ -59,18 +44,36 @@ def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[
         settings: the settings that change the crops' rows; part of each folder's etag.
 
     Raises:
-        SourceError: a URI or glob matches nothing or an empty folder.
-        StorageError: a folder cannot be listed.
+        SourceError: every source is refused.
+        StorageError: no folder can be listed.
     """
-    found: dict[str, Source] = {}
-    for pattern in sources.crops:
-        folders = {uri: tuple(storage.list_files(uri)) for uri in storage.glob(pattern)}
+
+    def behind(pattern: str) -> list[Source]:
+        folders = {uri: tuple(storage.list_everything(uri)) for uri in storage.glob(pattern)}
         if not any(folders.values()):
             raise SourceError(f"{pattern}: no such folder, or an empty one; correct sources.crops")
-        found |= {uri: Source("crops", uri, files, settings=settings) for uri, files in folders.items() if files}
+        return [Source("crops", uri, files, settings=settings) for uri, files in folders.items() if files]
+
+    return _found("crops", sources.crops, behind)
+
+
+def _found(kind: str, patterns: Iterable[str], behind: Callable[[str], list[Source]]) -> list[Source]:
+    """The sources behind all patterns, each once; what raises an error is refused."""
+    found: dict[str, Source] = {}
+    errors: list[SourceError | StorageError] = []
+    for pattern in patterns:
+        try:
+            matched = behind(pattern)
+        except CredentialsError:
+            raise
+        except (SourceError, StorageError) as error:
+            errors.append(error)
+            matched = [Source(kind, pattern, (), refused=str(error))]
+        for source in matched:
+            found.setdefault(source.uri, source)
     checked = _checked(found)
-    if checked and all(source.refused for source in checked):
-        raise SourceError("; ".join(_refusals(checked)))
+    if all(source.refused for source in checked):
+        raise errors[0] if len(errors) == len(checked) == 1 else SourceError("; ".join(_refusals(checked)))
     return checked
 
 

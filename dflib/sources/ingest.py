@@ -18,7 +18,7 @@ from dflib.runtime.progress import Progress
 from dflib.sources import crop_writer, discovery, readers
 from dflib.sources.chunk import GONE, Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
-from dflib.sources.crops import CropFile, extractor_of
+from dflib.sources.crops import CropFile, extractor_of, listing_settings
 from dflib.sources.reading import Incoming, read_new
 from dflib.sources.reconcile import Reconciled, clashing, crops_folder, other_places, reconcile
 from dflib.sources.twins import same_bytes
@@ -139,7 +139,7 @@ def ingest(
     counted = storage.counting()
     found = discovery.find_chunks(counted, sources, tables.root) if sources.chunks else []
     if sources.crops:
-        found += discovery.find_crops(counted, sources, f"{sources.dataset} {extractor_of(sources)}")
+        found += discovery.find_crops(counted, sources, listing_settings(sources))
     _check_dataset(tables, found, sources.dataset)
     ingested, present = _ingested(tables)
     new = [source for source in found if ingested.get(source.uri, [])[-1:] != [source.etag]]

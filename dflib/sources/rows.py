@@ -152,7 +152,7 @@ def _keep(chunk: Chunk, rows: dict[str, Video], row: Video) -> None:
     has_file = row.size is not None
     kept = rows.setdefault(row.video_id, row)
     if kept is row:
-        chunk.account.videos += has_file
+        chunk.account.rows += has_file
     elif not has_file:
         chunk.problems.append(
             f"DUPLICATE: an entry of the labels file has the id {row.video_id}, as {kept.member} does; it is left out"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
+from pyspark.sql.types import ArrayType, BinaryType, MapType, StringType, StructType
 
 from dflib import config, uris
 from dflib.errors import ConfigError, CountError, TableError
@@ -26,6 +26,9 @@ _CSV = {
     "ignoreTrailingWhiteSpace": "false",
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
 }
+_FORMULA = r"^'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
+"""Text that spreadsheets run as a formula (https://owasp.org/www-community/attacks/CSV_Injection), also in full-width
+characters; or that looks like such text made harmless, so that taking one apostrophe away always gives the value."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def write(
     """Writes rows as Parquet or CSV, and replaces what has the same name.
 
     Parquet is a folder with all columns.  CSV is one file, ordered by the key, without binary columns and with lists
-    and maps as JSON; it passes through the memory of the driver.
+    and maps as JSON; it passes through the memory of the driver.  In a CSV, text that a spreadsheet would run as a
+    formula gets a leading apostrophe, because names come from outside.
 
     Args:
         tables: its root holds the staging folder of a CSV.
@@ -112,7 +116,15 @@ def write(
         frame, left_out = _flat(frame)
         if left_out:
             notes = (*notes, f"binary columns left out: {', '.join(left_out)} (Parquet holds them)")
-    count = frame.count()
+        frame, count, escaped = _harmless(frame)
+        if escaped:
+            notes = (
+                *notes,
+                f"{escaped:,} values begin with = + - @ or a control character and got a leading apostrophe, because "
+                "spreadsheets would run them as formulas (Parquet holds them unchanged)",
+            )
+    else:
+        count = frame.count()
     if dry_run:
         return Exported(target, count, _stored_bytes(storage, frame), notes)
     if kind == "csv":
@@ -137,6 +149,18 @@ def _flat(rows: DataFrame) -> tuple[DataFrame, list[str]]:
         if field.name not in binary
     ]
     return rows.select(columns), binary
+
+
+def _harmless(rows: DataFrame) -> tuple[DataFrame, int, int]:
+    """The rows with an apostrophe before text that is a formula, the number of rows, and of such values."""
+    texts = {field.name: F.col(field.name).rlike(_FORMULA) for field in rows.schema if field.dataType == StringType()}
+    counted = rows.agg(F.count(F.lit(1)).alias("rows"), *(F.count_if(is_formula) for is_formula in texts.values()))
+    (count, *formulas) = counted.first() or (0,)
+    columns = {
+        name: F.when(is_formula, F.concat(F.lit("'"), name)).otherwise(F.col(name))
+        for name, is_formula in texts.items()
+    }
+    return rows.withColumns(columns), count, sum(formulas)
 
 
 def _write_csv(

@@ -25,12 +25,12 @@ class Census:
         self.slowest = 0.0
         self.peak_mb = 0
 
-    def add(self, read: Callable[[], T | str], judge: Callable[[T], str]) -> None:
+    def add(self, read: Callable[[], T | str], judge: Callable[[T], str] | None = None) -> None:
         """Counts one input; an exception is a fault.
 
         Args:
             read: what dflib does, whose time is taken; its result, or the outcome as text.
-            judge: compares a result with the truth: ``right``, or what is wrong.
+            judge: compares a result with the truth: ``right``, or what is wrong; None: ``read`` gives the outcome.
         """
         _forget_peak()
         before = time.process_time()
@@ -38,7 +38,7 @@ class Census:
             result = read()
             self.slowest = max(self.slowest, time.process_time() - before)
             self.peak_mb = max(self.peak_mb, _peak_mb())
-            outcome = result if isinstance(result, str) else judge(result)
+            outcome = result if isinstance(result, str) or judge is None else judge(result)
         except Exception as error:
             outcome = f"{type(error).__name__}: {error}"
         if outcome not in ("right", "refused"):

@@ -6,7 +6,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from dflib.models import aliases, mlflow_registry, registry
+from dflib.models import aliases, mlflow_registry, model_files
 from dflib.models.mlflow_registry import MODEL_ID, NAME, MlflowError
 from dflib.storage import Storage
 from dflib.tables.schemas import MODELS
@@ -29,7 +29,7 @@ def add_model(tables: Tables, root: Path, name: str, **changes: Any) -> Path:
     (folder / "variables").mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(name.encode())
     (folder / "variables" / "variables.index").write_bytes(b"1")
-    row = model(name) | {"uri": f"file://{folder}", "sha256": registry.folder_sha256(folder)} | changes
+    row = model(name) | {"uri": f"file://{folder}", "sha256": model_files.folder_sha256(folder)} | changes
     add(tables, MODELS, [row])
     return folder
 
@@ -59,7 +59,7 @@ def test_models_and_aliases_are_copied_once(tables: Tables, storage: Storage, tm
     assert run.data.tags["dflib.training_set"] == "s" and '"size":64' in run.data.tags["dflib.view"].replace(" ", "")
     assert run.info.status == "FINISHED"
     local = Path(client.download_artifacts(run.info.run_id, "model", str(tmp_path)))
-    assert registry.folder_sha256(local) == registry.folder_sha256(folder)
+    assert model_files.folder_sha256(local) == model_files.folder_sha256(folder)
     assert client.get_model_version_by_alias(NAME, "champion").version == found["one"].version
 
 

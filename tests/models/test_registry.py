@@ -1,7 +1,6 @@
 """The table models: names are permanent, files are checked against their hash."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import pytest
 from dflib.config import View
 from dflib.errors import ConfigError, ModelError
 from dflib.models import aliases, networks, registry, saved_model
+from dflib.models.model_files import folder_sha256
 from dflib.storage import Storage, local_path
 from dflib.tables.schemas import MODELS
 from dflib.tables.store import Tables
-from tests.s3_server import s3_server
 
 VIEW = View(size=32, margin=0.3, square=True, interpolation="area", blank_face=False)
 
@@ -56,7 +55,7 @@ def test_find_returns_a_model_by_name_and_by_alias(tables: Tables, root: str, fo
     assert (first.model_id, first.network, first.view, first.positive) == ("m1", "meso4", VIEW, "fake")
     assert first.uri == f"{root}/m1-{first.sha256[:12]}"
     assert first.metrics == {"val_loss": 0.5}
-    assert first.sha256 == registry.folder_sha256(folder)
+    assert first.sha256 == folder_sha256(folder)
     assert (first.imported_sha256, first.variables_sha256) == (None, registry.variables_sha256(folder))
     with pytest.raises(ModelError, match=r"no model 'm3'; the models are m2, m1 \(newest first\); no alias is set"):
         registry.find(tables, "m3")
@@ -87,11 +86,11 @@ def test_register_again_changes_nothing(tables: Tables, root: str, folder: Path,
     before = registry.find(tables, "m1")
     # Another export of the same network: its files differ, its variables are equal.
     saved_model.save(network, tmp_path / "again", 32, "fake")
-    assert registry.folder_sha256(tmp_path / "again") != before.sha256
+    assert folder_sha256(tmp_path / "again") != before.sha256
     assert not register(tables, root, tmp_path / "again")
     assert registry.find(tables, "m1") == before
     assert tables.version(MODELS) == 1
-    assert registry.folder_sha256(local_path(before.uri)) == before.sha256
+    assert folder_sha256(local_path(before.uri)) == before.sha256
 
 
 @pytest.mark.spark
@@ -108,7 +107,7 @@ def test_models_of_an_older_version_keep_working(
 
     model = registry.find(tables, "m0")
     assert (model.model_id, model.imported_sha256, model.variables_sha256) == ("m0", None, None)
-    assert registry.fetch(tables.storage, model.uri, model.sha256) == local_path(model.uri)
+    assert folder_sha256(local_path(model.uri)) == model.sha256
     saved_model.save(network, tmp_path / "again", 32, "fake")
     assert not register(tables, root, tmp_path / "again", model_id="m0")
     saved_model.save(networks.build("meso4", 32), tmp_path / "other", 32, "fake")
@@ -146,19 +145,19 @@ def test_register_refuses_another_model_of_the_same_name(
         register(tables, root, folder, view=changed, positive="real", settings={"epochs": 4})
     assert tables.version(MODELS) == 1
     kept = registry.find(tables, "m1")
-    assert registry.folder_sha256(local_path(kept.uri)) == kept.sha256
+    assert folder_sha256(local_path(kept.uri)) == kept.sha256
 
 
 @pytest.mark.spark
 def test_register_removes_leftovers_of_a_killed_upload(tables: Tables, root: str, folder: Path, tmp_path: Path) -> None:
-    name = f"m1-{registry.folder_sha256(folder)[:12]}"
+    name = f"m1-{folder_sha256(folder)[:12]}"
     left = tmp_path / "models" / name / "variables" / "left.over"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     register(tables, root, folder)
     model = registry.find(tables, "m1")
     assert not left.exists()
-    assert registry.fetch(tables.storage, model.uri, model.sha256) == tmp_path / "models" / name
+    assert folder_sha256(tmp_path / "models" / name) == model.sha256
 
 
 @pytest.mark.spark
@@ -176,53 +175,29 @@ def test_check_name_refuses_reserved_and_invalid_names(name: str) -> None:
         registry.check_name(name, "weights.name")
 
 
-@pytest.mark.parametrize("change", ["content", "more", "less", "renamed"])
-def test_fetch_refuses_changed_files(folder: Path, tmp_path: Path, change: str) -> None:
-    storage, sha256 = Storage(), registry.folder_sha256(folder)
-    assert registry.fetch(storage, f"file://{folder}", sha256) == folder
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
-    graph = copy / "saved_model.pb"
-    if change == "content":
-        graph.write_bytes(graph.read_bytes()[:-1] + b"x")
-    elif change == "more":
-        (copy / "assets.txt").write_bytes(b"")
-    elif change == "less":
-        (copy / "fingerprint.pb").unlink()
-    else:
-        graph.rename(copy / "saved_model.pbtxt")
-    with pytest.raises(ModelError, match="differ from the registered ones"):
-        registry.fetch(storage, f"file://{copy}", sha256)
-
-
 def test_open_model_loads_once_per_process(folder: Path) -> None:
-    sha256 = registry.folder_sha256(folder)
+    sha256 = folder_sha256(folder)
     score, loaded = registry.open_model(Storage(), f"file://{folder}", sha256)
     again, reloaded = registry.open_model(Storage(), f"file://{folder}", sha256)
     assert (loaded, reloaded) == (True, False)
     assert again is score
 
 
-@pytest.fixture
-def s3() -> Iterator[Storage]:
-    with s3_server("models") as endpoint:
-        yield Storage(endpoint, "us-east-1", path_style=True)
+def test_open_model_loads_what_it_hashed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever replaces the files between hash and load is not loaded; the loader gets a private copy."""
+    load, seen = saved_model.load, []
 
+    def swap_and_load(copy: Path, threads: int | None = None, source: str | None = None) -> Any:
+        (folder / "saved_model.pb").write_bytes(b"swapped")
+        seen.append((copy.parent.stat().st_mode & 0o777, folder_sha256(copy)))
+        return load(copy, threads, source)
 
-def test_fetch_copies_a_model_from_s3_once_and_checks_it(
-    s3: Storage, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    sha256 = registry.folder_sha256(folder)
-    s3.upload_folder(folder, "s3://models/m1")
-    local = registry.fetch(s3, "s3://models/m1", sha256)
-    assert registry.folder_sha256(local) == sha256
-    requests = s3.counters.requests
-    assert registry.fetch(s3, "s3://models/m1", sha256) == local
-    assert s3.counters.requests == requests
-    grey = np.full((1, 32, 32, 3), 127, np.uint8)
-    assert saved_model.load(local)(grey) == saved_model.load(folder)(grey)
-    s3.write("s3://models/m2/saved_model.pb", b"other")
+    monkeypatch.setattr(saved_model, "load", swap_and_load)
+    sha256 = folder_sha256(folder)
+    uri = f"file://{folder}"
+    score, _ = registry.open_model(Storage(), uri, sha256)
+    assert seen == [(0o700, sha256)] and 0 <= score(np.full((1, 32, 32, 3), 127, np.uint8))[0] <= 1
+    # A worker that loaded the model once does not trust the folder for it.
+    registry._loaded.clear()
     with pytest.raises(ModelError, match="differ from the registered ones"):
-        registry.fetch(s3, "s3://models/m2", sha256[::-1])
-    assert sorted(path.name for path in local.parent.iterdir()) == [sha256]
+        registry.open_model(Storage(), uri, sha256)

@@ -118,10 +118,10 @@ def test_files_that_are_not_looked_at_are_counted(tmp_path: Path, storage: Stora
 
 
 def test_check_finds_a_file_that_is_not_accounted_for() -> None:
-    account = Account(videos=2, side_files=1)
+    account = Account(rows=2, side_files=1)
     account.leave_out("NOT_VIDEO", ".txt", "a.txt")
     account.check("u", 4)
-    with pytest.raises(CountError, match="u: 5 files, but 2 videos, 1 metadata and labels files and 1 left out"):
+    with pytest.raises(CountError, match="u: 5 files, but 2 became rows, 1 were read for labels and 1 were left out"):
         account.check("u", 5)
 
 

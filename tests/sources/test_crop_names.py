@@ -3,7 +3,7 @@
 import pytest
 
 from dflib.errors import ConfigError
-from dflib.sources.crop_names import CropName, CropPattern
+from dflib.sources.crop_names import CropName, CropPattern, suggestion
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,24 @@ def test_parse_returns_none_for_other_names(name: str) -> None:
 def test_pattern_rejects_invalid_text(pattern: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         CropPattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("stems", "expected"),
+    [
+        (["abc-1-0", "abc-2-0", "d-1-1"], "3 of them (100%) follow sources.crop_pattern='<video>-<frame>-<face>'"),
+        (["abc_1_0", "abc_2_0", "d_1_1"], "'<video>_<frame>_<face>'"),
+        (["0_abc.mp4_1_5", "0_d.mp4_0_1"], "'<video>.mp4_<face>_<frame>'"),
+        (["abc_1", "abc_def_2", "x y_3"], "'<video>[_<original>]_<k>'"),
+        (
+            ["033_12", "033_097_12", "033_97_13"],
+            "3 of them (100%) follow sources.crop_pattern='<video>[_<original>]_<k>'",
+        ),
+        (["abc-1", "abc-2", "odd", "d-7"], "4 of them (100%) follow sources.crop_pattern='<video>'"),
+        (["df00204", "real00240"], "'<video>'"),
+        # Numbers in folders that are named for videos: every folder has the same names.
+        (["0_1", "0_2"] * 50, "no known pattern gives most of them a face of their own"),
+    ],
+)
+def test_suggestion_names_the_pattern_that_fits_most(stems: list[str], expected: str) -> None:
+    assert expected in suggestion(stems)

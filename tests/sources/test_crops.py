@@ -1,5 +1,6 @@
 """Crops folders by their file names.  What is written to the tables: test_ingest."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from dflib.errors import SourceError
 from dflib.sources.chunk import Chunk, code
 from dflib.sources.crops import CropFile, extractor_of, read_listing
 from dflib.sources.discovery import find_crops
-from dflib.sources.images import probe
+from dflib.sources.images import ENDINGS, read
 from dflib.storage import Storage
 from tests.sources.settings import BASE
 
@@ -43,7 +44,10 @@ def test_read_listing_takes_labels_splits_and_originals_from_names(tmp_path: Pat
         "d/c": ("REAL", None, None, "d/c"),
     }
     assert {(crop.video_id, crop.frame, crop.face) for crop in crops} == {("d/a", 0, 0), ("d/b", 7, 0), ("d/c", 1, 0)}
-    assert chunk.members == 5 and chunk.problems == []
+    assert chunk.members == 5 and chunk.listed_problems() == [
+        "NOT_IMAGE: 1 file .txt, first 'real/e_0.txt'",
+        "NOT_IN_CLASS_FOLDER: 1 file below 'other', first 'other/d_0.png'",
+    ]
 
 
 def test_read_listing_reports_contradictions(tmp_path: Path) -> None:
@@ -52,26 +56,94 @@ def test_read_listing_reports_contradictions(tmp_path: Path) -> None:
     both, split = chunk.videos
     assert both.label is None and [code(problem) for problem in both.problems] == ["LABEL_CONFLICT"]
     assert split.given_split is None and [code(problem) for problem in split.problems] == ["SPLIT_CONFLICT"]
-    assert [code(problem) for problem in chunk.problems] == ["DUPLICATE"] and len(crops) == 3
+    assert [code(problem) for problem in chunk.listed_problems()] == ["DUPLICATE"] and len(crops) == 3
 
 
 def test_read_listing_reports_names_outside_the_pattern(tmp_path: Path) -> None:
     put(tmp_path, "real/a-0-0.png", "real/b.png", "real/c_0.png", "real/d\\-0-0.png")
-    chunk, crops = listing(tmp_path)
-    assert [code(problem) for problem in chunk.problems] == ["BAD_CROP_NAME", "BAD_CROP_NAME", "UNSAFE_NAME"]
+    chunk, crops = listing(tmp_path, crop_one_class=True)
+    assert [code(problem) for problem in chunk.listed_problems()] == ["BAD_CROP_NAME", "UNSAFE_NAME"]
     assert [crop.video_id for crop in crops] == ["d/a"]
 
 
-def test_listed_problems_are_limited_per_code(tmp_path: Path) -> None:
-    put(tmp_path, *(f"real/{number}.png" for number in range(130)))
+def test_names_outside_the_pattern_are_counted_together(tmp_path: Path) -> None:
+    put(tmp_path, "real/a-0-0.png", "fake/b-0-0.png", *(f"real/{number}.png" for number in range(130)))
     chunk, _ = listing(tmp_path)
-    assert len(chunk.problems) == 130
-    assert len(chunk.listed_problems()) == 101 and chunk.listed_problems()[-1] == "BAD_CROP_NAME: and 30 more"
+    text = "BAD_CROP_NAME: 130 files that do not follow <video>-<frame>-<face>, first 'real/0.png'"
+    assert chunk.listed_problems() == [text]
 
 
 def test_read_listing_rejects_folder_without_classes(tmp_path: Path) -> None:
     put(tmp_path, "a-0-0.png")
     with pytest.raises(SourceError, match=r"no image below a folder named real, fake.*sources\.crop_real"):
+        listing(tmp_path)
+
+
+def test_every_file_is_a_crop_or_counted(tmp_path: Path) -> None:
+    """One file of every kind; the truth is the tree on the disk."""
+    taken = {f"real/v{number}-0-0{ending}" for number, ending in enumerate(ENDINGS)} | {"fake/UP-0-0.JPG"}
+    left = {
+        "BAD_CROP_NAME": {"real/name.png"},
+        "UNSAFE_NAME": {"real/a\\b-0-0.png"},
+        "DUPLICATE": {"train/fake/UP-0-0.png"},
+        "HIDDEN": {".DS_Store", "real/._v0-0-0.jpg", "__MACOSX/real/v0-0-0.jpg"},
+        "NOT_IMAGE": {"README", "real/a.txt", "real/b.TXT", "fake/a-0-0.heic", "train/Thumbs.db"},
+        "NOT_IN_CLASS_FOLDER": {"top-0-0.jpg", "train/x-0-0.jpg", "train/manipulated/1/a-0-0.jpg", "df/2/b-0-0.jpg"},
+    }
+    put(tmp_path, *taken, *(name for held in left.values() for name in held))
+    chunk, crops = listing(tmp_path)
+    on_disk = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert chunk.members == len(on_disk) == len(taken) + sum(map(len, left.values()))
+    assert {crop.name for crop in crops} == taken
+    counts = dict.fromkeys(left, 0)
+    for problem in chunk.listed_problems():
+        grouped = re.match(r"\w+: (\d+) files?", problem)
+        counts[code(problem)] += int(grouped[1]) if grouped else 1
+    assert counts == {name: len(held) for name, held in left.items()}
+    assert [problem for problem in chunk.listed_problems() if code(problem) == "NOT_IN_CLASS_FOLDER"] == [
+        "NOT_IN_CLASS_FOLDER: 1 file below 'df', first 'df/2/b-0-0.jpg'",
+        "NOT_IN_CLASS_FOLDER: 1 file outside all folders, first 'top-0-0.jpg'",
+        "NOT_IN_CLASS_FOLDER: 1 file below 'train/manipulated', first 'train/manipulated/1/a-0-0.jpg'",
+        "NOT_IN_CLASS_FOLDER: 1 file below 'train', first 'train/x-0-0.jpg'",
+    ]
+    assert "NOT_IMAGE: 2 files .txt, first 'real/a.txt'" in chunk.listed_problems()
+
+
+def test_read_listing_refuses_one_class_and_names_what_was_not_read(tmp_path: Path) -> None:
+    put(tmp_path, "real/a-0-0.jpg", *(f"train/manipulated/{n}/f{n}-0-0.jpg" for n in range(1396)), "notes/n-0-0.png")
+    with pytest.raises(SourceError) as caught:
+        listing(tmp_path)
+    assert str(caught.value) == (
+        f"file://{tmp_path}: all 1 crops are REAL; not read: 'notes' (1 images), 'train/manipulated' (1,396 images); "
+        "set sources.crop_fake=fake,manipulated, or sources.crop_one_class=true if the other class is meant to be "
+        "missing"
+    )
+    chunk, crops = listing(tmp_path, crop_fake="fake,manipulated")
+    assert len(crops) == 1397 and len(chunk.listed_problems()) == 1
+    chunk, crops = listing(tmp_path, crop_one_class=True)
+    assert [crop.label for crop in crops] == ["REAL"]
+    with pytest.raises(SourceError, match=r"all 1,396 crops are FAKE;.*; set sources\.crop_real=x,real, or"):
+        listing(tmp_path, crop_real="x", crop_fake="manipulated")
+    with pytest.raises(SourceError, match=r"set sources\.crop_fake to the names of the folders with FAKE crops, or"):
+        listing(tmp_path, crop_fake="notes/x", crop_real="real,manipulated,notes")
+
+
+def test_read_listing_refuses_a_class_of_which_no_name_follows_the_pattern(tmp_path: Path) -> None:
+    put(tmp_path, "real/a-0-0.jpg", "fake/b_0.jpg", "fake/c_0.jpg")
+    with pytest.raises(SourceError, match=r"all 1 crops are REAL \(2 images of the other class do not follow"):
+        listing(tmp_path)
+
+
+def test_read_listing_suggests_the_pattern_that_fits(tmp_path: Path) -> None:
+    put(tmp_path, *(f"real/v{n}_{n % 3}.jpg" for n in range(1400)), *(f"fake/w{n}_v{n}_1.jpg" for n in range(1396)))
+    with pytest.raises(SourceError, match=r"none of the 2,796 images .* 2,796 of them \(100%\) follow") as caught:
+        listing(tmp_path)
+    assert "sources.crop_pattern='<video>[_<original>]_<k>'" in str(caught.value)
+
+
+def test_read_listing_names_classes_that_are_called_otherwise(tmp_path: Path) -> None:
+    put(tmp_path, "original/a-0-0.jpg", "df/b-0-0.jpg")
+    with pytest.raises(SourceError, match=r"set sources\.crop_real=real,original sources\.crop_fake=fake,df"):
         listing(tmp_path)
 
 
@@ -96,5 +168,5 @@ def test_read_listing_of_sample_images(sample_data: Path) -> None:
     }
     for crop in crops:
         path = crop.entry.uri.removeprefix("file://")
-        kind, width, height = probe(Path(path).read_bytes())
-        assert kind == "jpeg" and (height, width) == cv2.imread(path).shape[:2]
+        picture = read(Path(path).read_bytes())
+        assert picture.format == "jpeg" and (picture.height, picture.width) == cv2.imread(path).shape[:2]

@@ -1,4 +1,4 @@
-"""Checks of image files, with files written by OpenCV and Pillow."""
+"""Image files, written by OpenCV and Pillow; the pixels that were written are the truth."""
 
 import io
 import random
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from dflib.errors import DflibError, SourceError
-from dflib.sources.images import probe
+from dflib.sources.images import MAX_SCANS, Picture, read
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (40, 30, 3), np.uint8)
 PROGRESSIVE = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
@@ -29,6 +29,16 @@ def saved(form: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def probe(content: bytes) -> tuple[str, int, int]:
+    picture = read(content)
+    return picture.format, picture.width, picture.height
+
+
+def shown(picture: Picture) -> np.ndarray:
+    """Pixels of what is stored, as later steps decode it."""
+    return cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR)
+
+
 def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
@@ -41,32 +51,146 @@ def forged(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(("ending", "kind"), [(".png", "png"), (".jpg", "jpeg")])
-def test_probe_returns_format_and_size(ending: str, kind: str) -> None:
+def test_read_returns_format_and_size(ending: str, kind: str) -> None:
     assert probe(encoded(ending)) == (kind, 30, 40)
     assert probe(encoded(ending, PIXELS[..., 0])) == (kind, 30, 40)
 
 
-def test_probe_accepts_progressive_and_multi_picture_jpeg() -> None:
+def test_read_accepts_progressive_and_multi_picture_jpeg() -> None:
     assert probe(encoded(".jpg", options=PROGRESSIVE)) == ("jpeg", 30, 40)
     assert probe(saved("MPO", save_all=True, append_images=[Image.fromarray(PIXELS)])) == ("jpeg", 30, 40)
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (30, 40)), (3, (30, 40)), (6, (40, 30)), (8, (40, 30))])
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
-def test_probe_applies_exif_orientation(form: str, orientation: int, size: tuple[int, int]) -> None:
+def test_read_applies_exif_orientation(form: str, orientation: int, size: tuple[int, int]) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert probe(saved(form, exif=exif))[1:] == size
 
 
-@pytest.mark.parametrize("content", [b"", b"text", encoded(".bmp"), encoded(".webp"), saved("GIF"), saved("TIFF")])
-def test_probe_rejects_other_formats(content: bytes) -> None:
-    with pytest.raises(SourceError, match="neither JPEG nor PNG"):
+@pytest.mark.parametrize("content", [b"", b"text", b"GIF89a", saved("ICO"), saved("TGA"), encoded(".jp2")])
+def test_read_rejects_what_is_no_image(content: bytes) -> None:
+    with pytest.raises(SourceError, match="neither JPEG, PNG, WebP, BMP, TIFF nor GIF"):
         probe(content)
 
 
+def test_read_keeps_jpeg_and_png_as_they_are() -> None:
+    for content in (encoded(".jpg"), encoded(".png"), encoded(".jpg", options=PROGRESSIVE)):
+        assert read(content).content == content
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (encoded(".webp", options=[cv2.IMWRITE_WEBP_QUALITY, 101]), PIXELS),
+        (encoded(".bmp"), PIXELS),
+        (encoded(".bmp", PIXELS[..., 0]), PIXELS[..., :1]),
+        (encoded(".tiff"), PIXELS),
+        (encoded(".tiff", PIXELS.astype(np.uint16) * 256 + 9), PIXELS),
+        (encoded(".tiff", PIXELS[..., 0].astype(np.uint16) * 256 + 9), PIXELS[..., :1]),
+        (encoded(".tiff", np.dstack([PIXELS, PIXELS[..., :1]])), PIXELS),
+        (saved("TIFF", compression="jpeg", quality=100), None),
+        (saved("TIFF", compression="tiff_deflate"), PIXELS[..., ::-1]),
+        (saved("WEBP"), None),
+    ],
+)
+def test_read_converts_other_kinds_to_png_with_the_pixels_that_opencv_shows(
+    content: bytes, expected: np.ndarray | None
+) -> None:
+    picture = read(content)
+    assert (picture.format, picture.several) == ("png", False) and picture.content[1:4] == b"PNG"
+    by_opencv = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    # Two builds of a lossy decoder may round differently; OpenCV scales 16-bit TIFFs, and truncates 16-bit PNGs.
+    assert np.abs(shown(picture).astype(int) - by_opencv).max() <= (3 if expected is None else 1)
+    if expected is not None:
+        assert np.array_equal(shown(picture), np.broadcast_to(expected, PIXELS.shape))
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_read_takes_the_first_of_several_pictures_and_says_so(form: str) -> None:
+    frames = [Image.fromarray(np.full((20, 30, 3), colour, np.uint8)) for colour in ((255, 0, 0), (0, 255, 0), 0)]
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer, form, save_all=True, append_images=frames[1:], **({"lossless": True} if form == "WEBP" else {})
+    )
+    picture = read(buffer.getvalue())
+    assert (picture.format, picture.several) == ("png", True)
+    assert (shown(picture) == (0, 0, 255)).all()
+
+
+def test_read_reads_palettes_and_ignores_transparency() -> None:
+    palette = Image.fromarray(PIXELS // 128 * 255).quantize(8)
+    truth = np.asarray(palette.convert("RGB"))[..., ::-1]
+    for form, options in (("GIF", {}), ("PNG", {}), ("TIFF", {}), ("BMP", {}), ("GIF", {"transparency": 1})):
+        buffer = io.BytesIO()
+        palette.save(buffer, form, **options)
+        assert np.array_equal(shown(read(buffer.getvalue())), truth)
+    alpha = np.dstack([PIXELS, np.zeros((40, 30, 1), np.uint8)])
+    for ending in (".png", ".tiff"):
+        assert np.array_equal(shown(read(encoded(ending, alpha))), PIXELS)
+
+
+def test_read_of_cmyk_gives_the_colours_that_pillow_shows() -> None:
+    smooth = Image.fromarray(cv2.resize(PIXELS[:4, :4], (30, 40)))
+    for form, tolerance in (("JPEG", 2), ("TIFF", 1)):
+        buffer = io.BytesIO()
+        smooth.convert("CMYK").save(buffer, form, **({"quality": 100, "subsampling": 0} if form == "JPEG" else {}))
+        by_pillow = np.asarray(Image.open(io.BytesIO(buffer.getvalue())).convert("RGB"))[..., ::-1].astype(int)
+        assert np.abs(shown(read(buffer.getvalue())) - by_pillow).max() <= tolerance
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["WEBP", "TIFF", "PNG"])
+def test_read_shows_every_orientation_upright(form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    # What is stored, turned and mirrored as EXIF 2.3 defines the tag.
+    stored = PIXELS[..., ::-1]
+    upright = [
+        *(stored, stored[:, ::-1], stored[::-1, ::-1], stored[::-1]),
+        *(stored.transpose(1, 0, 2), np.rot90(stored, -1), stored[::-1, ::-1].transpose(1, 0, 2), np.rot90(stored)),
+    ][orientation - 1]
+    picture = read(saved(form, exif=exif, **({"lossless": True} if form == "WEBP" else {})))
+    assert np.array_equal(shown(picture), upright) and (picture.width, picture.height) == upright.shape[1::-1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_read_refuses_samples_that_are_no_colours(dtype: type) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS[..., 0].astype(dtype)).save(buffer, "TIFF")
+    with pytest.raises(SourceError, match=r"samples of mode . are no 8-bit colours"):
+        read(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(".jpg"),
+        encoded(".jpg", options=PROGRESSIVE),
+        encoded(".png"),
+        saved("JPEG", exif=b"Exif\0\0" + encoded(".jpg")),
+        saved("MPO", save_all=True, append_images=[Image.fromarray(PIXELS)]).partition(b"\xff\xd9")[0] + b"\xff\xd9",
+    ],
+)
+def test_read_takes_an_image_with_bytes_after_its_end(content: bytes) -> None:
+    """A motion photo is a JPEG that an MP4 follows."""
+    video = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + random.Random(4).randbytes(40_000)
+    for tail in (video, b"\0", content, content[:50], b"\xff\xd8\xff\xda" * 500):
+        picture = read(content + tail)
+        assert picture.content == content and np.array_equal(shown(picture), shown(read(content)))
+
+
+def test_read_refuses_a_jpeg_of_very_many_scans() -> None:
+    """Each scan costs as much as an image, in a few bytes."""
+    whole = encoded(".jpg", options=PROGRESSIVE)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    with pytest.raises(SourceError, match=f"more than {MAX_SCANS} scans"):
+        read(whole[:-2] + last * MAX_SCANS + whole[-2:])
+
+
 @pytest.mark.parametrize("options", [(".png", ()), (".jpg", ()), (".jpg", PROGRESSIVE)])
-def test_probe_rejects_truncated_files(options: tuple[str, list[int]]) -> None:
+def test_read_rejects_truncated_files(options: tuple[str, list[int]]) -> None:
     whole = encoded(options[0], options=options[1])
     assert probe(whole)
     for length in (len(whole) - 1, len(whole) - 20, len(whole) - 200, len(whole) // 2, 20, 9):
@@ -74,7 +198,7 @@ def test_probe_rejects_truncated_files(options: tuple[str, list[int]]) -> None:
             probe(whole[:length])
 
 
-def test_probe_rejects_truncated_jpeg_with_thumbnail() -> None:
+def test_read_rejects_truncated_jpeg_with_thumbnail() -> None:
     """The end marker of a thumbnail is not that of the image."""
     whole = encoded(".jpg")
     thumbnail = b"Exif\0\0" + whole
@@ -84,8 +208,8 @@ def test_probe_rejects_truncated_jpeg_with_thumbnail() -> None:
         probe(whole[:2] + exif + whole[2:-300])
 
 
-@pytest.mark.parametrize("size", [(30_000, 30_000), (10_000, 10_000), (8193, 1), (1, 8193), (0, 5)])
-def test_probe_rejects_forged_size_before_decoding(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(30_000, 30_000), (10_000, 10_000), (8193, 1), (1, 8193), (0, 5), (6000, 6000)])
+def test_read_rejects_forged_size_before_decoding(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     def decoded(*arguments: object) -> None:
         raise AssertionError("decoded")
 
@@ -95,11 +219,11 @@ def test_probe_rejects_forged_size_before_decoding(monkeypatch: pytest.MonkeyPat
         probe(forged(*size))
 
 
-def test_probe_accepts_longest_side() -> None:
+def test_read_accepts_longest_side() -> None:
     assert probe(encoded(".png", np.zeros((2, 8192, 3), np.uint8))) == ("png", 8192, 2)
 
 
-def test_probe_keeps_warning_filters_and_emits_no_warning() -> None:
+def test_read_keeps_warning_filters_and_emits_no_warning() -> None:
     exif = Image.Exif()
     exif[0x0110] = "model"
     whole = saved("JPEG", exif=exif)
@@ -113,7 +237,7 @@ def test_probe_keeps_warning_filters_and_emits_no_warning() -> None:
 
 
 @pytest.mark.parametrize("options", [(".png", ()), (".jpg", ()), (".jpg", PROGRESSIVE)])
-def test_probe_raises_only_dflib_errors_on_random_bytes(options: tuple[str, list[int]]) -> None:
+def test_read_raises_only_dflib_errors_on_random_bytes(options: tuple[str, list[int]]) -> None:
     whole, numbers = encoded(options[0], options=options[1]), random.Random(3)
     rejected = 0
     for _ in range(500):
@@ -134,7 +258,7 @@ def test_probe_raises_only_dflib_errors_on_random_bytes(options: tuple[str, list
 
 
 @pytest.mark.shared
-def test_probe_agrees_with_opencv_on_sample_crops(sample_data: Path) -> None:
+def test_read_agrees_with_opencv_on_sample_crops(sample_data: Path) -> None:
     paths = sorted((sample_data / "face_crops").rglob("*.jpg"))
     assert paths
     for path in paths:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from deltalake import DeltaTable
+from PIL import Image
 from pyspark.sql import DataFrame
 
 from dflib.errors import ConfigError, SourceError
@@ -176,6 +177,7 @@ def test_ingest_rejects_known_chunk_under_another_data_set(
     (tmp_path / "folder" / "deep").mkdir(parents=True)
     (tmp_path / "folder" / "deep" / "p.mp4").write_bytes(b"p")
     write_image(tmp_path / "crops" / "real" / "c-0-0.png", 1)
+    write_image(tmp_path / "crops" / "fake" / "k-0-0.png", 2)
     for place in ({"chunks": tmp_path / "a.zip"}, {"chunks": tmp_path / "folder"}, {"crops": tmp_path / "crops"}):
         run(tables, **place)
         versions = tables.versions()
@@ -197,9 +199,14 @@ def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Ca
     (crops / "train" / "real" / "bad-1-0.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     (crops / "train" / "real" / "odd.png").write_bytes(b"")
     write_image(crops / "notes" / "n-1-0.png", 9)
+    pixels = [np.random.default_rng(seed).integers(0, 2, (40, 48), np.uint8) * 255 for seed in (10, 11)]
+    first_picture, second_picture = map(Image.fromarray, pixels)
+    first_picture.save(crops / "train" / "real" / "gif-0-0.gif", save_all=True, append_images=[second_picture])
     first = run(tables, crops=crops)
-    assert (first.videos_new, first.real, first.fake, first.crops_named, first.faces_new) == (4, 2, 2, 6, 5)
-    assert first.problems == {"BAD_CROP_NAME": 1, "UNREADABLE_CROP": 1}
+    assert (first.videos_new, first.real, first.fake, first.crops_named, first.faces_new) == (5, 3, 2, 7, 6)
+    assert first.problems == dict.fromkeys(
+        ("BAD_CROP_NAME", "UNREADABLE_CROP", "NOT_IN_CLASS_FOLDER", "FIRST_PICTURE"), 1
+    )
     faces = rows(tables, FACES)
     (extractor,) = {row["extractor"] for row in faces.values()}
     assert extractor.startswith("crops-")
@@ -207,15 +214,25 @@ def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Ca
     assert face["image"] == (crops / "train" / "real" / "r-12-0.jpg").read_bytes()
     assert (face["format"], face["crop_w"], face["crop_h"], face["box_x"]) == ("jpeg", 48, 40, None)
     assert faces[f"d/r/{extractor}/000000/01"]["face_index"] == 1
+    converted = faces[f"d/gif/{extractor}/000000/00"]
+    assert (converted["format"], converted["crop_w"], converted["crop_h"]) == ("png", 48, 40)
+    decoded = cv2.imdecode(np.frombuffer(converted["image"], np.uint8), cv2.IMREAD_COLOR)
+    assert all(np.array_equal(decoded[..., channel], pixels[0]) for channel in range(3))
     ledger = rows(tables, EXTRACTIONS)
     assert {video_id: (row["outcome"], row["frames"], row["faces"]) for video_id, row in ledger.items()} == {
         "d/r": ("DONE", 2, 3),
         "d/f": ("DONE", 1, 1),
         "d/g": ("DONE", 1, 1),
         "d/bad": ("FAILED", 0, 0),
+        "d/gif": ("DONE", 1, 1),
     }
     assert ledger["d/bad"]["reason"] == "UNREADABLE_CROP"
-    assert Counter(row["video_id"] for row in tables.read(FRAMES).collect()) == {"d/r": 2, "d/f": 1, "d/g": 1}
+    assert Counter(row["video_id"] for row in tables.read(FRAMES).collect()) == {
+        "d/r": 2,
+        "d/f": 1,
+        "d/g": 1,
+        "d/gif": 1,
+    }
     videos = rows(tables)
     assert {row["given_split"] for row in videos.values()} == {"train"}
     assert videos["d/r"]["fingerprint"] == ledger["d/r"]["fingerprint"]
@@ -238,15 +255,15 @@ def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Ca
     # A second folder has other crops of r; a zip has the video g itself with another label.
     write_image(tmp_path / "copy" / "real" / "r-5-0.png", 79)
     (tmp_path / "a.zip").write_bytes(zip_bytes({"g.mp4": b"g"}, {"g.mp4": REAL}))
-    third = run(tables, crops=f"{crops},{tmp_path}/copy", chunks=tmp_path / "a.zip")
+    third = run(tables, crops=f"{crops},{tmp_path}/copy", chunks=tmp_path / "a.zip", crop_one_class=True)
     assert (third.videos_new, third.videos_changed, third.faces_new) == (1, 3, 3)
     after = rows(tables, FACES)
     assert set(after) == set(faces) - {face["face_id"], f"d/f/{extractor}/000003/00"} | {f"d/new/{extractor}/000001/00"}
     changed = f"d/r/{extractor}/000000/00"
     assert after[changed]["image"] == (crops / "train" / "real" / "r-0-0.png").read_bytes() != faces[changed]["image"]
-    assert {row["video_id"] for row in tables.read(PREDICTIONS).collect()} == {"d/g"}
+    assert {row["video_id"] for row in tables.read(PREDICTIONS).collect()} == {"d/g", "d/gif"}
     ledger = rows(tables, EXTRACTIONS)
-    assert ledger["d/r"]["faces"] == 2 and set(ledger) == {"d/r", "d/g", "d/bad", "d/new", "d/f"}
+    assert ledger["d/r"]["faces"] == 2 and set(ledger) == {"d/r", "d/g", "d/gif", "d/bad", "d/new", "d/f"}
     assert (ledger["d/f"]["outcome"], ledger["d/f"]["reason"]) == ("FAILED", "MISSING_FILE")
     videos = rows(tables)
     assert (videos["d/g"]["packing"], videos["d/g"]["label"]) == ("stored", None)
@@ -257,7 +274,7 @@ def test_ingest_of_ready_cut_crops(tables: Tables, tmp_path: Path, zip_bytes: Ca
     assert copied == ["DUPLICATE: crops of 1 videos come from another folder, first d/r"]
 
     versions = tables.versions()
-    assert run(tables, crops=f"{crops},{tmp_path}/copy", chunks=tmp_path / "a.zip").chunks_new == 0
+    assert run(tables, crops=f"{crops},{tmp_path}/copy", chunks=tmp_path / "a.zip", crop_one_class=True).chunks_new == 0
     assert tables.versions() == versions
 
 

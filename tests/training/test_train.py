@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from dflib.cli.package import pack
 from dflib.config import Config, digest
 from dflib.errors import ConfigError, ModelError, StorageError, TableError, TrainingError
-from dflib.models import aliases, promotion, registry, saved_model
+from dflib.models import aliases, promotion, registry
 from dflib.runtime.progress import Progress
 from dflib.steps.step import Context
 from dflib.steps.train import STEP
@@ -62,7 +62,7 @@ def test_train_registers_a_model_and_does_nothing_when_run_again(
     assert model.metrics is not None and model.metrics["epochs"] == 2
     train_groups = tables.read(SPLITS).where("split = 'train'").count()
     assert model.metrics["train_faces"] == summary.counts["faces"]["train"] == train_groups * 2 * 4
-    saved_model.load(registry.fetch(storage, model.uri, model.sha256))
+    registry.open_model(storage, model.uri, model.sha256)
     assert len(json.loads(model.settings or "")["history"]) == 2
     assert list((tmp_path / "models" / "_training").iterdir()) == [], "the work folder is deleted"
 

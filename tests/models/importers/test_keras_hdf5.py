@@ -11,6 +11,7 @@ import pytest
 
 from dflib.errors import ModelError
 from dflib.models import importers, networks
+from dflib.models.importers import hdf5_arrays
 from dflib.models.importers.keras_hdf5 import load_weights
 
 
@@ -157,6 +158,41 @@ def add_virtual_array(file: Path) -> None:
         content.create_virtual_dataset(place, layout)
 
 
+def store_large_number(file: Path) -> None:
+    """Finite as it is stored, and infinite in the network."""
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        array = content[place][()].astype("f8")
+        array.flat[3] = 1e300
+        del content[place]
+        content[place] = array
+
+
+def store_complex(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        array = content[place][()].astype("c16")
+        del content[place]
+        content[place] = array
+
+
+def store_in_oversized_chunks(file: Path) -> None:
+    """A chunk is read whole: 4 GB for 2,400 bytes."""
+    with h5py.File(file, "a") as content:
+        place = kernel(content)
+        shape = content[place].shape
+        del content[place]
+        maximum = (None,) * len(shape)
+        content.create_dataset(
+            place, shape, "f4", chunks=(1 << 10, 1 << 10, 1 << 9, 2), maxshape=maximum, fillvalue=1.0
+        )
+
+
+def name_numbers(file: Path) -> None:
+    with h5py.File(file, "a") as content:
+        content.attrs["layer_names"] = np.arange(10)
+
+
 def first_convolution(content: h5py.File) -> str:
     return next(name for name in content.attrs["layer_names"] if name.startswith("conv2d"))
 
@@ -180,6 +216,10 @@ def kernel(content: h5py.File) -> str:
         (declare_huge_array, "has the shapes"),
         (store_text, "not numbers"),
         (store_nan, "not finite"),
+        (store_large_number, r"as large as 1e\+300, which are not finite or exact in float32"),
+        (store_complex, "not numbers"),
+        (store_in_oversized_chunks, "in pieces of 4,294,967,296 bytes"),
+        (name_numbers, "layer_names holds int64, not names"),
         (add_external_link, "points outside the file"),
         (add_soft_link, "points outside the file"),
         (add_external_storage, "not an array of this file"),
@@ -202,3 +242,48 @@ def test_load_weights_refuses_a_hostile_file_and_changes_nothing(
 def test_load_weights_refuses_those_of_another_input_size(good: Path) -> None:
     with pytest.raises(ModelError, match=r"has the shapes \[\(64, 16\), \(16,\)\]"):
         load_weights(networks.build("meso4", 256), good.read_bytes(), "good.h5")
+
+
+def test_load_weights_takes_numbers_of_other_types(donor: Any, good: Path) -> None:
+    with h5py.File(good, "a") as content:
+        place = kernel(content)
+        array = content[place][()]
+        del content[place]
+        content[place] = array.astype("f8")
+    network = networks.build("meso4", 64)
+    load_weights(network, good.read_bytes(), "good.h5")
+    assert np.array_equal(values(network)[0], values(donor)[0])
+
+
+WANTED: list[hdf5_arrays.Layer] = [("dense", [((2, 3), "float32"), ((3,), "int64")])]
+
+
+def test_read_refuses_a_large_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5_arrays, "MAX_BYTES", 10)
+    with pytest.raises(ModelError, match=r"x\.h5: 11 bytes; a weights file has at most 10"):
+        hdf5_arrays.read(bytes(11), "x.h5", "n", WANTED)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with code -11"),
+        ("while True: pass", "more than 1 s of CPU time"),
+        ("bytearray(2 << 30)", "MiB of memory"),
+        ("import time; time.sleep(60)", "more than 3 s"),
+        ("open('arrays', 'wb').write(bytes(47)); raise SystemExit", "wrote other sizes"),
+        ("open('arrays', 'wb').write(bytes(1 << 20))", "ended with code -25|File too large"),
+    ],
+)
+def test_read_outlives_whatever_the_library_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, message: str
+) -> None:
+    """A library in place of h5py does what damaged files have made it do."""
+    (tmp_path / "h5py.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(hdf5_arrays, "WALL_SECONDS", 3 if "sleep" in code else 60)
+    monkeypatch.setattr(hdf5_arrays, "CPU_SECONDS", 1)
+    shortened = "import dflib.models.importers.hdf5_arrays as reader; reader.CPU_SECONDS = 1; reader._main()"
+    monkeypatch.setattr(hdf5_arrays, "COMMAND", ["-c", shortened])
+    with pytest.raises(ModelError, match=rf"^x\.h5: .*({message})"):
+        hdf5_arrays.read(b"content", "x.h5", "n", WANTED)

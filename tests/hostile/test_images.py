@@ -1,0 +1,12 @@
+"""Image files that may be damaged on purpose."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.hostile import census
+
+
+@pytest.mark.hostile
+def test_each_image_is_right_or_refused(tmp_path: Path) -> None:
+    census.check(census.take("tests.hostile.images", tmp_path), tried=1500)
