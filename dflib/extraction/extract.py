@@ -52,6 +52,7 @@ class ExtractResult:
         dry_run: whether nothing was extracted.
         done: videos with a DONE row; ``without_face`` and ``partial`` of them have no face or lack frames.
         failed: videos with a FAILED row, by reason.
+        marks: videos with a peculiarity, by its code.
         frames, faces: rows written.
         bytes_read, requests: of storage, for the videos.
         retries: of requests to storage, by the tasks.
@@ -73,6 +74,7 @@ class ExtractResult:
     without_face: int = 0
     partial: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    marks: Counter[str] = field(default_factory=Counter)
     frames: int = 0
     faces: int = 0
     bytes_read: int = 0
@@ -97,8 +99,10 @@ class ExtractResult:
         done = f"{self.done} done" + (f" ({', '.join(notes)})" if notes else "")
         failed = sum(self.failed.values())
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.failed.items()))
+        marks = ", ".join(f"{mark} {count}" for mark, count in sorted(self.marks.items()))
         return (
-            f"{head}: {done}, {failed} failed{f' ({reasons})' if failed else ''}; {self.frames} frames, "
+            f"{head}: {done}, {failed} failed{f' ({reasons})' if failed else ''}; "
+            f"{f'marks: {marks}; ' if marks else ''}{self.frames} frames, "
             f"{self.faces} faces; {_megabytes(self.bytes_read)} read in {self.requests} requests; {self.seconds:.0f} s"
             f"{f'; {self.postponed} videos are left for the next run' if self.postponed else ''}"
         )
@@ -285,6 +289,8 @@ def _write(tables: Tables, staged: DataFrame, videos: int, max_attempts: int, re
     result.failed.update(row["reason"] for row in failed)
     result.new_failures += sum(row["attempts"] == 1 for row in failed)
     result.retriable += sum(schedule.is_retried(row["reason"], row["attempts"], max_attempts) for row in failed)
+    for row in ledger:
+        result.marks.update({mark.partition(":")[0] for mark in row["marks"] or ()})
     result.frames += frames
     result.faces += faces
     result.bytes_read += sum(row["bytes_read"] for row in ledger)
