@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,11 @@ from dflib.media.limits import Limits
 
 FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf"
 """Containers that are opened.  Others are refused; a playlist, for example, would make the reader open other files."""
+
+
+_FLV = b"FLV\x01"
+_FLV_HEADER = re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00")
+_FLV_HEADER_BYTES = 13
 
 
 @functools.cache
@@ -35,14 +41,14 @@ def opened(content: bytes, limits: Limits, stream: int | None = None, **options:
     Raises:
         VideoError: UNREADABLE, NO_VIDEO_STREAM or TOO_LARGE.
     """
-    if mp4_boxes.is_mp4(content):
-        mp4_boxes.check_index(content, limits.max_index_entries)
+    mp4_boxes.check_index(content, limits.max_index_entries)
+    content = one_flv(content)
     # FFmpeg decodes the first frames of some codecs when it opens a file; larger ones get no size then.
     with _open(content, max_pixels=str(limits.max_pixels), **options) as container:
         chosen = _stream(container, stream)
         context = chosen.codec_context
         if context.width * context.height == 0:
-            for width, height in mp4_boxes.stated_sizes(content):
+            for width, height in mp4_boxes.stated_sizes(content) or _stated_sizes(content, limits):
                 limits.check_picture(width, height)
             raise VideoError(
                 "UNREADABLE",
@@ -82,12 +88,27 @@ def candidates(container: Any) -> list[Any]:
     return [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
 
 
+def _stated_sizes(content: bytes, limits: Limits) -> list[tuple[int, int]]:
+    """Width and height of the video streams as their headers state them, for frames of up to four times the limit."""
+    with contextlib.suppress(VideoError), _open(content, max_pixels=str(4 * limits.max_pixels)) as container:
+        return [(stream.codec_context.width, stream.codec_context.height) for stream in candidates(container)]
+    return []
+
+
+def one_flv(content: bytes) -> bytes:
+    """The file, of FLV without the headers of files that were joined to the first: FFmpeg ends there."""
+    if not content.startswith(_FLV):
+        return content
+    parts = _FLV_HEADER.split(content[_FLV_HEADER_BYTES:])
+    return content if len(parts) == 1 else content[:_FLV_HEADER_BYTES] + b"".join(parts)
+
+
 def packets(container: Any, stream: Any, report: Callable[[str], None], flush: bool = False) -> Iterator[Any]:
     """Packets up to the end of the file or a read error.
 
     Args:
         container: an open container.
-        stream: one of its streams, or a list of them.
+        stream: one of its streams, or, without ``flush``, a list of them.
         report: called with a description of a read error.
         flush: whether the empty packet at the end, which flushes the decoder, is returned too.
     """
@@ -97,8 +118,14 @@ def packets(container: Any, stream: Any, report: Callable[[str], None], flush: b
         for packet in container.demux(stream):
             if packet.size or flush:
                 yield packet
-    except (av.FFmpegError, ValueError) as error:
-        report(f"no further packets can be read: {reason(error)}")
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        # PyAV knows the streams that were there when the file was opened.
+        text = "another stream begins" if isinstance(error, IndexError) else reason(error)
+        report(f"no further packets can be read: {text}")
+        if flush:
+            last = av.Packet()
+            last.stream = stream
+            yield last
 
 
 def reason(error: Exception) -> str:

@@ -33,12 +33,14 @@ class Findings:
         damaged: number of packets that cannot be decoded and of frames that the decoder marks as corrupt.
         interlaced: whether a returned frame is interlaced.
         odd_angle: degrees by which the file turns its frames beyond a multiple of 90.
+        sizes: width and height of the returned frames, in the order in which they came.
     """
 
     problems: list[str] = field(default_factory=list)
     damaged: int = 0
     interlaced: bool = False
     odd_angle: float = 0.0
+    sizes: dict[tuple[int, int], None] = field(default_factory=dict)
 
     def marks(self, deinterlaced: bool) -> list[str]:
         """The same, each as ``CODE: text``; ``deinterlaced``: whether frames were deinterlaced."""
@@ -52,6 +54,9 @@ class Findings:
             marks.append(
                 f"ODD_ANGLE: the file turns its frames by {self.odd_angle:.1f} degrees more, which is not done"
             )
+        if len(self.sizes) > 1:
+            shapes = ", ".join(f"{width}x{height}" for width, height in list(self.sizes)[:5])
+            marks.append(f"SIZE_CHANGES: frames have {len(self.sizes)} sizes: {shapes}")
         return marks
 
 
@@ -84,8 +89,8 @@ def decode(
     skip_frame = "DEFAULT" if deinterlace else planned.skip_frame
     if not remaining:
         return
-    # Packets that are not looked into are counted to the end: their number may not be that of the frames.
-    to_the_end = info.stamps is None and not info.surveyed and not info.inspected
+    # Frames that are counted are counted to the end: their number may not be that of the packets.
+    to_the_end = info.stamps is None and not info.surveyed
     state: Orientation = orientation.UPRIGHT
     filtered = Deinterlacer() if deinterlace else None
     with opened(content, limits, info.stream, **dict(info.options)) as (container, stream):
@@ -102,7 +107,10 @@ def decode(
             elif request is not None:
                 findings.interlaced |= bool(decoded.interlaced_frame) or (filtered is not None and filtered.used)
                 findings.odd_angle = findings.odd_angle or state.odd_angle
-                yield _frame(decoded, request, info, state, stream.sample_aspect_ratio, limits)
+                aspect = context.sample_aspect_ratio if info.aspect_in_frames else stream.sample_aspect_ratio
+                frame = _frame(decoded, request, info, state, aspect, limits)
+                findings.sizes[frame.width, frame.height] = None
+                yield frame
             if not remaining and not to_the_end:
                 return
 
@@ -119,6 +127,8 @@ def _shown(
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError) as error:
+            if info.stamps is None and not info.surveyed:
+                raise UnannouncedFramesError(f"packet {packet.pts} shows no frame: {reason(error)}") from None
             findings.damaged += 1
             findings.problems.append(f"packet at {packet.pts}: {reason(error)}")
             continue

@@ -26,11 +26,6 @@ class Box:
     end: int
 
 
-def is_mp4(content: bytes) -> bool:
-    """Whether a file begins with a box that begins an mp4 or mov."""
-    return content[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot")
-
-
 def boxes(content: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
     """The boxes that follow each other in a range; ends at bytes that are none."""
     stop = len(content) if end is None else min(end, len(content))
@@ -60,7 +55,9 @@ def check_index(content: bytes, max_entries: int) -> None:
     Raises:
         VideoError: TOO_LARGE.
     """
+    fragments = _children(content, _children(content, [Box(b"", 0, len(content))], b"moof"), b"traf")
     declared = sum(_samples(content, media) for media in _tracks(content))
+    declared += sum(_number(content, box.start + 4) for box in _children(content, fragments, b"trun"))
     if declared > max_entries:
         raise VideoError(
             "TOO_LARGE", f"its index declares {declared} samples, which exceed extract.max_index_entries={max_entries}"

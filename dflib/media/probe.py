@@ -14,7 +14,7 @@ import numpy as np
 
 from dflib.errors import VideoError
 from dflib.media import completeness, pictures
-from dflib.media.container import candidates, opened, packets
+from dflib.media.container import candidates, one_flv, opened, packets
 from dflib.media.limits import Limits
 from dflib.media.survey import survey
 from dflib.media.timeline import JUMPING, StreamInfo, base_of, growing, rate_of
@@ -24,6 +24,10 @@ _REORDERED_UNSEEN = ("h264", "hevc")
 
 _STATING_DURATION = ("matroska", "flv")
 """Containers that may be recorded without a size, of which the stated duration tells whether they are complete."""
+
+
+_ASPECT_IN_FRAMES = ("mpegts", "mpeg", "avi", "flv", "ogg")
+"""Containers without a shape of pixels of their own; in the others, theirs takes precedence."""
 
 
 class _Packet(NamedTuple):
@@ -47,6 +51,8 @@ class _Facts:
     rate: float
     stated_rate: float
     inspected: bool
+    jumping: bool
+    aspect_in_frames: bool
     defect: str | None
     marks: tuple[str, ...]
 
@@ -62,6 +68,11 @@ def probe(content: bytes, limits: Limits) -> StreamInfo:
         VideoError: UNREADABLE, NO_VIDEO_STREAM, NO_FRAMES or TOO_LARGE.
     """
     facts, found = _read(content, limits, None)
+    if not found and facts.container == "mov":
+        # Durations of 0 make an edit list exclude everything.
+        facts, found = _read(content, limits, facts.stream, ignore_editlist="1")
+        if not _lacks_durations(found):
+            found = []
     if len(found) == 1:
         # FFmpeg may prefer a still image to the video beside it.
         for index in _others(content, limits, facts.stream):
@@ -87,15 +98,14 @@ def _others(content: bytes, limits: Limits, index: int) -> list[int]:
         return [other.index for other in candidates(container) if other.index != index]
 
 
-def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, list[_Packet]]:
+def _read(content: bytes, limits: Limits, index: int | None, **options: str) -> tuple[_Facts, list[_Packet]]:
     """The packets of a video stream in the order of decoding, and what the container tells about it."""
-    import av
-
     found: list[_Packet] = []
     problems: list[str] = []
     counts: dict[int, int] = {}
-    end = 0.0
-    with opened(content, limits, index) as (container, stream):
+    places: dict[int, list[int]] = {}
+    end, gap, last = 0.0, 0.0, None
+    with opened(content, limits, index, **options) as (container, stream):
         context, own = stream.codec_context, stream.index
         of_packet = pictures.reader(context.name, context.extradata)
         name = container.format.name.partition(",")[0]
@@ -107,8 +117,14 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
             index = packet.stream_index
             if index in counts:
                 counts[index] += 1
-            if timed and packet.pts is not None and packet.time_base:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if len(counts) > 1:
+                    places.setdefault(index, []).append(packet.pos)
+            if timed and packet.dts is not None and packet.time_base:
+                now = float(packet.dts * packet.time_base)
+                end = max(end, now + float((packet.duration or 0) * packet.time_base))
+                if index == own:
+                    gap = max(gap, now - last) if last is not None else gap
+                    last = now
             if index != own or packet.is_discard:
                 continue
             if len(found) == limits.max_frames:
@@ -117,9 +133,12 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
             found.append(_Packet(packet.pts, packet.dts, bool(packet.is_keyframe), packet.duration or 0, picture))
         if any(entry.pos + entry.size > len(content) for entry in stream.index_entries):
             problems.append("the file ends before its last frame")
-        ending = completeness.examine(content, name)
+        ending = completeness.examine(one_flv(content), name)
+        stated = completeness.stated_duration(content, name, container)
         if timed and not ending.cut:
-            ending = completeness.by_duration(container.duration / av.time_base if container.duration else None, end)
+            ending = completeness.by_duration(stated, end, gap)
+        if places and (follows := _following(places, own)) is not None:
+            problems.append(f"stream {follows} follows after stream {own} and was not looked at")
         base = base_of(stream)
         marks = [f"END_UNKNOWN: {ending.unknown}"] if ending.unknown else []
         if len(counts) > 1:
@@ -136,10 +155,26 @@ def _read(content: bytes, limits: Limits, index: int | None) -> tuple[_Facts, li
             rate=rate_of(stream),
             stated_rate=stream.frames / float(stream.duration * stream.time_base) if stream.duration and base else 0.0,
             inspected=of_packet is not None,
+            # Where the stated duration agrees with the stamps, a gap is a long still picture.
+            jumping=name in JUMPING and not (stated is not None and abs(stated - end) <= completeness.TOLERANCE + gap),
+            aspect_in_frames=name in _ASPECT_IN_FRAMES,
             defect=ending.cut or (problems[0] if problems else None),
             marks=tuple(marks),
         )
     return facts, found
+
+
+def _following(places: dict[int, list[int]], own: int) -> int | None:
+    """A video stream of several packets that lies wholly before or after the own one in the file; None: there is none.
+
+    Recordings that were joined may have other streams in their second part.
+    """
+    known = {index: [place for place in held if place >= 0] for index, held in places.items()}
+    for index, held in known.items():
+        apart = len(held) > 1 and known.get(own) and (min(held) > max(known[own]) or max(held) < min(known[own]))
+        if index != own and apart:
+            return index
+    return None
 
 
 def _lacks_durations(found: Sequence[_Packet]) -> bool:
@@ -188,7 +223,7 @@ def _from_stamps(facts: _Facts, shown: Sequence[_Packet]) -> StreamInfo | None:
         return None
     order = sorted(range(len(shown)), key=lambda place: stamps[place])
     known = [stamps[place] for place in order]
-    times, duration, mark = growing(known, facts.base, facts.rate, facts.container in JUMPING)
+    times, duration, mark = growing(known, facts.base, facts.rate, facts.jumping)
     if len(shown) == 1 and facts.rate <= 0:
         duration = shown[0].duration * facts.base
     kinds = [shown[place].picture for place in order]
@@ -221,6 +256,8 @@ def _unsurveyed(facts: _Facts) -> StreamInfo:
         referenced=None,
         duration=0.0,
         inspected=facts.inspected,
+        jumping=facts.jumping,
+        aspect_in_frames=facts.aspect_in_frames,
         defect=facts.defect,
         marks=facts.marks,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from dflib.errors import VideoError
 from dflib.media.container import opened, packets
 from dflib.media.limits import Limits
-from dflib.media.timeline import JUMPING, StreamInfo, base_of, growing, rate_of
+from dflib.media.timeline import StreamInfo, base_of, growing, in_order, rate_of
 
 
 def survey(content: bytes, limits: Limits, info: StreamInfo, untimed_rate: float | None = None) -> StreamInfo:
@@ -25,12 +25,12 @@ def survey(content: bytes, limits: Limits, info: StreamInfo, untimed_rate: float
     import av
 
     stamps: list[int | None] = []
+    decoding: list[int | None] = []
     keys: list[bool] = []
     with opened(content, limits, info.stream, **dict(info.options)) as (container, stream):
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"skip_loop_filter": "all"}  # changes pixels only
         base, rate = base_of(stream), rate_of(stream)
-        jumping = container.format.name.partition(",")[0] in JUMPING
         for packet in packets(container, stream, lambda _: None, flush=True):
             try:
                 frames = packet.decode()
@@ -38,13 +38,14 @@ def survey(content: bytes, limits: Limits, info: StreamInfo, untimed_rate: float
                 continue
             for frame in frames:
                 stamps.append(frame.pts)
+                decoding.append(frame.dts)
                 keys.append(bool(frame.key_frame))
             limits.check_length(len(stamps), info.width, info.height)
     if not stamps:
         raise VideoError("DECODE_ERROR", "none of its pictures can be decoded")
     if untimed_rate:
         stamps, rate = [None] * len(stamps), untimed_rate
-    times, duration, mark = growing(stamps, base, rate, jumping)
+    times, duration, mark = growing(in_order(stamps, decoding), base, rate, info.jumping)
     return replace(
         info,
         times=times,

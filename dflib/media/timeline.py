@@ -38,6 +38,8 @@ class StreamInfo:
         duration: seconds from the start of the first frame to the end of the last.
         surveyed: whether the frames were found by decoding them all.
         inspected: whether packets that show no picture were left out.
+        jumping: whether a long gap between frames is a clock that was set.
+        aspect_in_frames: whether the shape of pixels is stated in the frames, and not for the stream as a whole.
         options: options of FFmpeg's demuxer with which the file must be opened.
         defect: why frames are missing; None: none are known to be.
         marks: peculiarities, each as ``CODE: text``.
@@ -55,6 +57,8 @@ class StreamInfo:
     duration: float
     surveyed: bool = False
     inspected: bool = False
+    jumping: bool = False
+    aspect_in_frames: bool = False
     options: tuple[tuple[str, str], ...] = ()
     defect: str | None = None
     marks: tuple[str, ...] = ()
@@ -105,6 +109,42 @@ def growing(stamps: Sequence[int | None], base: float, rate: float, jumping: boo
     parts += [f"{assumed} of {len(stamps)} frames have no time"] if assumed else []
     mark = f"TIMES_ASSUMED: {' and '.join(parts)}; the frame interval of {interval:.4f} s was taken" if parts else None
     return np.array(times), times[-1] + interval, mark
+
+
+MISORDERED = 0.1
+"""Share of steps back above which stamps are in another order than the frames, instead of those of joined parts."""
+
+
+def in_order(stamps: Sequence[int | None], decoding: Sequence[int | None]) -> list[int | None]:
+    """Stamps that grow with the frames, from presentation times that may be wrong.
+
+    Some writers store decoding times as presentation times, or times that the reordering of B-frames makes wrong.  As
+    FFmpeg's best-effort time stamps do, the decoding times of frames are taken where these have fewer steps back.  If
+    neither grow, each frame gets the place of one of the stamps, in their order.
+
+    Args:
+        stamps: presentation times of frames in presentation order; None: unknown.
+        decoding: decoding times of the packets that the decoder was fed with when it returned them.
+    """
+    if _steps_back(stamps) <= MISORDERED * len(stamps):
+        return list(stamps)
+    known = [stamp for stamp in decoding if stamp is not None]
+    # The last frames come out when no packet is left.
+    if len(known) > len(decoding) / 2 and _steps_back(known) <= MISORDERED * len(known):
+        step = round(statistics.median(b - a for a, b in pairwise(known))) if len(known) > 1 else 0
+        filled: list[int | None] = []
+        for stamp in decoding:
+            before = filled[-1] if filled else None
+            filled.append(stamp if stamp is not None or before is None else before + max(step, 1))
+        return filled
+    unique = {stamp for stamp in stamps if stamp is not None}
+    placed: list[int | None] = [*sorted(unique)]
+    return placed if len(placed) == len(stamps) else list(stamps)
+
+
+def _steps_back(stamps: Sequence[int | None]) -> int:
+    known = [stamp for stamp in stamps if stamp is not None]
+    return sum(after <= before for before, after in pairwise(known))
 
 
 def base_of(stream: Any) -> float:

@@ -1,5 +1,6 @@
 """Tasks with several threads, and errors that concern no single video."""
 
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -93,8 +94,11 @@ def test_task_returns_the_same_rows_with_several_threads(tmp_path: Path, config:
     assert sum(row["face"] is not None for row in one) >= 6
 
 
-def test_whatever_a_video_causes_is_its_row(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_a_video_causes_is_its_row(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Also an error of reading that nobody thought of, and a value that fits into no column."""
+    caplog.set_level(logging.CRITICAL, "dflib.extraction.task")  # pytest-xdist can't pass on text that is not UTF-8
     cheap = config.model_copy(update={"faces": config.faces.model_copy(update={"detector": "haar"})})
     content = encode_bytes(numbered(20), audio=False)[0]
     videos = []

@@ -232,3 +232,17 @@ def test_interlaced_frames_are_marked_and_deinterlaced_when_asked(
 
 def top_field_first(context: Any) -> None:
     context.field_order = 2  # AV_FIELD_TT
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_the_shape_of_pixels_may_change(codec: str) -> None:
+    """A broadcast that goes from 4:3 to 16:9."""
+    image = cv2.resize(corners(), (120, 96))
+    parts = [
+        video([image] * 12, "mpegts", codec, {"bf": "0"}, aspect=aspect)
+        for aspect in (Fraction(16, 15), Fraction(64, 45))
+    ]
+    shown = show(b"".join(parts))
+    assert [frame.width for frame in shown.frames[:11]] == [128] * 11
+    assert [frame.width for frame in shown.frames[12:]] == [171] * 12
+    assert any(mark.startswith("SIZE_CHANGES") for mark in shown.findings.marks(False))

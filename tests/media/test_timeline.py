@@ -239,3 +239,72 @@ def test_large_stills_are_refused_before_they_are_decoded() -> None:
         out.mux(stream.encode(None))
     with pytest.raises(VideoError, match=f"4000x4000 pixels exceed extract.max_pixels={LIMITS.max_pixels}"):
         show(buffer.getvalue())
+
+
+@pytest.mark.parametrize("container", ["matroska", "flv", "mpegts", "mp4"])
+def test_decoding_times_as_presentation_times_are_put_in_order(container: str) -> None:
+    """Several recorders write them; with B-frames, the times of shown frames then go back and forth."""
+
+    def as_decoded(packet: Any) -> list[Any]:
+        packet.dts += 10
+        packet.pts = packet.dts
+        return [packet]
+
+    options = {"x264-params": "bframes=3:b-adapt=0:b-pyramid=none"}
+    shown = show(video(IMAGES[:COUNT], container, options=options, muxed=as_decoded))
+    assert numbers(shown) == list(range(COUNT))
+    steps = np.diff([frame.time for frame in shown.frames]) * 30
+    assert shown.info.duration == pytest.approx(1.5, abs=0.1) and steps == pytest.approx(1, abs=1.1)
+
+
+def test_joined_flv_files_keep_their_headers() -> None:
+    part = video(IMAGES[:COUNT], "flv")
+    shown = show(part + part)
+    assert numbers(shown) == [*range(COUNT), *range(COUNT)] and shown.info.defect is None
+    assert show(part + part[:-200]).info.defect
+
+
+@pytest.mark.parametrize("container", ["mp4", "asf"])
+def test_a_second_file_after_the_first_is_told(container: str) -> None:
+    part = video(IMAGES[:COUNT], container, "libx264" if container == "mp4" else "wmv2")
+    assert numbers(show(part + part)) == list(range(COUNT))
+    assert "a second video follows" in (show(part + part).info.defect or "")
+
+
+def test_another_stream_in_the_second_part_is_told() -> None:
+    first = video(IMAGES[:COUNT], "mpegts")
+    second = video(IMAGES[COUNT:], "mpegts", mux_options={"mpegts_start_pid": "500", "mpegts_pmt_start_pid": "4100"})
+    shown = show(first + second)
+    assert numbers(shown) == list(range(COUNT)) and shown.info.defect
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 4096, b"\xff" * 500, b"made with a camera\n" * 20, b"TAG" + bytes(125)])
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("flv", "libx264"), ("avi", "mpeg4")])
+def test_bytes_after_the_end_are_no_loss(container: str, codec: str, tail: bytes) -> None:
+    shown = show(video(IMAGES[:COUNT], container, codec) + tail)
+    assert shown.info.defect is None and numbers(shown) == list(range(COUNT))
+
+
+def test_flv_without_a_duration_says_that_its_end_is_unknown() -> None:
+    """As a recorder that stops leaves it: cut between two tags."""
+    whole = bytearray(video(IMAGES[:COUNT], "flv"))
+    place = whole.index(b"duration\0") + 9
+    whole[place : place + 8] = bytes(8)
+    assert "END_UNKNOWN" in codes(show(bytes(whole)))
+
+
+def test_a_long_still_picture_in_flv_is_no_clock_that_was_set() -> None:
+    ticks = [*range(10), *range(910, 920)]
+    assert_shows(show(video(IMAGES[:20], "flv", ticks=ticks)), range(20), ticks)
+
+
+def test_a_damaged_packet_in_avi_shifts_no_index() -> None:
+    images = [np.random.default_rng(n).integers(0, 256, (96, 128, 3), np.uint8) for n in range(30)]
+    content = bytearray(video(images, "avi", options={"bf": "0"}))
+    with av.open(io.BytesIO(bytes(content))) as opened:
+        places = [(packet.pos, packet.size) for packet in opened.demux(video=0) if packet.size]
+    place, size = places[10]
+    content[place : place + size] = bytes(size)
+    for frame in show(bytes(content), "every:3").frames:
+        differences = [np.abs(frame.rgb.astype(int) - image).mean() for image in images]
+        assert int(np.argmin(differences)) == round(frame.time * 30)
