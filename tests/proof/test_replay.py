@@ -67,3 +67,17 @@ def test_links_after_one_that_cannot_be_made_again_are_not_checked(packing: str,
         ("verdict mean", "not checked"),
     ]
     assert "nowhere" in checks[1].detail
+
+
+def test_settings_that_this_version_cannot_use_are_one_line_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "_read", lambda *_: b"video")
+    settings = dict.fromkeys(("sampling", "faces", "crops", "extract"), {"unknown": 1})
+    data: dict[str, Any] = {
+        "video": {"video_id": "v"},
+        "extraction": {"extractor": "even20-mtcnn-0123abcd", "outcome": "DONE", "sha256": None, "decoder": None},
+        "settings": settings,
+        "model": None,
+    }
+    *_, last = replay._checks(Chain(data, {}), load(HOME / "conf", "local"), Storage(), {})
+    assert (last.link, last.outcome) == ("frames", "not checked")
+    assert "extract.max_pixels: missing" in last.detail and "\n" not in last.detail
