@@ -71,7 +71,7 @@ def test_links_after_one_that_cannot_be_made_again_are_not_checked(packing: str,
 
 def test_settings_that_this_version_cannot_use_are_one_line_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "_read", lambda *_: b"video")
-    settings = dict.fromkeys(("sampling", "faces", "crops", "extract"), {"unknown": 1})
+    settings = {section: {"unknown": 1} for section in ("sampling", "faces", "crops", "extract")}
     data: dict[str, Any] = {
         "video": {"video_id": "v"},
         "extraction": {"extractor": "even20-mtcnn-0123abcd", "outcome": "DONE", "sha256": None, "decoder": None},
