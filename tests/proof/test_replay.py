@@ -55,7 +55,7 @@ def test_links_after_one_that_cannot_be_made_again_are_not_checked(packing: str,
         "extraction": {"extractor": "crops-0123abcd", "outcome": "DONE", "sha256": None},
         "settings": None,
         "faces": [{"face_id": "v/0", "frame_index": 0}],
-        "model": {"uri": "file:///nowhere", "sha256": "ab", "view": VIEW},
+        "model": {"uri": "file:///nowhere", "sha256": "ab" * 32, "view": VIEW},
         "predictions": [{"face_id": "v/0", "p_fake": 0.9}],
         "verdicts": [{"rule": "mean", "verdict": "FAKE", "p_fake": 0.9}],
     }
