@@ -2,7 +2,10 @@
 
 A graph can read and write files, start Python functions and open connections.  Networks need none of that.  Only the
 functions that save and restore a checkpoint do, which :func:`tf.saved_model.save` adds to each model; TensorFlow 2
-never calls them, so they are allowed where no other function calls them.
+never calls them, so these two are allowed where no other function calls them.
+
+The memory of a score is not bounded: an allowed operation may fill or tile an array of any size, as a shape may be
+computed.
 """
 
 import math
@@ -12,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from dflib.errors import ModelError
+from dflib.models import call_graph
 
 MAX_GRAPH_BYTES = 64 << 20
 """Largest ``saved_model.pb``; that of EfficientNetB0 has 3 MB.  Weights are in another file."""
 MAX_CONSTANT = 1 << 24
 """Most values of a constant.  A constant of one repeated value takes a few bytes in the file, and all of them in
 memory."""
+MAX_NODES = 20_000
+"""Most nodes of a function, where each call counts with all nodes that it runs; EfficientNetB0 has 1,934.  Functions
+that call each other twice double them at every level; 37,000 take a second and 300 MB more before the first score."""
 
 _FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.(index|data-\d+-of-\d+)")
 """The files that TensorFlow writes for dflib.  It would prefer a ``saved_model.cpb``."""
@@ -54,6 +61,13 @@ CHECKPOINT_OPERATIONS = frozenset(
     ("MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename", "StaticRegexFullMatch", "StringJoin")
 )
 """Operations of the functions that save and restore, in addition to :data:`OPERATIONS`."""
+
+_CHECKPOINT_FUNCTION = re.compile(r"__inference__traced_(save|restore)_\d+")
+"""The names of these functions; a model has one of each."""
+
+FUNCTION_ATTRIBUTES = frozenset(("_construction_context", "_input_shapes"))
+"""Attributes of functions.  With others (``api_implements``) TensorFlow replaces a called function by one that is not
+called."""
 
 _OBJECTS = frozenset(("user_object", "function", "bare_concrete_function", "variable", "constant", "captured_tensor"))
 """Kinds of objects.  The others are assets (files) and resources (tables, data sets)."""
@@ -112,34 +126,33 @@ def _reasons(graph: Any) -> Iterator[str]:
         if kind == "variable" and _values(node.variable.shape) > MAX_CONSTANT * 8:
             yield f"the variable {node.variable.name!r} has more than {MAX_CONSTANT * 8:,} values"
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
-    called = _called(functions, objects.concrete_functions)
+    called = call_graph.reached(functions, objects.concrete_functions)
+    if len(functions) != len(graph.graph_def.library.function):
+        yield "two functions have one name"
     if functions.keys() & (OPERATIONS | CHECKPOINT_OPERATIONS):
         yield "a function has the name of an operation"
+    checkpoint = _checkpoint_functions(name for name in functions if name not in called)
     for name, function in functions.items():
-        allowed = OPERATIONS if name in called else OPERATIONS | CHECKPOINT_OPERATIONS
+        allowed = OPERATIONS | CHECKPOINT_OPERATIONS if name in checkpoint else OPERATIONS
         yield from _of_nodes(function.node_def, allowed, functions, f"function {name!r}")
+        for attribute in sorted(function.attr.keys() - FUNCTION_ATTRIBUTES):
+            yield f"function {name!r} has the attribute {attribute!r}, which no model of dflib has"
     yield from _of_nodes(graph.graph_def.node, OPERATIONS | CHECKPOINT_OPERATIONS, functions, "the graph")
+    for name, nodes in call_graph.expanded_nodes(functions).items():
+        if nodes is None:
+            yield f"function {name!r} calls itself, so a score might not end"
+        elif nodes > MAX_NODES:
+            yield f"function {name!r} has more than {MAX_NODES:,} nodes with what it calls"
 
 
-def _called(functions: dict[str, Any], roots: Iterable[str]) -> set[str]:
-    """The functions that loading or scoring may run: those of the objects, and all that these call."""
-    called, waiting = set[str](), list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name in functions and name not in called:
-            called.add(name)
-            waiting += _calls(functions[name].node_def)
-    return called
-
-
-def _calls(nodes: Iterable[Any]) -> Iterator[str]:
-    for node in nodes:
-        # A function may also be called by using its name as an operation.
-        yield node.op
-        for value in node.attr.values():
-            if value.HasField("func"):
-                yield value.func.name
-            yield from (function.name for function in value.list.func)
+def _checkpoint_functions(uncalled: Iterable[str]) -> set[str]:
+    """The function that saves and the one that restores; none of a kind of which there are several."""
+    found: dict[str, list[str]] = {}
+    for name in uncalled:
+        match = _CHECKPOINT_FUNCTION.fullmatch(name)
+        if match:
+            found.setdefault(match[1], []).append(name)
+    return {names[0] for names in found.values() if len(names) == 1}
 
 
 def _of_nodes(nodes: Iterable[Any], allowed: frozenset[str], functions: dict[str, Any], place: str) -> Iterator[str]:

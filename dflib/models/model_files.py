@@ -5,8 +5,11 @@ replaced at any time, so they are copied to where no other user can write, and o
 """
 
 import contextlib
+import errno
 import hashlib
+import logging
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -16,19 +19,26 @@ from pathlib import Path
 from dflib.errors import ModelError, StorageError
 from dflib.storage import Storage, local_path
 
+log = logging.getLogger(__name__)
+
 MAX_FILES = 100
-"""Most files of a SavedModel; those of dflib have four."""
+"""Most files and folders of a SavedModel; those of dflib have five."""
 MAX_BYTES = 4 << 30
 """Most bytes of a SavedModel; those of dflib have under 100 MB."""
+
+_BLOCK = 1 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def folder_sha256(folder: Path) -> str:
     """SHA-256 in hex over the files of a folder in order of their paths, including paths and lengths."""
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
-        total.update(content)
+        with path.open("rb") as content:
+            total.update(f"{path.relative_to(folder).as_posix()}\0{os.fstat(content.fileno()).st_size}\0".encode())
+            while block := content.read(_BLOCK):
+                total.update(block)
     return total.hexdigest()
 
 
@@ -40,17 +50,27 @@ def verified_copy(storage: Storage, uri: str, sha256: str) -> Iterator[Path]:
     fetched again.
 
     Raises:
-        ModelError: the files do not have this hash, or there are links or special files among them.
-        StorageError: they are missing or can't be read.
+        ModelError: the hash is none, the files do not have it, there are links or special files among them, or they are
+            too many or too large.
+        StorageError: they are missing or can't be read, or the disk for the copy is full.
     """
-    with tempfile.TemporaryDirectory(prefix="dflib-model-") as scratch:
-        folder = Path(scratch) / "model"
+    # It names a folder that may be deleted, so it must not be a path.
+    if not _SHA256.fullmatch(sha256):
+        raise ModelError(
+            f"{uri}: {sha256!r} in the table models is no SHA-256 of 64 hexadecimal digits; import or train the model "
+            "under a new name"
+        )
+    with contextlib.ExitStack() as stack:
         try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dflib-model-"))) / "model"
             _fetch(storage, uri, sha256, folder)
         except OSError as error:
-            raise StorageError(
-                f"{uri}: the model can't be copied to {scratch}: {error}; correct models.root, or train or import again"
-            ) from None
+            place = tempfile.gettempdir()
+            if error.errno in _DISK_IS_FULL:
+                mend = "free space there, or set TMPDIR to a folder of another disk"
+            else:
+                mend = "correct models.root, or train or import again"
+            raise StorageError(f"{uri}: the model can't be copied to {place}: {error}; {mend}") from None
         yield folder
 
 
@@ -63,9 +83,13 @@ def _fetch(storage: Storage, uri: str, sha256: str, folder: Path) -> None:
     kept = _kept_folder() / sha256
     if not _copy_kept(kept, folder, sha256):
         folder.mkdir(mode=0o700)
-        storage.download_folder(uri, folder)
+        storage.download_folder(uri, folder, MAX_FILES, MAX_BYTES)
         _check(folder, uri, sha256)
-        _keep(folder, kept)
+        try:
+            _keep(folder, kept)
+        except OSError as error:
+            # The verified copy is complete; the next load fetches the model again.
+            log.warning("%s: no copy is kept in %s: %s", uri, kept.parent, error)
 
 
 def _check(folder: Path, uri: str, sha256: str) -> None:
@@ -98,7 +122,10 @@ def _copy(source: Path, target: Path, uri: str) -> None:
     # The folder itself may be behind a link, as models.root may be; os.fwalk opens it once.
     for path, folders, names, descriptor in os.fwalk(source.resolve(), onerror=unreadable):
         below = Path(path).relative_to(source.resolve())
+        files += len(folders)
         for name in folders:
+            if files > MAX_FILES:
+                raise refuse("", f"has more than {MAX_FILES} files and folders")
             if stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
                 raise refuse((below / name).as_posix(), "is a symbolic link")
             (target / below / name).mkdir(mode=0o700)
@@ -115,7 +142,7 @@ def _copy(source: Path, target: Path, uri: str) -> None:
                     raise refuse(place, "is a special file")
                 files, size = files + 1, size + found.st_size
                 if files > MAX_FILES or size > MAX_BYTES:
-                    raise refuse("", f"has more than {MAX_FILES} files or {MAX_BYTES:,} bytes")
+                    raise refuse("", f"has more than {MAX_FILES} files and folders or {MAX_BYTES:,} bytes")
                 with (target / below / name).open("xb") as copy:
                     shutil.copyfileobj(content, copy)
 
@@ -137,7 +164,9 @@ def _copy_kept(kept: Path, target: Path, sha256: str) -> bool:
     try:
         _copy(kept, target, str(kept))
         _check(target, str(kept), sha256)
-    except (ModelError, StorageError, OSError):
+    except (ModelError, StorageError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+            raise  # of the target: the kept copy may be good
         shutil.rmtree(target, ignore_errors=True)
         shutil.rmtree(kept, ignore_errors=True)
         return False

@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from dflib.config import Config, View
+from dflib.config import Config, View, recorded
 from dflib.errors import ConfigError, DflibError, ImageError, ModelError, TableError, VideoError
 from dflib.extraction import isolation
 from dflib.extraction.video import VideoRows
@@ -136,6 +135,9 @@ def _extraction(
         return None
     try:
         rows = _extract(content, data, config)
+    except ConfigError as error:
+        yield Check("frames", "not checked", str(error))
+        return None
     except VideoError as error:
         yield Check("frames", "differs", str(error))
         return None
@@ -170,10 +172,7 @@ def _decoder(extraction: Mapping[str, Any]) -> Check:
 
 
 def _extract(content: bytes, data: Mapping[str, Any], config: Config) -> VideoRows:
-    try:
-        settings = Config.model_validate(config.model_dump() | data["settings"])
-    except ValidationError as error:
-        raise ConfigError(f"the settings of the extraction are those of another version of dflib: {error}") from None
+    settings = recorded.restored(config, data["settings"])
     isolated = isolation.of_worker(settings.faces, gpus.Ask("none", False))
     try:
         return isolated.extract(content, data["video"]["video_id"], data["extraction"]["extractor"], settings)

@@ -14,6 +14,9 @@ from dflib.errors import StorageError
 from dflib.storage.counters import Counters
 from dflib.storage.scheme import Access, Entry, Versioned, scheme_of
 
+_BLOCK = 64 << 20
+"""Bytes of a request when folders are copied."""
+
 
 class Storage:
     """Reads and writes URIs.
@@ -151,19 +154,43 @@ class Storage:
             if path.is_file():
                 self.write(uris.join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
 
-    def download_folder(self, uri: str, folder: Path) -> None:
+    def download_folder(
+        self, uri: str, folder: Path, max_files: int | None = None, max_bytes: int | None = None
+    ) -> None:
         """Copies all objects below ``uri`` into a local folder.
 
+        Args:
+            max_files: most files and folders together; None: any number.
+            max_bytes: most bytes of all files together; None: any number.
+
         Raises:
-            StorageError: there are none, or the name of one leads out of the folder.
+            StorageError: there are none, or more than the limits, when nothing is copied; the name of one leads out of
+                the folder, or one was changed meanwhile.
         """
-        entries = list(self.list_files(uri))
-        if not entries:
-            raise StorageError(f"{uri}: there is no such folder, or it is empty")
-        for entry in entries:
+        entries, places, size = list[Entry](), set[Path](), 0
+        for entry in self.list_files(uri):
             target = folder / entry.uri.removeprefix(uri.rstrip("/") + "/")
             # Keys are free text: one with ".." or an absolute path must not be written where it points.
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise StorageError(f"{entry.uri}: its name leads out of the folder; remove the object")
+            entries.append(entry)
+            places |= {target, *(parent for parent in target.parents if parent.is_relative_to(folder))} - {folder}
+            size += entry.size
+            if max_files is not None and len(places) > max_files:
+                raise StorageError(f"{uri}: has more than {max_files} files and folders; remove what is not needed")
+            if max_bytes is not None and size > max_bytes:
+                raise StorageError(f"{uri}: has more than {max_bytes:,} bytes; remove what is not needed")
+        if not entries:
+            raise StorageError(f"{uri}: there is no such folder, or it is empty")
+        for entry in entries:
+            target = folder / entry.uri.removeprefix(uri.rstrip("/") + "/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.read(entry.uri))
+            with target.open("wb") as file:
+                # In blocks, since an object may be larger than memory.  The last asks for a byte more than was listed.
+                for offset in range(0, entry.size, _BLOCK):
+                    wanted = min(_BLOCK, entry.size - offset)
+                    last = offset + wanted == entry.size
+                    block = self.read_range(entry.uri, offset, wanted + last)
+                    if len(block) != wanted:
+                        raise StorageError(f"{entry.uri}: was changed while it was copied; try again")
+                    file.write(block)

@@ -270,6 +270,47 @@ def called_by_its_name(model: Any) -> None:
     scores.node_def.add(name="save", op=saves.signature.name)
 
 
+def implements(model: Any) -> None:
+    """TensorFlow runs another function with the same value in place of this one."""
+    model.meta_graphs[0].graph_def.library.function[0].attr["api_implements"].s = b"score"
+
+
+def prefers_a_device(model: Any) -> None:
+    model.meta_graphs[0].graph_def.library.function[0].attr["api_preferred_device"].s = b"CPU"
+
+
+def saves_where_nobody_calls(model: Any) -> None:
+    library = model.meta_graphs[0].graph_def.library.function
+    saves = next(function for function in library if any(node.op == "SaveV2" for node in function.node_def))
+    library.add().CopyFrom(saves)
+    library[-1].signature.name = "__inference_other_1"
+
+
+def saves_twice(model: Any) -> None:
+    saves_where_nobody_calls(model)
+    model.meta_graphs[0].graph_def.library.function[-1].signature.name = "__inference__traced_save_1"
+
+
+def two_of_one_name(model: Any) -> None:
+    library = model.meta_graphs[0].graph_def.library.function
+    library.add().CopyFrom(library[0])
+
+
+def calls_itself(model: Any) -> None:
+    function = model.meta_graphs[0].graph_def.library.function[0]
+    function.node_def.add(name="again", op="PartitionedCall").attr["f"].func.name = function.signature.name
+
+
+def doubles(model: Any) -> None:
+    """15 functions of which each calls the next one twice."""
+    library = model.meta_graphs[0].graph_def.library.function
+    for level in range(15):
+        function = library.add()
+        function.signature.name = f"level_{level}"
+        for side in "ab" if level < 14 else "":
+            function.node_def.add(name=side, op="PartitionedCall").attr["f"].func.name = f"level_{level + 1}"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -286,6 +327,13 @@ def called_by_its_name(model: Any) -> None:
             called_by_its_name,
             "'__inference__traced_save_\\d+' has the operation",
         ),
+        (implements, "has the attribute 'api_implements'"),
+        (prefers_a_device, "has the attribute 'api_preferred_device'"),
+        (saves_where_nobody_calls, "'__inference_other_1' has the operation"),
+        (saves_twice, "'__inference__traced_save_\\d+' has the operation"),
+        (two_of_one_name, "two functions have one name"),
+        (calls_itself, "calls itself"),
+        (doubles, "'level_0' has more than 20,000 nodes"),
     ],
 )
 def test_check_refuses_what_models_of_dflib_do_not_have(

@@ -55,7 +55,7 @@ def test_links_after_one_that_cannot_be_made_again_are_not_checked(packing: str,
         "extraction": {"extractor": "crops-0123abcd", "outcome": "DONE", "sha256": None},
         "settings": None,
         "faces": [{"face_id": "v/0", "frame_index": 0}],
-        "model": {"uri": "file:///nowhere", "sha256": "ab", "view": VIEW},
+        "model": {"uri": "file:///nowhere", "sha256": "ab" * 32, "view": VIEW},
         "predictions": [{"face_id": "v/0", "p_fake": 0.9}],
         "verdicts": [{"rule": "mean", "verdict": "FAKE", "p_fake": 0.9}],
     }
@@ -67,3 +67,17 @@ def test_links_after_one_that_cannot_be_made_again_are_not_checked(packing: str,
         ("verdict mean", "not checked"),
     ]
     assert "nowhere" in checks[1].detail
+
+
+def test_settings_that_this_version_cannot_use_are_one_line_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "_read", lambda *_: b"video")
+    settings = {section: {"unknown": 1} for section in ("sampling", "faces", "crops", "extract")}
+    data: dict[str, Any] = {
+        "video": {"video_id": "v"},
+        "extraction": {"extractor": "even20-mtcnn-0123abcd", "outcome": "DONE", "sha256": None, "decoder": None},
+        "settings": settings,
+        "model": None,
+    }
+    *_, last = replay._checks(Chain(data, {}), load(HOME / "conf", "local"), Storage(), {})
+    assert (last.link, last.outcome) == ("frames", "not checked")
+    assert "extract.max_pixels: missing" in last.detail and "\n" not in last.detail

@@ -15,6 +15,7 @@ from dflib import uris
 from dflib.errors import CredentialsError, StorageError
 from dflib.storage import Storage, files
 from dflib.storage import s3_client as s3
+from dflib.storage.scheme import Entry
 from tests.fault_proxy import Faults, fault_proxy
 from tests.s3_server import checking_server, s3_server
 
@@ -151,6 +152,39 @@ def test_folders_are_uploaded_downloaded_and_deleted(place: tuple[Storage, str],
     with pytest.raises(StorageError, match="no such folder"):
         storage.download_folder(f"{root}/model", tmp_path / "again")
     storage.delete_folder(f"{root}/model")
+
+
+def test_a_folder_above_the_limits_is_refused_before_anything_is_read(
+    place: tuple[Storage, str], tmp_path: Path
+) -> None:
+    storage, root = place
+    for name in ("a", "b/c/d"):
+        storage.write(f"{root}/model/{name}", b"1234")
+    for limits, message in (((3, None), "more than 3 files and folders"), ((None, 7), "more than 7 bytes")):
+        before = storage.counters.bytes_read
+        with pytest.raises(StorageError, match=message):
+            storage.download_folder(f"{root}/model", tmp_path / "down", *limits)
+        assert storage.counters.bytes_read == before and not (tmp_path / "down").exists()
+    storage.download_folder(f"{root}/model", tmp_path / "down", 4, 8)
+    assert (tmp_path / "down/b/c/d").read_bytes() == b"1234"
+
+
+def test_folders_are_copied_in_blocks_that_fit_together(
+    place: tuple[Storage, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, root = place
+    monkeypatch.setattr("dflib.storage.storage._BLOCK", 4)
+    for size in (0, 3, 4, 5, 8, 9):
+        storage.write(f"{root}/model/{size}", b"012345678"[:size])
+    storage.download_folder(f"{root}/model", tmp_path / "down")
+    assert [(tmp_path / f"down/{size}").read_bytes() for size in (0, 3, 4, 5, 8, 9)] == [
+        b"012345678"[:size] for size in (0, 3, 4, 5, 8, 9)
+    ]
+    listed = [Entry(f"{root}/model/9", size, "") for size in (8, 10)]
+    for entry in listed:
+        monkeypatch.setattr(storage, "list_files", lambda uri, entry=entry: iter([entry]))
+        with pytest.raises(StorageError, match="model/9: was changed while it was copied"):
+            storage.download_folder(f"{root}/model", tmp_path / "again")
 
 
 def test_missing_objects_are_named_in_errors(place: tuple[Storage, str]) -> None:

@@ -6,6 +6,7 @@ with limits on CPU time, memory and output, and takes nothing from it but number
 
 import contextlib
 import json
+import math
 import os
 import resource
 import signal
@@ -188,6 +189,9 @@ def _values(name: str, data_set: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     chunk = int(np.prod([int(side) for side in data_set.chunks or ()], dtype=object)) * data_set.dtype.itemsize
     if chunk > max(1 << 20, 2 * data_set.size * data_set.dtype.itemsize):
         raise ModelError(f"{name} is stored in pieces of {chunk:,} bytes, more than it has; download the file again")
+    if not _is_written(data_set):
+        # HDF5 reads zeros, or what the file names, for what was never written.
+        raise ModelError(f"{name} has values that were never written to the file; download or save it again")
     values = np.asarray(data_set[()])
     if not np.isfinite(values).all():
         raise ModelError(f"{name} holds values that are not finite; download the file again")
@@ -199,6 +203,15 @@ def _values(name: str, data_set: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
             f"{name} holds values as large as {largest:.3g}, which are not finite or exact in {dtype}; {_FIX}"
         )
     return converted
+
+
+def _is_written(data_set: Any) -> bool:
+    if not data_set.size:
+        return True
+    if not data_set.chunks:
+        return int(data_set.id.get_storage_size()) > 0
+    chunks = math.prod(-(-side // piece) for side, piece in zip(data_set.shape, data_set.chunks, strict=True))
+    return bool(data_set.id.get_num_chunks() == chunks)
 
 
 def _group(parent: Any, path: str) -> Any:

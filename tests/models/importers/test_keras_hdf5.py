@@ -188,6 +188,28 @@ def store_in_oversized_chunks(file: Path) -> None:
         )
 
 
+def never_write(file: Path) -> None:
+    with h5py.File(file, "r+") as content:
+        name = kernel(content)
+        shape = content[name].shape
+        del content[name]
+        content.create_dataset(name, shape, "f4")
+
+
+def never_write_chunks(file: Path) -> None:
+    with h5py.File(file, "r+") as content:
+        name = kernel(content)
+        shape = content[name].shape
+        del content[name]
+        content.create_dataset(name, shape, "f4", chunks=(1, *shape[1:]), compression="gzip")
+
+
+def write_some_chunks(file: Path) -> None:
+    never_write_chunks(file)
+    with h5py.File(file, "r+") as content:
+        content[kernel(content)][0] = 0.5
+
+
 def name_numbers(file: Path) -> None:
     with h5py.File(file, "a") as content:
         content.attrs["layer_names"] = np.arange(10)
@@ -219,6 +241,9 @@ def kernel(content: h5py.File) -> str:
         (store_large_number, r"as large as 1e\+300, which are not finite or exact in float32"),
         (store_complex, "not numbers"),
         (store_in_oversized_chunks, "in pieces of 4,294,967,296 bytes"),
+        (never_write, "never written"),
+        (never_write_chunks, "never written"),
+        (write_some_chunks, "never written"),
         (name_numbers, "layer_names holds int64, not names"),
         (add_external_link, "points outside the file"),
         (add_soft_link, "points outside the file"),
@@ -256,6 +281,18 @@ def test_load_weights_takes_numbers_of_other_types(donor: Any, good: Path) -> No
 
 
 WANTED: list[hdf5_arrays.Layer] = [("dense", [((2, 3), "float32"), ((3,), "int64")])]
+
+
+def test_load_weights_takes_compressed_chunks(donor: Any, good: Path) -> None:
+    with h5py.File(good, "r+") as content:
+        name = kernel(content)
+        stored = content[name][()]
+        del content[name]
+        content.create_dataset(name, data=stored, chunks=(2, *stored.shape[1:]), compression="gzip")
+    network = networks.build("meso4", 64)
+    load_weights(network, good.read_bytes(), "good.h5")
+    for loaded, wanted in zip(values(network), values(donor), strict=True):
+        assert np.array_equal(loaded, wanted)
 
 
 def test_read_refuses_a_large_file(monkeypatch: pytest.MonkeyPatch) -> None:
