@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C), SIGTERM and SIGHUP in the driver: the job ends in order, with one line and exit code 130, 143 or 129.
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP in the driver: the job ends in order, with one line and exit code 128 + number.
 
 SIGHUP tells that the terminal was closed; it does nothing where it is ignored from the start, as below nohup.
 """

@@ -1,5 +1,7 @@
 """Progress of long work: a bar on a terminal, or a line every half minute in a log."""
 
+import io
+import math
 import os
 import sys
 import threading
@@ -120,4 +122,5 @@ class Progress:
             self._stream.write(text)
             self._stream.flush()
         except OSError:  # the terminal was closed; the job ends in order, or goes on
-            self._stream = Path(os.devnull).open("w")
+            self._stream = io.StringIO()
+            self._bar, self._every = False, math.inf

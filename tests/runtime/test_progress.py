@@ -69,7 +69,7 @@ def test_state_excludes_earlier_work_from_the_rate() -> None:
 
 def test_a_terminal_that_was_closed_fails_no_job() -> None:
     outer, inner = pty.openpty()
-    progress = Progress(open(inner, "w"))
+    progress = Progress(os.fdopen(inner, "w"))
     progress.start("videos", 2)
     os.close(outer)
     progress.set(1)
