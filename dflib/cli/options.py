@@ -69,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors do not repeat the secrets of URIs."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(uris.masked(message))
+        super().error(uris.masked(message, address=True))
 
 
 def _parser(name: str, description: str, own: Sequence[Argument]) -> argparse.ArgumentParser:
