@@ -169,12 +169,21 @@ def _write(line: bytes) -> None:
 
 @contextlib.contextmanager
 def _private_folders(parents: Sequence[str]) -> Iterator[list[str]]:
-    """New folders, one below each parent, that only this user can read; removed after the block."""
+    """New folders, one below each parent, that only this user can read; removed after the block.
+
+    Parents that do not exist are made, as Spark does, and stay.
+    """
     with contextlib.ExitStack() as stack:
         folders = []
         for parent in parents:
-            _sweep(Path(parent))
-            folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+            try:
+                Path(parent).mkdir(parents=True, exist_ok=True)
+                _sweep(Path(parent))
+                folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+            except OSError as error:
+                setting = "SPARK_LOCAL_DIRS" if os.environ.get("SPARK_LOCAL_DIRS") else "spark.local.dir or TMPDIR"
+                reason = f"{error.strerror}; allow writing there, or set another folder for temporary files ({setting})"
+                raise OSError(error.errno, reason, parent) from None
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             file = stack.enter_context(Path(folder, "lock").open("w"))
             with contextlib.suppress(OSError):  # no locks here: others see it as a leftover when it is old

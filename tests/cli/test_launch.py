@@ -243,7 +243,19 @@ def test_a_signal_before_the_driver_is_there_ends_the_jvm(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_for_temporary_files_that_is_not_there_is_named(tmp_path: Path) -> None:
-    process = start(tmp_path / "nowhere", "-c", NOISY, "0")
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 1 and err.count("\n") == 1 and f"{tmp_path}/nowhere" in err
+def test_a_folder_for_temporary_files_is_made(tmp_path: Path) -> None:
+    process = start(tmp_path / "not" / "yet", "-c", NOISY, "0")
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 5 and out.split()[1].startswith(f"{tmp_path}/not/yet/")
+
+
+def test_a_folder_for_temporary_files_that_can_not_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for variable, setting in (("", "spark.local.dir or TMPDIR"), ("/x", "SPARK_LOCAL_DIRS")):
+        monkeypatch.setenv("SPARK_LOCAL_DIRS", variable)
+        process = start(tmp_path / "file" / "x", "-c", NOISY, "0")
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1 and err.count("\n") == 1
+        assert err.startswith(f"job: {tmp_path}/file/x: Not a directory; ") and f"({setting})" in err
