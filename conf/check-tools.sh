@@ -12,7 +12,7 @@ if [ -z "$python" ]; then
 fi
 if [ "${1:-}" = python ]; then echo "$python"; exit 0; fi
 java="${JAVA_HOME:+$JAVA_HOME/bin/}java"
-version=$("$java" -version 2>&1 | sed -nE 's/.*version "(1\.)?([0-9]+)[."].*/\2/p' | head -1)
+version=$("$java" -version 2>&1 | sed -nE 's/.*version "(1\.)?([0-9]+)[."-].*/\2/p' | head -1)
 case $version in
   17|21) ;;
   "") echo "Java 17 or 21 is needed and '$java' was not found: install a Java 17 runtime (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME" >&2; exit 2;;

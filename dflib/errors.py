@@ -58,7 +58,7 @@ class ImageError(DflibError):
 
 
 class ClusterError(DflibError):
-    """A task did not get a resource that it requires, such as its GPU."""
+    """The cluster did not let the job in, or a task did not get a resource that it requires, such as its GPU."""
 
 
 class ModelError(DflibError):

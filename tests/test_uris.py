@@ -59,7 +59,6 @@ SECRETS = [
     ("https://ana:hidden@host/x", "hidden"),
     ("https://hidden@host/x", "hidden"),
     ("s3://AKIAHIDDEN:hid/den+x=@bucket/key", "den+x="),
-    ("ana:hidden@db.example:5432/meta", "hidden"),
     ("ana@db.example/meta?sslmode=require&password=hidden", "hidden"),
     ("s3://b/k,https://ana:hidden@host/x", "hidden"),
     ("https://b.s3.amazonaws.com/k?X-Amz-Algorithm=A&X-Amz-Credential=hidden&X-Amz-Signature=hidden", "hidden"),
@@ -67,6 +66,16 @@ SECRETS = [
     ("https://storage.googleapis.com/b/k?X-Goog-Signature=hidden", "hidden"),
     ("https://a.blob.core.windows.net/c/k?sv=2020&sig=hidden", "hidden"),
     ("https://host/x?token=hidden", "hidden"),
+    ("https://host/x#access_token=hidden", "hidden"),
+    ("s3://b/x?pass=hidden", "hidden"),
+    ("s3:/AKIA:hidden@bucket/x", "hidden"),
+    ("s3:AKIA:hidden@bucket/x", "hidden"),
+    ("s3:///AKIA:hidden@bucket/x", "hidden"),
+    ("//AKIA:hidden@bucket/x", "hidden"),
+    ("s3://b/k,//AKIA:hidden@bucket/x", "hidden"),
+    ("https://ana:p@ss/hidden@host/x", "hidden"),
+    ("https://ana:p@hidden@host/x", "hidden"),
+    ("file://ana:hidden@host/x", "hidden"),
 ]
 HARMLESS = [
     "s3://bucket/dfdc_train_part_?.zip",
@@ -78,6 +87,13 @@ HARMLESS = [
     "even:20",
     "<video>[_<original>]_<k>",
     "2026-11-02T05:00+02:00",
+    "12:30@cam1.mp4",
+    "a:b:1@jar",
+    "mailto:x@y",
+    "asked by:john@lab.org",
+    "http://h:5000,http://h:6000/a@b",
+    "file:///12:30@cam1.mp4",
+    "https://host/@ana",
 ]
 
 
@@ -86,6 +102,18 @@ def test_secrets_are_found_and_masked(text: str, hidden: str) -> None:
     words = uris.secret_in(text)
     assert words is not None and hidden not in words
     assert hidden not in uris.masked(text) and hidden not in uris.masked(f"cannot read '{text}': refused")
+
+
+def test_a_password_of_an_address_without_a_scheme_is_found_where_one_is_expected() -> None:
+    for text in ("ana:hidden@db.example:5432/meta", "ana:p@hidden@db.example:5432/meta"):
+        assert uris.secret_in(text) is None and uris.secret_in(text, address=True)
+        assert uris.masked(text, address=True) == "***@db.example:5432/meta"
+
+
+def test_of_free_text_only_the_users_of_uris_are_secrets() -> None:
+    for text in ("see https://wiki/x?token=12", "asked by:john@lab.org", "cam s3:/a:b@c", "mailto:x@y"):
+        assert uris.secret_in(text, free=True) is None
+    assert uris.secret_in("see https://ana:hidden@wiki/x", free=True)
 
 
 @pytest.mark.parametrize("text", HARMLESS)

@@ -37,13 +37,23 @@ def become(
     sys.stdout.flush()
     sys.stderr.flush()
     variable = interruption.DRIVER_FILE if has_driver else None
-    options = json.dumps({"name": name, "verbose": verbose, "folders": [*folders], "driver_variable": variable})
+    options = {
+        "name": name,
+        "verbose": verbose,
+        "folders": [*folders],
+        "driver_variable": variable,
+        "hangup_variable": interruption.HANGUP,
+    }
     # Without site-packages: it starts at once and stays small.
     start = (
         "import sys; sys.path.insert(0, sys.argv.pop(1)); from dflib.cli import supervise; sys.exit(supervise.main())"
     )
     root = str(Path(dflib.__file__).parent.parent)
-    os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", start, root, options, *command], dict(environment))
+    os.execve(
+        sys.executable,
+        [sys.executable, "-I", "-S", "-c", start, root, json.dumps(options), *command],
+        dict(environment),
+    )
 
 
 def follow(command: Sequence[str], environment: Mapping[str, str], verbose: bool, kubernetes: bool) -> int:

@@ -12,7 +12,7 @@ from dflib.steps.step import Argument
 
 EPILOG = (
     "Options after -- are passed to spark-submit. Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 done, "
-    "but somebody should look (nightly only), 130 and 143 stopped by SIGINT (Ctrl-C) and SIGTERM."
+    "but somebody should look (nightly only), 130, 143 and 129 stopped by SIGINT (Ctrl-C), SIGTERM and SIGHUP."
 )
 
 
@@ -69,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors do not repeat the secrets of URIs."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(uris.masked(message))
+        super().error(uris.masked(message, address=True))
 
 
 def _parser(name: str, description: str, own: Sequence[Argument]) -> argparse.ArgumentParser:

@@ -249,8 +249,9 @@ def refuse_secrets(spark: Sequence[str]) -> None:
     """
     for option in spark:
         name, _, value = option.removeprefix("--conf=").partition("=")
-        by_name = _SECRET_SETTING.search(name) and value and not value.startswith("${")
-        if by_name or uris.secret_in(option):
+        settings = [(name, value)] if name.startswith("spark.") else []
+        settings += _JAVA_PROPERTY.findall(option)
+        if uris.secret_in(option) or any(_is_secret(*setting) for setting in settings):
             raise ConfigError(
                 f"-- {uris.masked(name)}: a secret on the command line can be read by every user of this machine; "
                 "put it into a properties file in conf/spark that only you can read, or, for S3, use the default AWS "
@@ -258,8 +259,18 @@ def refuse_secrets(spark: Sequence[str]) -> None:
             )
 
 
+_JAVA_PROPERTY = re.compile(r"""(?<![^\s='"])-D([^\s=]+)=["']?([^\s"']+)""")
 # Spark hides the values of such settings, too (spark.redaction.regex).
-_SECRET_SETTING = re.compile(r"^spark\..*(?:secret|password|token|access[.]?key)(?!.*file$)", re.IGNORECASE)
+_SECRET_SETTING = re.compile(r"(?:secret|passw(?:or)?d|token|(?:access|account)[.]?key)(?!.*file$)", re.IGNORECASE)
+_SWITCH = re.compile(r"true|false", re.IGNORECASE)
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a setting is a secret by its name, and neither refers to one nor is a switch or a limit of them."""
+    found = _SECRET_SETTING.search(name)
+    if found is None or not value or value.startswith("${") or _SWITCH.fullmatch(value):
+        return False
+    return not value.isdecimal() or found.end() == len(name)
 
 
 def class_archive_options(jars: Path) -> str:

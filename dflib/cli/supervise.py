@@ -5,8 +5,9 @@ nothing but the standard library and stays small while the job runs.
 
 - Spark's temporary files hold face crops. They lie in folders that only this user can read, which are removed at the
   end, and those of a killed run by a later one.
-- SIGINT and SIGTERM reach the driver's Python only, which ends the job in order (:mod:`dflib.runtime.interruption`);
-  the JVM ignores them, as it would stop under the driver's hands. A second signal ends all at once.
+- SIGINT, SIGTERM and SIGHUP (the terminal was closed) reach the driver's Python only, which ends the job in order
+  (:mod:`dflib.runtime.interruption`); the JVM ignores them, as it would stop under the driver's hands. A second signal
+  ends all at once. Where SIGHUP is ignored from the start, as below nohup, it stays so.
 - The JVM is killed when this process is.
 """
 
@@ -38,8 +39,9 @@ def main() -> int:
     """Runs a command to its end and returns its exit code, or 128 and the number of the signal that ended it.
 
     The command line is JSON, and then the command. The JSON holds ``name`` (of the job or tool), ``verbose``,
-    ``folders`` (where temporary files may lie) and ``driver_variable``: the variable with the path of a file into which
-    the driver writes its process id once it handles signals; null: there is no driver in Python.
+    ``folders`` (where temporary files may lie), ``driver_variable``: the variable with the path of a file into which
+    the driver writes its process id once it handles signals; null: there is no driver in Python; and
+    ``hangup_variable``: the one that tells the driver that SIGHUP ends the job.
     """
     options, command = json.loads(sys.argv[1]), sys.argv[2:]
     try:
@@ -49,6 +51,8 @@ def main() -> int:
             if options["driver_variable"]:
                 driver_file = Path(folders[0]) / "driver"
                 environment[options["driver_variable"]] = str(driver_file)
+                # The driver can't tell by itself: below a deaf JVM it starts with all of them ignored.
+                environment[options["hangup_variable"]] = "1" if signal.SIGHUP in _numbers() else ""
             return _Child(options["name"], driver_file).run(command, environment, options["verbose"])
     except OSError as error:
         print(f"{options['name']}: {error.filename or command[0]}: {error.strerror or error}", file=sys.stderr)
@@ -65,14 +69,15 @@ class _Child:
         self._killed = False
 
     def run(self, command: Sequence[str], environment: dict[str, str], verbose: bool) -> int:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = _numbers()
+        for number in numbers:
             signal.signal(number, self._on_signal)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         self._process = process = subprocess.Popen(
             command,
             env=environment,
             stderr=None if verbose else subprocess.PIPE,
-            preexec_fn=_prepared(blocked, self._driver_file is not None),
+            preexec_fn=_prepared(numbers, blocked, self._driver_file is not None),
         )
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         reader = None
@@ -104,7 +109,7 @@ class _Child:
         if not self._killed:
             self._killed = True
             when = "at once" if again else "before it began"
-            print(f"{self._name}: stopped by {signal.Signals(number).name} {when}", file=sys.stderr, flush=True)
+            _write(f"{self._name}: stopped by {signal.Signals(number).name} {when}\n".encode())
         self._process.kill()
         if driver is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -118,18 +123,25 @@ class _Child:
             return None
 
 
-def _prepared(blocked: set[int | signal.Signals], deaf: bool) -> Callable[[], None]:
+def _numbers() -> list[signal.Signals]:
+    """The signals that end a job: SIGHUP unless it is ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
+
+
+def _prepared(numbers: Sequence[signal.Signals], blocked: set[int | signal.Signals], deaf: bool) -> Callable[[], None]:
     """What the child does before it becomes the command.
 
     Args:
+        numbers: the signals that end a job.
         blocked: its signal mask.
-        deaf: whether the command ignores SIGINT and SIGTERM; a JVM that starts so keeps to it.
+        deaf: whether the command ignores these signals; a JVM that starts so keeps to it.
     """
     prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
     parent = os.getpid()
 
     def prepare() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN if deaf else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         if prctl is not None:
@@ -143,18 +155,35 @@ def _prepared(blocked: set[int | signal.Signals], deaf: bool) -> Callable[[], No
 def _forward(pipe: IO[bytes]) -> None:
     for line in pipe:
         if not quiet.is_noise(line):
-            sys.stderr.buffer.write(line)
-            sys.stderr.buffer.flush()
+            _write(line)
+
+
+def _write(line: bytes) -> None:
+    """Writes to standard error, and from then on to nowhere once the terminal is gone: the command must not block."""
+    try:
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextlib.contextmanager
 def _private_folders(parents: Sequence[str]) -> Iterator[list[str]]:
-    """New folders, one below each parent, that only this user can read; removed after the block."""
+    """New folders, one below each parent, that only this user can read; removed after the block.
+
+    Parents that do not exist are made, as Spark does, and stay.
+    """
     with contextlib.ExitStack() as stack:
         folders = []
         for parent in parents:
-            _sweep(Path(parent))
-            folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+            try:
+                Path(parent).mkdir(parents=True, exist_ok=True)
+                _sweep(Path(parent))
+                folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+            except OSError as error:
+                setting = "SPARK_LOCAL_DIRS" if os.environ.get("SPARK_LOCAL_DIRS") else "spark.local.dir or TMPDIR"
+                reason = f"{error.strerror}; allow writing there, or set another folder for temporary files ({setting})"
+                raise OSError(error.errno, reason, parent) from None
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             file = stack.enter_context(Path(folder, "lock").open("w"))
             with contextlib.suppress(OSError):  # no locks here: others see it as a leftover when it is old

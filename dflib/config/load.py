@@ -76,6 +76,9 @@ def env_chain(conf_dir: Path, env: str) -> list[str]:
     return chain
 
 
+_NAME = re.compile(r"(['\"])(?!<)(?:(?!\1).){2,}\1")
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(), _Loader)
@@ -85,7 +88,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         # Not the whole message, which repeats the line.
         mark = getattr(error, "problem_mark", None)
         place = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
-        reason = getattr(error, "problem", None) or "not YAML"
+        # Names are cut out, such as that of an undefined alias; characters and <kinds of token> are not.
+        reason = _NAME.sub("…", getattr(error, "problem", None) or "not YAML")
         raise ConfigError(f"{path}: cannot be read as YAML: {place}{reason}") from None
     if content is None:
         return {}
@@ -104,8 +108,8 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _parse_override(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
-    if not equals or not all(part for part in key.split(".")):
-        raise ConfigError(f"--set {uris.masked(text)}: expected section.key=value")
+    if not equals or not all(part for part in key.split(".")) or uris.secret_in(key):
+        raise ConfigError(f"--set {uris.masked(text, address=True)}: expected section.key=value")
     try:
         parsed = yaml.load(value, _Loader) if value else None
     except yaml.YAMLError:
@@ -121,13 +125,13 @@ def _parse_override(text: str) -> dict[str, Any]:
 
 def _refuse_secrets(values: dict[str, Any]) -> None:
     """Raises :class:`ConfigError` when a value of any key, known or not, holds what looks like a secret of a URI."""
-    for key, text in _texts(values):
-        secret = uris.secret_in(text)
+    for place, key, text in _texts(values):
+        last = key.rpartition(".")[2]
+        secret = uris.secret_in(text, free=last == "reason", address=last == "metastore_at")
         if secret is not None:
-            mend = _PASSWORD if key == "tables.metastore_at" else _CREDENTIALS
+            mend = _PASSWORD if last == "metastore_at" else _CREDENTIALS
             raise ConfigError(
-                f"{uris.masked(key)}: the value holds {secret}, which would be readable in command lines and run "
-                f"records; {mend}"
+                f"{uris.masked(place)} holds {secret}, which would be readable in command lines and run records; {mend}"
             )
 
 
@@ -138,18 +142,18 @@ _CREDENTIALS = (
 _PASSWORD = "put the password into the variable DFLIB_METASTORE_PASSWORD"
 
 
-def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Each text below a value with its dotted key."""
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str, str]]:
+    """Each text below a value with its place in words and its dotted key."""
     if isinstance(value, dict):
         for name, held in value.items():
             # A name may be a URI as well, where a value was written in place of a key.
-            yield key, str(name)
+            yield (f"{key}: the name of a key" if key else "configuration: the name of a section"), "", str(name)
             yield from _texts(held, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list):
         for held in value:
             yield from _texts(held, key)
     elif isinstance(value, str):
-        yield key, value
+        yield f"{key}: the value", key, value
 
 
 def _explain(error: ValidationError) -> str:
@@ -169,7 +173,7 @@ def _explain(error: ValidationError) -> str:
 def _got(problem: ErrorDetails) -> str:
     """The refused value; not that of a whole section, which no check knows enough of to tell whether it is a secret."""
     whole = problem["type"] == "model_type" or isinstance(problem["input"], dict | BaseModel)
-    return "" if whole else f" (got {uris.masked(repr(problem['input']))})"
+    return "" if whole else f" (got {uris.masked(repr(problem['input']), address=True)})"
 
 
 def known_keys(section: type[BaseModel], prefix: str = "") -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -30,6 +31,7 @@ class PendingVideo:
         attempts: earlier attempts to extract it.
         changed: whether other bytes of it were extracted before.
         problem: reason and detail if it is not to be read at all.
+        ingested_at: when its archive was ingested last (UTC); None: it is in none.
     """
 
     video_id: str
@@ -43,6 +45,7 @@ class PendingVideo:
     attempts: int = 0
     changed: bool = False
     problem: tuple[str, str] | None = None
+    ingested_at: datetime | None = None
 
     @property
     def bytes(self) -> int:
@@ -51,7 +54,7 @@ class PendingVideo:
 
 
 def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: str, max_attempts: int) -> DataFrame:
-    """Videos that this extractor still has to process, with the columns ``attempts`` and ``changed``.
+    """Videos that this extractor still has to process, with ``attempts``, ``changed`` and ``chunk_ingested_at``.
 
     These are videos without a row in the ledger, videos whose bytes changed since they were read (``changed``),
     videos that could not be read from storage in fewer than ``max_attempts`` attempts, videos with damaged bytes in an
@@ -75,6 +78,7 @@ def pending(videos: DataFrame, ledger: DataFrame, chunks: DataFrame, extractor: 
     ingested = chunks.groupBy("uri").agg(F.max("ingested_at").alias("chunk_ingested_at"))
     changed = F.col("present").isNotNull() & ~F.col("fingerprint").eqNullSafe(F.col("read_fingerprint"))
     retried = (F.col("ledger_reason") == STORAGE_ERROR) & (F.col("ledger_attempts") < max_attempts)
+    # Whoever writes one of these times makes it later than all of the other that it has seen.
     repaired = F.col("ledger_reason").isin(*DAMAGED) & (F.col("chunk_ingested_at") > F.col("extracted_at"))
     again = (F.col("ledger_outcome") == "FAILED") & (retried | repaired | F.col("retry_requested"))
     return (
@@ -96,8 +100,11 @@ def collect(rows: DataFrame) -> list[PendingVideo]:
     """The pending videos ordered by archive and offset, so that neighbours share an archive."""
     columns = ["video_id", "uri", "offset", "length", "packing", "crc32", "size", "fingerprint", "attempts", "changed"]
     found = []
-    for row in rows.select(*columns, "problems").collect():
+    for row in rows.select(*columns, "problems", F.col("chunk_ingested_at").alias("ingested_at")).collect():
         fields = row.asDict()
+        if fields["ingested_at"] is not None:
+            # Executors may be in another time zone.
+            fields["ingested_at"] = fields["ingested_at"].astimezone(UTC)
         problems = fields.pop("problems") or []
         found.append(PendingVideo(**fields, problem=_unreadable(problems, fields["uri"])))
     return sorted(found, key=lambda video: (video.uri or "", video.offset or 0, video.video_id))

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from dflib.runtime import gpus
 from dflib.runtime.task_log import Origin, TaskLog
 from dflib.sources.members import read_member
 from dflib.storage import Storage
+from dflib.tables.clock import later_than
 from dflib.tables.schemas import EXTRACTIONS, FACES, FRAMES, TASKS
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def _rows(
             "bytes_read": counted.counters.bytes_read,
             "requests": counted.counters.requests,
             "run_id": origin.run_id,
-            "extracted_at": datetime.now(UTC),
+            "extracted_at": later_than(video.ingested_at),
             **rows.ledger,
         }
         yield "extraction", ledger

@@ -220,7 +220,9 @@ def _leading(snapshot: _Snapshot, champion: str | None, extractors: Sequence[str
         chosen = next((name for name in (*extractors, leader) if name in names), None)
         if chosen is None:
             ledger = snapshot.read(EXTRACTIONS).where(F.col("extractor").isin(sorted(names)))
-            newest = ledger.groupBy("extractor").agg(F.max("extracted_at").alias("at")).orderBy("at").collect()
+            newest = (
+                ledger.groupBy("extractor").agg(F.max("extracted_at").alias("at")).orderBy("at", "extractor").collect()
+            )
             chosen = newest[-1]["extractor"] if newest else min(names)
         found.add(chosen)
     return found

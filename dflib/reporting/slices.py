@@ -169,9 +169,10 @@ def _delete_superseded(tables: Tables) -> None:
     if rows.isEmpty():
         return
     target = DeltaTable.forPath(tables.spark, for_jvm(tables.uri(METRICS)))
-    with tables.locks.commit(METRICS.name, lambda: tables.version(METRICS)), tables.stage(rows, "superseded") as old:
+    with tables.stage(rows, "superseded") as old:
         same = " AND ".join(f"t.{name} = s.{name}" for name in by)
-        target.alias("t").merge(old.alias("s"), same).whenMatchedDelete().execute()
+        merge = target.alias("t").merge(old.alias("s"), same).whenMatchedDelete()
+        tables.commit(METRICS, None, merge.execute)
 
 
 def _table_rows(rows: list[MetricRow], model_id: str, extractor: str, version: int) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JNetworkError
+from pyspark.errors import PySparkException
 
 from dflib import errors
 from dflib.errors import ClusterError, DflibError, StorageError
@@ -14,6 +16,7 @@ from dflib.errors import ClusterError, DflibError, StorageError
 _RAISED = re.compile(r"^dflib\.errors\.(\w+): (.+?)(?=\n\s*\n|\n\s+at |\s*\Z)", re.MULTILINE | re.DOTALL)
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space", re.IGNORECASE)
 _REFUSED = re.compile(r"Read-only file system|Permission denied|Mkdirs failed to create|Operation not permitted")
+_WRITING = re.compile(r"Read-only file system|Mkdirs failed to create|Task failed while writing|TASK_WRITE_FAILED")
 _PATH = re.compile(r"(?:file:)?(/[^\s:,;'\"()]+)")
 
 
@@ -30,14 +33,21 @@ def explained(error: BaseException, places: Mapping[str, Path]) -> DflibError | 
     text = _text(error)
     if full := _FULL.search(text):
         return StorageError(f"{full[0]}: {_room(places)}; free some, and run the job again: what is committed stays")
-    if refused := _REFUSED.search(text):
-        return StorageError(f"{_place(text, refused)}: {refused[0]}; allow writing there, or set another folder")
+    refused = _REFUSED.search(text)
+    if refused and (place := _place(text, refused)):
+        access = "writing" if _WRITING.search(text) else "reading or writing"
+        return StorageError(f"{place}: {refused[0]}; allow {access} there, or set another folder")
+    if "unable to create native thread" in text:
+        return ClusterError(
+            "Java can't start another thread: the limit of processes of this user or container is reached (ulimit -u, "
+            "pids of the container); raise it, or run fewer tasks at a time (-- --master local[2])"
+        )
     if "java.lang.OutOfMemoryError" in text:
         return ClusterError(
             "Java has too little memory (OutOfMemoryError); run the job again with -- --conf spark.driver.memory=6g, "
             "on a cluster also with more spark.executor.memory"
         )
-    if isinstance(error, Py4JNetworkError | ConnectionError):
+    if isinstance(error, Py4JNetworkError) or (isinstance(error, ConnectionError) and _is_of_py4j(error)):
         return ClusterError(
             "Spark's JVM has ended; the system may have killed it for memory (dmesg). Run the job again: what is "
             "committed stays"
@@ -57,14 +67,29 @@ def raised_by_task(error: BaseException) -> DflibError | None:
     return raised
 
 
+def _is_of_py4j(error: BaseException) -> bool:
+    """Whether Py4J raised the error, which connects to the JVM only."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("py4j.")
+
+
+_MEANWHILE = "During handling of the above exception, another exception occurred:"
+
+
 def _text(error: BaseException) -> str:
-    """What an error and its causes say."""
+    """What an error and its causes say; what an error was raised beside is a cause only of one of the same kind."""
     texts: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(texts) < 20:
-        texts.append(str(seen))
-        seen = seen.__cause__ or seen.__context__
+        # The trace of a task holds its errors as well, the last one at the end.
+        texts.append(str(seen).rpartition(_MEANWHILE)[2])
+        beside = None if seen.__suppress_context__ or not _is_of_machine(seen) else seen.__context__
+        seen = seen.__cause__ or beside
     return "\n".join(texts)
+
+
+def _is_of_machine(error: BaseException) -> bool:
+    return isinstance(error, OSError | PySparkException | Py4JError)
 
 
 def _room(places: Mapping[str, Path]) -> str:
@@ -82,9 +107,9 @@ def _room(places: Mapping[str, Path]) -> str:
     return "; ".join(rooms) or "on a disk of a worker"
 
 
-def _place(text: str, reason: re.Match[str]) -> str:
-    """The path that is named nearest to the reason, after or before it on its line."""
+def _place(text: str, reason: re.Match[str]) -> str | None:
+    """The path that is named nearest to the reason, after or before it on its line; None without one."""
     begin, end = text.rfind("\n", 0, reason.start()) + 1, text.find("\n", reason.end())
     after = _PATH.search(text, reason.end(), end if end >= 0 else len(text))
     before = _PATH.findall(text, begin, reason.start())
-    return before[-1] if before else after[1] if after else "a folder"
+    return before[-1] if before else after[1] if after else None

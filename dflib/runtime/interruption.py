@@ -1,4 +1,7 @@
-"""SIGINT (Ctrl-C) and SIGTERM in the driver: the job ends in order, with one line and exit code 130 or 143."""
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP in the driver: the job ends in order, with one line and exit code 128 + number.
+
+SIGHUP tells that the terminal was closed; it does nothing where it is ignored from the start, as below nohup.
+"""
 
 import contextlib
 import os
@@ -11,6 +14,8 @@ from pyspark import SparkContext
 
 DRIVER_FILE = "DFLIB_DRIVER_FILE"
 """Variable with the path of a file into which the driver writes its process id once it is ready for signals."""
+HANGUP = "DFLIB_HANGUP"
+"""Variable that is not empty when SIGHUP ends the job although the driver starts with it ignored."""
 
 
 class Interrupted(BaseException):
@@ -34,11 +39,11 @@ class Interrupted(BaseException):
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """The first SIGINT or SIGTERM raises :class:`Interrupted` in the block; further ones do nothing.
+    """The first SIGINT, SIGTERM or SIGHUP raises :class:`Interrupted` in the block; further ones do nothing.
 
     Only the main thread may enter it.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in _numbers()}
     listen()
     name = os.environ.get(DRIVER_FILE)
     if name:
@@ -54,14 +59,19 @@ def raised() -> Iterator[None]:
 
 def listen() -> None:
     """Sets the handlers; once more after a Spark session was made, which sets one of its own."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _numbers():
         signal.signal(number, _interrupt)
 
 
 def ignore() -> None:
     """From here on signals do nothing: the work is done, and what is left takes a second."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _numbers():
         signal.signal(number, signal.SIG_IGN)
+
+
+def _numbers() -> list[signal.Signals]:
+    hangs_up = os.environ.get(HANGUP) or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

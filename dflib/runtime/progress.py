@@ -1,5 +1,7 @@
 """Progress of long work: a bar on a terminal, or a line every half minute in a log."""
 
+import io
+import math
 import os
 import sys
 import threading
@@ -96,8 +98,7 @@ class Progress:
         """Ends the phase, also one that stopped early; a bar is closed in its last state."""
         if self._bar:
             self._print()
-            self._stream.write("\n")
-            self._stream.flush()
+            self._write("\n")
         with self._lock:
             self._over = True
 
@@ -112,7 +113,14 @@ class Progress:
         line = f"{now.what}: {now.done:,.0f} of {now.total:,} done, {rate}"
         if self._bar:
             filled = round(30 * now.done / now.total) if now.total else 30
-            self._stream.write(f"\r[{'#' * filled}{'.' * (30 - filled)}] {line}\x1b[K")
+            self._write(f"\r[{'#' * filled}{'.' * (30 - filled)}] {line}\x1b[K")
         else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
+            self._write(line + "\n")
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # the terminal was closed; the job ends in order, or goes on
+            self._stream = io.StringIO()
+            self._bar, self._every = False, math.inf

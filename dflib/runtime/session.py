@@ -5,9 +5,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from dflib.errors import ConfigError
+from dflib.errors import ClusterError, ConfigError
 from dflib.runtime import metastore, properties
 
 LOOPBACK = "127.0.0.1"
@@ -26,8 +27,20 @@ def build(name: str, verbose: bool = False) -> SparkSession:
 
     Args:
         verbose: whether Spark logs warnings, too, and not only errors.
+
+    Raises:
+        ClusterError: the cluster does not let the job in.
     """
-    spark = SparkSession.builder.appName(name).getOrCreate()
+    try:
+        spark = SparkSession.builder.appName(name).getOrCreate()
+    except Py4JJavaError as error:
+        # A context that ends by itself while the session is made; Java's messages do not say why.
+        if "stopped SparkContext" not in str(error) and "All masters are unresponsive" not in str(error):
+            raise
+        raise ClusterError(
+            "the cluster did not let the job in: its master does not answer, or has another secret; check spark.master "
+            "and DFLIB_SPARK_SECRET (docs/cluster.md), and run the job again with --verbose to see what it answered"
+        ) from None
     spark.sparkContext.setLogLevel("WARN" if verbose else "ERROR")
     return spark
 

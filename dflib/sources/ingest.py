@@ -25,7 +25,7 @@ from dflib.sources.twins import same_bytes
 from dflib.storage import Storage
 from dflib.tables import deletion, forgotten
 from dflib.tables.clock import later_than
-from dflib.tables.schemas import CHUNKS, VIDEOS
+from dflib.tables.schemas import CHUNKS, EXTRACTIONS, VIDEOS
 from dflib.tables.store import Tables
 
 log = logging.getLogger(__name__)
@@ -312,8 +312,10 @@ def _known_videos(tables: Tables, chunks: list[Chunk]) -> dict[str, Video]:
 
 
 def _write(tables: Tables, reconciled: Reconciled, chunks: list[Chunk]) -> None:
-    newest = tables.read(CHUNKS).agg(F.max("ingested_at").alias("at")).first()
-    now = later_than(newest["at"] if newest else None)
+    # Also than what was extracted: extract compares the two (dflib.extraction.schedule).
+    times = [(CHUNKS, "ingested_at"), (EXTRACTIONS, "extracted_at")]
+    newest = [row["at"] for table, name in times for row in tables.read(table).agg(F.max(name).alias("at")).collect()]
+    now = later_than(max((at for at in newest if at is not None), default=None))
     if reconciled.rows:
         rows = [
             dataclasses.asdict(row) | {"problems": list(row.problems), "ingested_at": now} for row in reconciled.rows

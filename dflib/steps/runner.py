@@ -45,7 +45,7 @@ class Application(Section):
 def run(job: Job, application: Application) -> int:
     """Runs a job from its driver and returns the exit code.
 
-    0 done, 1 failed, 3 done but somebody should look, 130 and 143 stopped by SIGINT and SIGTERM.
+    0 done, 1 failed, 3 done but somebody should look, 130, 143 and 129 stopped by SIGINT, SIGTERM and SIGHUP.
     """
     with interruption.raised():
         spark = None

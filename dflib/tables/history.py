@@ -93,10 +93,10 @@ def purge(tables: Tables, place: Place) -> None:
     if not _older_entries(tables, folder, tables.version(place.table, place.folder)):
         return
     vacuum(tables, place, 0)
-    with tables.locks.commit(place.name, lambda: tables.version(place.table, place.folder)):
-        # A commit without files: the newest log entry must not list those that were just removed.
-        now = datetime.now(UTC).isoformat()
-        spark.sql(f"ALTER TABLE delta.`{for_jvm(uri)}` SET TBLPROPERTIES ('dflib.purgedAt' = '{now}')")
+    # A commit without files: the newest log entry must not list those that were just removed.
+    now = datetime.now(UTC).isoformat()
+    sql = f"ALTER TABLE delta.`{for_jvm(uri)}` SET TBLPROPERTIES ('dflib.purgedAt' = '{now}')"
+    tables.commit(place.table, place.folder, lambda: spark.sql(sql))
     newest = tables.version(place.table, place.folder)
     assert newest is not None and spark._jvm is not None
     # Delta's Python API has no checkpoint.
@@ -156,7 +156,6 @@ def join_files(tables: Tables, place: Place) -> None:
         "spark.databricks.delta.optimize.maxFileSize": str(LARGE_FILE),
     }
     target = DeltaTable.forPath(tables.spark, for_jvm(tables.uri(place.table, place.folder)))
-    committing = tables.locks.commit(place.name, lambda: tables.version(place.table, place.folder))
-    with _settings(tables.spark, settings), committing:
+    with _settings(tables.spark, settings):
         # Not clustered by video: scores of the whole challenge fit one file, and faces are written by video.
-        target.optimize().executeCompaction()
+        tables.commit(place.table, place.folder, lambda: target.optimize().executeCompaction())

@@ -163,7 +163,7 @@ class Tables:
         for name, condition in table.constraints.items():
             builder = builder.property(f"delta.constraints.{name}", condition)
         # Another writer may have created it while this one waited.
-        self._commit(table, folder, lambda: None if self.exists(table, folder) else builder.execute())
+        self.commit(table, folder, lambda: None if self.exists(table, folder) else builder.execute())
 
     def missing_constraints(self, table: Table, folder: str | None = None) -> dict[str, str]:
         """The constraints of the schema that the table, of an earlier version of dflib, lacks."""
@@ -182,7 +182,7 @@ class Tables:
         for name, condition in self.missing_constraints(table, folder).items():
             try:
                 sql = f"ALTER TABLE delta.`{path}` ADD CONSTRAINT {name} CHECK ({condition})"
-                self._commit(table, folder, functools.partial(self.spark.sql, sql))
+                self.commit(table, folder, functools.partial(self.spark.sql, sql))
             except (AnalysisException, Py4JJavaError, PySparkException) as error:
                 raise TableError(
                     f"{self.uri(table, folder)}: rows violate the constraint {name}, CHECK ({condition}): "
@@ -213,7 +213,7 @@ class Tables:
             new_rows = self._merge(table, self._conform(table, rows), folder).whenNotMatchedInsertAll()
             return int(_committed(new_rows)["num_inserted_rows"])
 
-        return self._commit(table, folder, merge)
+        return self.commit(table, folder, merge)
 
     def write_once(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Fills a table that never changes afterwards, in one commit, and returns its version.
@@ -228,7 +228,7 @@ class Tables:
                 stored.write.format("delta").mode("append").save(for_jvm(self.uri(table, folder)))
 
         if self.read(table, folder=folder).isEmpty():
-            self._commit(table, folder, fill)
+            self.commit(table, folder, fill)
         version = self.version(table, folder)
         assert version is not None
         return version
@@ -264,7 +264,7 @@ class Tables:
                 replaced = self._merge(table, staged, folder).whenMatchedUpdateAll().whenNotMatchedInsertAll()
                 return int(_committed(replaced)["num_affected_rows"])
 
-            return self._commit(table, folder, merge)
+            return self.commit(table, folder, merge)
 
     def delete_matching(self, table: Table, rows: DataFrame, folder: str | None = None) -> int:
         """Deletes the rows that equal one of ``rows`` in all of its columns; makes no version when there are none.
@@ -286,7 +286,7 @@ class Tables:
             deleted = target.alias("t").merge(rows.distinct().alias("s"), condition).whenMatchedDelete()
             return int(_committed(deleted)["num_deleted_rows"])
 
-        return self._commit(table, folder, merge)
+        return self.commit(table, folder, merge)
 
     @contextlib.contextmanager
     def stage(self, rows: DataFrame, name: str) -> Iterator[DataFrame]:
@@ -348,10 +348,19 @@ class Tables:
                 self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({definitions})")
 
         if missing()[0]:
-            self._commit(table, folder, add)
+            self.commit(table, folder, add)
 
-    def _commit(self, table: Table, folder: str | None, commit: Callable[[], Result]) -> Result:
-        """Calls ``commit``, which makes one commit at most, and again where another writer came in between."""
+    def commit(self, table: Table, folder: str | None, commit: Callable[[], Result]) -> Result:
+        """Calls ``commit`` below the table's lock, and again where another writer came in between.
+
+        Args:
+            table: the table.
+            folder: as in :meth:`uri`.
+            commit: makes one commit at most, from the newest version of the table.
+
+        Raises:
+            TableError: others came in between each time; nothing was written.
+        """
 
         def locked() -> Result:
             with self.locks.commit(folder or table.name, lambda: self.version(table, folder)):

@@ -68,6 +68,12 @@ def test_java_home_without_java_is_an_error_as_in_spark(
         installation.check()
 
 
+def test_tools_of_make_take_a_java_before_its_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WORDS, 21, "21-ea")
+    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path / "java", 21)))
+    subprocess.run(["bash", HOME / "conf" / "check-tools.sh"], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("version", [8, 11, 17, None])
 def test_tools_of_make_name_the_java_that_is_needed(tmp_path: Path, version: int | None) -> None:
     home = tmp_path / "nowhere" if version is None else java(tmp_path / "java", version)

@@ -1,10 +1,13 @@
 """Exit codes and output of drivers here and on a cluster."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -94,12 +97,18 @@ except interruption.Interrupted as stopped:
 
 
 def start(
-    folder: Path, *command: str, verbose: bool = False, has_driver: bool = False, group: bool = False
+    folder: Path,
+    *command: str,
+    verbose: bool = False,
+    has_driver: bool = False,
+    group: bool = False,
+    stderr: int = subprocess.PIPE,
+    before: Callable[[], object] | None = None,
 ) -> "subprocess.Popen[str]":
     options = {"verbose": verbose, "folders": [str(folder)], "has_driver": has_driver}
     return subprocess.Popen(
         [sys.executable, "-c", BECOME, json.dumps(options), sys.executable, *command],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=group,
+        text=True, stdout=subprocess.PIPE, stderr=stderr, start_new_session=group, preexec_fn=before,
         env={**os.environ, "PYTHONPATH": str(HOME)},
     )  # fmt: skip
 
@@ -166,7 +175,7 @@ def test_a_tool_without_a_driver_gets_the_signal_itself(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
 def test_a_signal_reaches_the_driver_once_and_not_the_jvm(tmp_path: Path, number: signal.Signals, group: bool) -> None:
     script = tmp_path / "driver.py"
@@ -178,6 +187,39 @@ def test_a_signal_reaches_the_driver_once_and_not_the_jvm(tmp_path: Path, number
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (128 + number, f"ended in order: stopped by {number.name}\n", "")
     assert list((tmp_path / "local").iterdir()) == []
+
+
+def test_a_closed_terminal_ends_the_driver_in_order(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(
+        DRIVER.replace("    time.sleep(1)", "    print('x' * 70 + '\\n', file=sys.stderr, flush=True)\n" * 2000)
+    )
+    (tmp_path / "local").mkdir()
+    terminal, inner = pty.openpty()
+    process = start(
+        tmp_path / "local", str(script), has_driver=True, group=True, stderr=inner,
+        before=lambda: fcntl.ioctl(inner, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(inner)
+    ready(process)
+    os.close(terminal)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (128 + signal.SIGHUP, "ended in order: stopped by SIGHUP\n")
+    assert list((tmp_path / "local").iterdir()) == []
+
+
+@pytest.mark.parametrize("has_driver", [False, True])
+def test_a_job_below_nohup_outlives_its_terminal(tmp_path: Path, has_driver: bool) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.replace("time.sleep(60)", "time.sleep(1)"))
+    process = start(
+        tmp_path, *([str(script)] if has_driver else ["-c", NOISY, "1"]), has_driver=has_driver, group=True,
+        before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    ready(process)
+    os.killpg(process.pid, signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == (0 if has_driver else 5)
 
 
 def test_a_second_signal_ends_the_driver_at_once(tmp_path: Path) -> None:
@@ -201,7 +243,19 @@ def test_a_signal_before_the_driver_is_there_ends_the_jvm(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_for_temporary_files_that_is_not_there_is_named(tmp_path: Path) -> None:
-    process = start(tmp_path / "nowhere", "-c", NOISY, "0")
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 1 and err.count("\n") == 1 and f"{tmp_path}/nowhere" in err
+def test_a_folder_for_temporary_files_is_made(tmp_path: Path) -> None:
+    process = start(tmp_path / "not" / "yet", "-c", NOISY, "0")
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 5 and out.split()[1].startswith(f"{tmp_path}/not/yet/")
+
+
+def test_a_folder_for_temporary_files_that_can_not_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for variable, setting in (("", "spark.local.dir or TMPDIR"), ("/x", "SPARK_LOCAL_DIRS")):
+        monkeypatch.setenv("SPARK_LOCAL_DIRS", variable)
+        process = start(tmp_path / "file" / "x", "-c", NOISY, "0")
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1 and err.count("\n") == 1
+        assert err.startswith(f"job: {tmp_path}/file/x: Not a directory; ") and f"({setting})" in err

@@ -305,6 +305,8 @@ def test_job_becomes_spark_submit(tmp_path: Path, fake_spark: dict[str, str], ve
         "spark.authenticate.secret=hidden",
         "spark.hadoop.javax.jdo.option.ConnectionPassword=hidden",
         "spark.eventLog.dir=s3a://ana:hidden@bucket/x",
+        "spark.hadoop.fs.azure.account.key.acct=hidden",
+        "spark.driver.extraJavaOptions=-Xss4m -Djavax.net.ssl.trustStorePassword=hidden",
     ],
 )
 @pytest.mark.parametrize("dashes", [("--conf", "{}"), ("--conf={}",), ("-c", "{}")], ids=" ".join)
@@ -319,6 +321,15 @@ def test_secrets_among_the_options_of_spark_are_refused(
     assert printed.err.count("\n") == 1 and option.partition("=")[0] in printed.err
 
 
+@pytest.mark.parametrize("dashes", [("--driver-java-options", "{}"), ("--driver-java-options={}",)])
+def test_secrets_among_java_options_are_refused(dashes: tuple[str, ...]) -> None:
+    submit.refuse_secrets(["--packages", "a:b:1@jar"])
+    for option in ("-Djavax.net.ssl.trustStorePassword=hidden", "-Da=b -Dx.password=123"):
+        with pytest.raises(ConfigError, match="secret on the command line") as raised:
+            submit.refuse_secrets([part.format(option) for part in dashes])
+        assert "hidden" not in str(raised.value) and "123" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     "option",
     [
@@ -326,6 +337,10 @@ def test_secrets_among_the_options_of_spark_are_refused(
         "spark.kubernetes.authenticate.submission.oauthTokenFile=/run/token",
         "spark.authenticate=true",
         "spark.cores.max=64",
+        "spark.yarn.tokens.hive.enabled=false",
+        "spark.sql.redaction.tokens.max=3",
+        "spark.jars.packages=a:b:1@jar",
+        "spark.driver.extraJavaOptions=-Djavax.net.ssl.keyStore=/k -Dx.passwordFile=/p -Dx.token=${env.X}",
     ],
 )
 def test_options_of_spark_without_secrets_are_taken(option: str) -> None:
@@ -334,7 +349,7 @@ def test_options_of_spark_without_secrets_are_taken(option: str) -> None:
 
 def test_usage_errors_repeat_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse("x", "", ["s3://ana:hidden@bucket/x"])
+        parse("x", "", ["s3://ana:hidden@bucket/x", "s3:/ana:hidden@bucket/x", "https://h/x#access_token=hidden"])
     assert "hidden" not in capsys.readouterr().err
 
 

@@ -23,7 +23,9 @@ def test_a_job_knows_the_secret_of_its_cluster(copied: Callable[..., Place], tmp
         # Its counts are those of tasks on the executors.
         assert f"videos     {len(place.table('videos')):,}" in place.submit("status", options=options).stdout
         place.variables[SECRET] = "another"
-        place.submit("status", options=options, code=1)
+        refused = place.submit("status", options=options, code=1)
+        assert "status: the cluster did not let the job in: " in refused.stdout + refused.stderr
+        assert "Traceback" not in refused.stdout + refused.stderr
     (properties,) = [path for path in (place.root / "build").glob("spark-*.conf") if secret in path.read_text()]
     assert properties.stat().st_mode & 0o077 == 0
     for path in (place.root / "tables").rglob("*"):

@@ -93,6 +93,12 @@ def test_load_rejects_a_bad_override(override: str, message: str) -> None:
         "tables=https://ana:hidden@host/",
         "https://ana:hidden@host/",
         "https://ana:hidden@host/?X-Amz-Signature=1",
+        "sources.chunks=s3:/AKIA:hidden@b/x",
+        "sources.chunks=s3://b/x?pass=hidden",
+        "sources.chunks=https://h/x#access_token=hidden",
+        "models.root=//AKIA:hidden@b/x",
+        "s3://AKIA:hid/.hidden@b/x=1",
+        "promote.reason=https://ana:hidden@host/",
         "s3.secret_key=hidden",
         "s3=hidden",
         "s3={access_key: hidden}",
@@ -106,11 +112,37 @@ def test_load_repeats_no_secret(override: str) -> None:
 
 
 def test_load_repeats_no_secret_of_a_file(tmp_path: Path) -> None:
-    for text in ("tables:\n  root: https://ana:hidden@host/x\n", "tables: [hidden\na: b\n", "password: hidden: x\n"):
+    for text in (
+        "tables:\n  root: https://ana:hidden@host/x\n",
+        "tables: [hidden\na: b\n",
+        "password: hidden: x\n",
+        "a: *hidden\n",
+        "a: !hidden x\n",
+        "a: &hidden x\nb: &hidden x\n",
+    ):
         folder = write(tmp_path, base=(CONF / "base.yml").read_text(), a=text)
         with pytest.raises(ConfigError) as raised:
             load(folder, "a")
         assert "hidden" not in str(raised.value) and str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("s3:\n  https://ana:hidden@host/: 1\n", "s3: the name of a key"),
+        ("https://ana:hidden@host/: 1\n", "configuration: the name of a section"),
+    ],
+)
+def test_a_secret_in_place_of_a_key_is_placed(tmp_path: Path, text: str, place: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{place} holds a user name or password") as raised:
+        load(write(tmp_path, base=(CONF / "base.yml").read_text(), a=text), "a")
+    assert "hidden" not in str(raised.value)
+
+
+def test_ordinary_text_is_no_secret() -> None:
+    reasons = ("asked by:john@lab.org", "see https://wiki/x?key=12", "mailto:x@y")
+    assert [load(CONF, "local", [f"promote.reason={text}"]).promote.reason for text in reasons] == [*reasons]
+    assert load(CONF, "local", ["sources.chunks=/d/12:30@cam1.mp4"]).sources.chunks
 
 
 @pytest.mark.parametrize("word", ["off", "on", "yes", "no", "Off", "NO", "n", "y"])

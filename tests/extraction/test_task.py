@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,19 @@ def test_task_returns_the_same_rows_with_several_threads(tmp_path: Path, config:
 def test_whatever_a_video_causes_is_its_row(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also an error of reading that nobody thought of, and a value that fits into no column."""
+    """Also an error of reading that nobody thought of, and a value that fits into no column.
+
+    Each row is later than the last ingest of the archive, also where the clock was set back in between.
+    """
     caplog.set_level(logging.CRITICAL, "dflib.extraction.task")  # pytest-xdist can't pass on text that is not UTF-8
+    ingested = datetime.now(UTC) + timedelta(days=1)
     cheap = config.model_copy(update={"faces": config.faces.model_copy(update={"detector": "haar"})})
     content = encode_bytes(numbered(20), audio=False)[0]
     videos = []
     for name in ("good", "odd", "vast", "fine"):
         (tmp_path / f"{name}.mp4").write_bytes(content)
         uri = f"file://{tmp_path}/{name}.mp4"
-        videos.append(PendingVideo(name, uri, None, None, "file", None, len(content), "x"))
+        videos.append(PendingVideo(name, uri, None, None, "file", None, len(content), "x", ingested_at=ingested))
     read, extract = task_module.read_member, Isolation.extract
 
     def reading(storage: Storage, uri: str, *place: Any) -> bytes:
@@ -126,6 +131,7 @@ def test_whatever_a_video_causes_is_its_row(
         **dict.fromkeys(("good", "fine")),
         **dict.fromkeys(("odd", "vast"), "INTERNAL_ERROR"),
     }
+    assert all(row["extracted_at"] > ingested for row in ledger.values())
     assert ledger["odd"]["detail"] == "RuntimeError: odd ?" and ledger["vast"]["detail"].startswith("ArrowInvalid: ")
     assert {row["frame"]["video_id"] for row in rows if row["frame"]} == {"good", "fine"}
 

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from delta.exceptions.captured import ConcurrentAppendException
+from delta.tables import DeltaMergeBuilder
 from deltalake import DeltaTable, write_deltalake
 
 from dflib.reporting import metrics, slices
@@ -104,7 +106,7 @@ def test_write_replaces_what_changed_and_nothing_else(tables: Tables, monkeypatc
 
 
 @pytest.mark.spark
-def test_write_reads_and_replaces_rows_of_older_versions(tables: Tables) -> None:
+def test_write_reads_and_replaces_rows_of_older_versions(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     """Older versions had neither reason nor metric version, and kept a row for each digest of the verdicts."""
     old_schema = pa.schema([field for field in METRICS.schema if field.name not in NEW_COLUMNS])
     row = {
@@ -123,7 +125,17 @@ def test_write_reads_and_replaces_rows_of_older_versions(tables: Tables) -> None
     assert len(read) == 4 and read[list(NEW_COLUMNS)].isna().all(axis=None)
 
     expected = slices.metric_rows(pooled(), ONE_RULE)
+    execute, calls = DeltaMergeBuilder.execute, []
+
+    def meets_another_once(merge: DeltaMergeBuilder) -> Any:
+        calls.append(merge)
+        if len(calls) == 1:
+            raise ConcurrentAppendException.__new__(ConcurrentAppendException)
+        return execute(merge)
+
+    monkeypatch.setattr(DeltaMergeBuilder, "execute", meets_another_once)
     assert write(tables, pooled()) == len(expected)
+    assert len(calls) == 3
     found = stored(tables)
     assert found.index.is_unique and len(found) == len(expected) + 1
     auc = found.loc[("m", "all", "video", "auc")]

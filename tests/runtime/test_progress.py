@@ -65,3 +65,13 @@ def test_state_excludes_earlier_work_from_the_rate() -> None:
     now = 20.0
     progress.set(905)
     assert progress.state == ProgressState("training steps", 905, 1000, 0.5)
+
+
+def test_a_terminal_that_was_closed_fails_no_job() -> None:
+    outer, inner = pty.openpty()
+    progress = Progress(os.fdopen(inner, "w"))
+    progress.start("videos", 2)
+    os.close(outer)
+    progress.set(1)
+    progress.finish()
+    progress.finish()

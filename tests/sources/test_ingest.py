@@ -2,9 +2,10 @@
 
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 from pyspark.sql import DataFrame
 
 from dflib.errors import ConfigError, SourceError
+from dflib.extraction import schedule
 from dflib.runtime.progress import Progress
 from dflib.sources.ingest import IngestResult, check, ingest
 from dflib.storage import Storage
@@ -376,3 +378,29 @@ def test_a_forgotten_video_is_left_out_of_new_chunks(
     assert table["d/ijklmnop"]["original"] is None
     assert table["d/ijklmnop"]["source_group"].startswith("forgotten-")
     assert "abcdefgh" not in str(tables.read(CHUNKS).collect()) + str(table)
+
+
+@pytest.mark.spark
+def test_videos_of_a_repaired_archive_are_pending_once_although_the_clock_was_set_back(
+    tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
+) -> None:
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    run(tables, chunks=archive)
+    (video,) = rows(tables).values()
+    damaged = {
+        "video_id": video["video_id"], "extractor": "x", "fingerprint": video["fingerprint"], "outcome": "FAILED",
+        "reason": "BAD_RANGE", "attempts": 1, "frames": 0, "faces": 0, "bytes_read": 0, "requests": 0, "run_id": "r",
+        "extracted_at": datetime.now(UTC) + timedelta(days=1),
+    }  # fmt: skip
+    add(tables, EXTRACTIONS, [damaged])
+
+    def pending() -> list[schedule.PendingVideo]:
+        found = (tables.read(table) for table in (VIDEOS, EXTRACTIONS, CHUNKS))
+        return schedule.collect(schedule.pending(*found, "x", 3))
+
+    assert pending() == []
+    os.utime(archive, (0, 0))
+    run(tables, chunks=archive)
+    (again,) = pending()
+    assert again.ingested_at is not None and again.ingested_at > damaged["extracted_at"]

@@ -3,15 +3,21 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
-from delta.exceptions.captured import ConcurrentAppendException, MetadataChangedException
+from delta.exceptions.captured import (
+    ConcurrentAppendException,
+    ConcurrentDeleteReadException,
+    MetadataChangedException,
+)
 from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 
 from dflib.errors import TableError
 from dflib.storage import Storage
-from dflib.tables import conflicts
+from dflib.tables import conflicts, history
 from dflib.tables.schemas import SPLITS
 from dflib.tables.store import Tables
 
@@ -57,6 +63,17 @@ def test_other_errors_are_not_tried_again(quick: None) -> None:
     with pytest.raises(PySparkException):
         conflicts.retried(commit, "file:///t/x")
     assert calls == [1]
+
+
+def test_files_are_joined_again_where_another_writer_came_in_between(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = MagicMock()
+    compaction = target.forPath.return_value.optimize.return_value.executeCompaction
+    compaction.side_effect = [made(ConcurrentAppendException), made(ConcurrentDeleteReadException), None]
+    monkeypatch.setattr(history, "DeltaTable", target)
+    history.join_files(Tables(MagicMock(), f"file://{tmp_path}", Storage()), history.Place(SPLITS))
+    assert compaction.call_count == 3
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:
