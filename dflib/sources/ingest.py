@@ -159,7 +159,7 @@ def ingest(
     seen = {source.uri for source in found}
     same = functools.cache(functools.partial(same_bytes, counted))
     _refuse(incoming, clashing(known, incoming.chunks, seen, same))
-    reconciled = reconcile(known, incoming.chunks, seen)
+    reconciled = reconcile(known, incoming.chunks, seen, same)
     faces_new = 0
     if not dry_run:
         final = known | {row.video_id: row for row in reconciled.rows}

@@ -9,11 +9,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from dflib.errors import StorageError
 from dflib.sources.chunk import Chunk, Source, Video, code
 
 RELATIONS = ("DUPLICATE", "DUPLICATE_DIFFERS", "ALSO")
 CONFLICT = "LABEL_CONFLICT"
 CHANGED = "CHANGED"
+Same = Callable[[Video, Video], bool | None]
+"""Whether a kept and a new video of one size are equal; None: the kept one is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +49,38 @@ class Reconciled:
     missing: int = 0
 
 
-def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]) -> Reconciled:
+def reconcile(
+    known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str], same: Same | None = None
+) -> Reconciled:
     """Reconciles the chunks, in their order, with the known rows.
 
     A video stays with the first chunk that has its bytes.  The same chunk with other content updates its rows.  A
     chunk of the same name at another place, with the same bytes and labels, takes the rows over unless the previous
-    place is also part of this run, so that chunks may move.  Any chunk that has a video of one that is gone does, too.
+    place is also part of this run, so that chunks may move.  Any chunk that has a video of one that is gone, or whose
+    file is, does, too.
 
     Args:
         known: rows of the table, at least those with an id or a chunk name of ``chunks``.
         chunks: the new and changed chunks, and those that are gone; none of them :func:`clashing`.
         seen: URIs of all chunks of this run, known ones included.
+        same: as for :func:`clashing`.
     """
-    return _reconcile(known, chunks, seen, None)[0]
+    return _reconcile(known, chunks, seen, same)[0]
 
 
 def clashing(
     known: Mapping[str, Video],
     chunks: Sequence[Chunk],
     seen: set[str],
-    same: Callable[[Video, Video], bool] | None = None,
+    same: Same | None = None,
 ) -> dict[str, str]:
     """The chunks with a video that has the id of a different video of another chunk, and what to do about it.
 
-    Only one of the two could be kept, so nothing of such a chunk is ingested.
+    Only one of the two could be kept, so nothing of such a chunk is ingested; nor of one that cannot be compared.
 
     Args:
         known, chunks, seen: as for :func:`reconcile`.
-        same: whether two videos of one size are equal, where they have no CRC to tell; None: they are.
+        same: compares two videos of one size, and raises StorageError; None: they are equal.
 
     Returns:
         The reasons, by the chunk's URI.
@@ -92,7 +99,7 @@ def _reconcile(
     known: Mapping[str, Video],
     chunks: Sequence[Chunk],
     seen: set[str],
-    same: Callable[[Video, Video], bool] | None,
+    same: Same | None,
 ) -> tuple[Reconciled, dict[str, str]]:
     state = dict(known)
     result = Reconciled()
@@ -103,11 +110,16 @@ def _reconcile(
             before_loss |= _mark_missing(state, chunk)
     for chunk in chunks:
         source = chunk.source
-        clash = [
-            row
-            for row in chunk.videos
-            if row.video_id in state and _clash(source, state[row.video_id], row, seen, same)
-        ]
+        try:
+            clash = [
+                row for row in chunk.videos if row.video_id in state and _clash(source, state[row.video_id], row, same)
+            ]
+        except StorageError as error:
+            clashes[source.uri] = (
+                f"{source.uri}: nothing was ingested of it: it has a video with the id and the size of another "
+                f"one, and they cannot be compared: {error}"
+            )
+            continue
         if clash:
             clashes[source.uri] = _clash_reason(source, clash, state[clash[0].video_id])
             continue
@@ -123,6 +135,9 @@ def _reconcile(
             elif _has_moved(old, row, seen):
                 state[row.video_id] = _updated(old, row)
                 result.moved += 1
+            elif _is_lost(old, row, same):
+                state[row.video_id] = _updated(old, row, source)
+                result.moved += 1
             else:
                 state[row.video_id] = _shared(old, row, source)
     for video_id, row in state.items():
@@ -135,13 +150,18 @@ def _reconcile(
     return result, clashes
 
 
-def _clash(source: Source, old: Video, row: Video, seen: set[str], same: Callable[[Video, Video], bool] | None) -> bool:
+def _clash(source: Source, old: Video, row: Video, same: Same | None) -> bool:
     """Whether another chunk has another video under this id."""
     if not _rank(old) == _rank(row) == 2 or _owns(source, old):
         return False
     if not _same_bytes(old, row):
         return True
-    return same is not None and not _has_moved(old, row, seen) and not same(old, row)
+    return same is not None and same(old, row) is False
+
+
+def _is_lost(old: Video, row: Video, same: Same | None) -> bool:
+    """Whether the file of a video that another chunk has, too, is not there any more."""
+    return same is not None and _rank(old) == _rank(row) == 2 and same(old, row) is None
 
 
 def _clash_reason(source: Source, rows: Sequence[Video], old: Video) -> str:
