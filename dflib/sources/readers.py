@@ -124,7 +124,8 @@ def _read(chunk: Chunk, contents: Contents, sources: SourcesConfig, shared: Shar
             left -= len(table.labels.claims)
     for entry in chunk.source.labels:
         described.tables += _outer_csv(chunk, contents, entry, sources, shared)
-    add_videos(chunk, sources.dataset, [contents.video(name) for name in videos], described)
+    top = names.common_top(contents.files, videos) if chunk.source.kind == "zip" else ""
+    add_videos(chunk, sources.dataset, [contents.video(name) for name in videos], described, top)
     chunk.account.check(chunk.source.uri, chunk.members)
 
 

@@ -68,6 +68,37 @@ def reconcile(
     return _reconcile(known, chunks, seen, same)[0]
 
 
+def keep_ids(known: Mapping[str, Video], chunks: Sequence[Chunk]) -> None:
+    """Gives the videos of chunks that are read again the ids of their rows, in case other rules now make other ids.
+
+    A row is recognised by the place of the bytes.  Names of originals and groups in the chunks change with the ids.
+
+    Args:
+        known: as for :func:`reconcile`.
+        chunks: the chunks, whose videos are changed.
+    """
+    ids = {_place(row): row.video_id for row in known.values() if _rank(row) == 2}
+    renamed: dict[str, str] = {}
+    for chunk in chunks:
+        present = {row.video_id for row in chunk.videos}
+        for row in chunk.videos:
+            before = ids.get(_place(row), row.video_id) if _rank(row) == 2 else row.video_id
+            if before not in present:
+                renamed[row.video_id] = before
+    for chunk in chunks if renamed else ():
+        if chunk.source.kind == "crops":  # whose crops are named by the ids
+            continue
+        chunk.videos[:] = [
+            replace(
+                row,
+                video_id=renamed.get(row.video_id, row.video_id),
+                original=renamed.get(row.original or "", row.original),
+                source_group=renamed.get(row.source_group, row.source_group),
+            )
+            for row in chunk.videos
+        ]
+
+
 def clashing(
     known: Mapping[str, Video],
     chunks: Sequence[Chunk],
@@ -191,6 +222,11 @@ def _chunk_uri(row: Video) -> str:
     if row.uri is None:
         return ""
     return row.uri.removesuffix(f"/{row.member}") if row.packing == "file" else row.uri
+
+
+def _place(row: Video) -> tuple[str | None, str | None]:
+    """Where the bytes are.  A file is the same whether it is a chunk or lies in one."""
+    return row.uri, None if row.packing == "file" else row.member
 
 
 def _has_moved(old: Video, row: Video, seen: set[str]) -> bool:

@@ -45,17 +45,16 @@ class Descriptions:
     tables: list[LabelsCsv] = field(default_factory=list)
 
 
-def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions: Descriptions) -> None:
+def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions: Descriptions, top: str = "") -> None:
     """Adds to ``chunk`` a row for each file and for each video that is listed but missing.
 
     The first layout that describes a video gives its identifier, source group, manipulation and compression; label,
     original and split come from the first file that lists them, else from the first layout that gives a label.
-    Without a layout the identifier is the path in the chunk, below the top folder that all files of an archive share.
+    Without a layout the identifier is the path in the chunk, below ``top``.
 
     Raises:
         SourceError: two files with different bytes have one identifier.
     """
-    top = names.common_top([file.name for file in files]) if chunk.source.kind == "zip" else ""
     files = sorted(files, key=lambda file: file.name)
     left_out = chunk.account.reasons
     listing = match(descriptions.tables, [file.name for file in files], left_out)
