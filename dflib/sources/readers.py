@@ -234,7 +234,8 @@ def _outer_csv(
     chunk.problems.extend(labels.problems)
     folder = names.parent(entry.uri)
     above = names.below(chunk.source.uri, folder) if chunk.source.kind == "folder" else ""
-    return [LabelsCsv(labels, own=False, above=above if above != chunk.source.uri else "")]
+    above = above if above != chunk.source.uri else ""
+    return [LabelsCsv(labels, own=False, above=above, first=entry.uri == sources.labels)]
 
 
 def _with_key(error: SourceError | VideoError) -> str:

@@ -1,6 +1,6 @@
 """Rows of ``videos``: the files of a chunk combined with what layouts and labels say of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dflib.errors import SourceError
 from dflib.sources import names
@@ -57,15 +57,15 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
     """
     files = sorted(files, key=lambda file: file.name)
     left_out = chunk.account.reasons
-    listing = match(descriptions.tables, [file.name for file in files], left_out)
+    described = {file.name: _described(chunk, file, descriptions) for file in files}
+    ids = {
+        name: next((clip.path for clip in clips if clip.path is not None), names.stem(names.below(name, top)))
+        for name, clips in described.items()
+    }
+    listing = match(descriptions.tables, ids, left_out)
     rows: dict[str, Video] = {}
     for file in files:
-        path = file.path
-        clips = []
-        for layout, side_files in descriptions.layouts:
-            seen_as = names.normal(f"{chunk.source.name}/{file.name}") if layout.from_chunk else path
-            if clip := layout.describe(seen_as, side_files):
-                clips.append(clip)
+        clips = described[file.name]
         problems = list(file.problems)
         if file.size == 0:
             problems.append("EMPTY_FILE: contains no bytes")
@@ -73,9 +73,10 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
             problems.append(f"NOT_IN_LAYOUT: its path does not follow the layout {descriptions.required}")
         listed_as = [listed(file.name, claim) for claim in listing.claims.get(file.name, [])]
         if file.name in listing.covered and not listed_as:
-            listed_as.append(listed(file.name, Claim(None), UNLISTED))
-        own = names.stem(names.below(file.name, top))
-        _keep(chunk, rows, _row(chunk, dataset, file, own, clips, listed_as, problems))
+            # A CSV for several chunks takes no label from a video that it does not list.
+            owned = file.name in listing.owned
+            listed_as.append(replace(listed(file.name, Claim(None), UNLISTED), listed=owned))
+        _keep(chunk, rows, _row(chunk, dataset, file, ids[file.name], clips, listed_as, problems))
     prefix = "" if chunk.source.kind == "zip" else f"{names.normal(chunk.source.uri)}/"
     paths, others = {file.path for file in files}, {prefix + names.normal(name): why for name, why in left_out.items()}
     for layout, side_files in descriptions.layouts:
@@ -92,6 +93,16 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
     if not rows and not chunk.problems and not chunk.source.shares_labels:
         chunk.problems.append("NO_VIDEOS: contains no video")
     chunk.videos = list(rows.values())
+
+
+def _described(chunk: Chunk, file: VideoFile, descriptions: Descriptions) -> list[Clip]:
+    """What each layout says of a video."""
+    clips = []
+    for layout, side_files in descriptions.layouts:
+        seen_as = names.normal(f"{chunk.source.name}/{file.name}") if layout.from_chunk else file.path
+        if clip := layout.describe(seen_as, side_files):
+            clips.append(clip)
+    return clips
 
 
 def _row(

@@ -240,3 +240,31 @@ def test_read_folder_of_faceforensics(sample_data: Path, storage: Storage, below
             ("d/youtube/c23/100", "REAL"),
             ("d/youtube/c23/519", "REAL"),
         ]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_shared_csv_takes_no_label_from_videos_that_it_does_not_list(
+    storage: Storage, tmp_path: Path, zip_bytes: Callable[..., bytes], zipped: bool
+) -> None:
+    videos = {"REAL/a.mp4": b"a", "FAKE/b.mp4": b"b", "c.mp4": b"c"}
+    place = tmp_path / "part.zip" if zipped else tmp_path / "part"
+    if zipped:
+        place.write_bytes(zip_bytes(videos))
+    for name, content in {} if zipped else videos.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    (tmp_path / "all.csv").write_text("video,label\nb,REAL\n")
+    settings = sources(chunks=place, labels=tmp_path / "all.csv")
+    (source,) = discovery.find_chunks(storage, settings)
+    chunk = (read_zip if zipped else read_folder)(storage, source, settings)
+    assert labels(chunk) == {"d/REAL/a": "REAL", "d/FAKE/b": "REAL", "d/c": None}
+    assert codes(chunk) == {"d/REAL/a": [], "d/FAKE/b": [], "d/c": ["NO_METADATA_ENTRY"]}
+
+
+def test_an_original_in_the_csv_of_a_folder_within_is_that_videos_id(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "set1").mkdir()
+    for name in ("r1", "f1"):
+        (tmp_path / "set1" / f"{name}.mp4").write_bytes(name.encode())
+    (tmp_path / "set1" / "labels.csv").write_text("video,label,original\nr1,REAL,\nf1,FAKE,r1\n")
+    fake, real = folder(storage, tmp_path).videos
+    assert fake.original == real.video_id == "d/set1/r1" and fake.source_group == real.source_group
