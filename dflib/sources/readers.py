@@ -6,6 +6,7 @@ Every file of a chunk becomes a row, is read for labels, or is left out for a re
 
 from collections.abc import Callable, Mapping
 
+from dflib import uris
 from dflib.config import SourcesConfig
 from dflib.errors import SourceError, VideoError
 from dflib.sources import labels_csv, layouts, names
@@ -17,7 +18,7 @@ from dflib.sources.layouts import Layout, SideFiles
 from dflib.sources.listing import LabelsCsv
 from dflib.sources.rows import Descriptions, add_videos
 from dflib.sources.signatures import container_of
-from dflib.storage import Entry, Storage
+from dflib.storage import UNREADABLE, Entry, Storage
 
 MAX_SIDE_FILES = 100
 """Largest number of metadata files, and of labels CSVs, that are read of one chunk."""
@@ -27,13 +28,16 @@ SharedLabels = Callable[[Entry], Labels]
 
 
 def shared_labels(storage: Storage, sources: SourcesConfig, entry: Entry) -> Labels:
-    """A labels CSV that describes the videos of several chunks.
+    """A labels CSV, or a layout's side file, that describes the videos of several chunks.
 
     Raises:
         SourceError: it cannot be used.
         StorageError: it cannot be read.
     """
     content = read_small(storage, entry, sources.max_metadata_bytes)
+    for part in layouts.load(sources.layout):
+        if part.parse and part.side_file == uris.name(entry.uri):
+            return part.parse(content, entry.uri, sources.max_metadata_entries)
     return labels_csv.parse(content, entry.uri, sources.max_metadata_entries)
 
 
@@ -58,7 +62,7 @@ def read_zip(storage: Storage, source: Source, sources: SourcesConfig, shared: S
     except SourceError as error:
         return Chunk(source, 0, problems=[f"NOT_A_ZIP: {error}"])
     _check_number(source, len(members), sources)
-    chunk = Chunk(source, len(members))
+    chunk = Chunk(source, len(members), problems=list(source.problems))
     files: dict[str, Member] = {}
     for member in members:
         kept = files.setdefault(member.name, member)
@@ -84,7 +88,7 @@ def read_folder(storage: Storage, source: Source, sources: SourcesConfig, shared
         StorageError: a metadata file or a labels CSV cannot be read.
     """
     _check_number(source, len(source.files), sources)
-    chunk = Chunk(source, len(source.files))
+    chunk = Chunk(source, len(source.files), problems=list(source.problems))
     top = names.parent(source.uri) if source.kind == "file" else source.uri
     files = {entry.uri.removeprefix(f"{top}/"): entry for entry in source.files}
     _read(chunk, FolderContents(storage, files), sources, shared)
@@ -116,6 +120,9 @@ def _read(chunk: Chunk, contents: Contents, sources: SourcesConfig, shared: Shar
             labels = _metadata(chunk, contents, part, path, sources, left)
             found[names.parent(contents.path(path))] = labels
             left -= len(labels.claims) if labels else 0
+        for entry in chunk.source.described_by:
+            if part.side_file == uris.name(entry.uri):
+                found[names.normal(names.parent(entry.uri))] = _beside(chunk, contents, entry, sources, shared)
         described.layouts.append((part, SideFiles(found)))
     for path in _take(chunk, side_files, labels_csv.NAME):
         table = _own_csv(chunk, contents, path, sources, left)
@@ -144,6 +151,8 @@ def _sort(
             account.leave_out("UNSAFE_NAME", f"whose name {reason}", name)
         elif names.is_hidden(name):
             account.leave_out("HIDDEN", "that are hidden", name)
+        elif file.size == UNREADABLE:
+            account.leave_out("NOT_READABLE", "that are folders which cannot be read", name)
         elif file.size < 0:
             account.leave_out("NOT_A_FILE", "that are broken links or devices", name)
         elif name.rpartition("/")[2].lower() in side_names:
@@ -218,6 +227,19 @@ def _own_csv(chunk: Chunk, contents: Contents, path: str, sources: SourcesConfig
         return None
     chunk.problems.extend(labels.problems)
     return LabelsCsv(labels, names.parent(path), own=not chunk.source.shares_labels)
+
+
+def _beside(
+    chunk: Chunk, contents: Contents, entry: Entry, sources: SourcesConfig, shared: SharedLabels | None
+) -> Labels | None:
+    """A layout's side file that lies beside a single video; None when it cannot be used, which is a problem."""
+    try:
+        labels = shared(entry) if shared else shared_labels(contents.storage, sources, entry)
+    except SourceError as error:
+        chunk.problems.append(f"BAD_METADATA: {error}")
+        return None
+    chunk.problems.extend(labels.problems)
+    return labels
 
 
 def _outer_csv(

@@ -8,6 +8,7 @@ later run.  What other chunks say of a video is stored there as JSON (``DUPLICAT
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
 
 from dflib.errors import StorageError
 from dflib.sources.chunk import Chunk, Source, Video, code
@@ -161,8 +162,9 @@ def _reconcile(
             elif row.video_id in before_loss and _rank(row):
                 state[row.video_id] = _updated(before_loss.pop(row.video_id), row, source)
                 result.moved += 1
-            elif _owns(source, old):
-                state[row.video_id] = _updated(old, row)
+            elif _owns(source, old) or (_rank(row) == 2 and _place(row) == _place(old)):
+                if _rank(row) or not _is_left_out(chunk, old):
+                    state[row.video_id] = _updated(old, row)
             elif _has_moved(old, row, seen):
                 state[row.video_id] = _updated(old, row)
                 result.moved += 1
@@ -183,7 +185,7 @@ def _reconcile(
 
 def _clash(source: Source, old: Video, row: Video, same: Same | None) -> bool:
     """Whether another chunk has another video under this id."""
-    if not _rank(old) == _rank(row) == 2 or _owns(source, old):
+    if not _rank(old) == _rank(row) == 2 or _owns(source, old) or _place(old) == _place(row):
         return False
     if not _same_bytes(old, row):
         return True
@@ -285,13 +287,16 @@ def _with_relations(row: Video, others: list[OtherChunk]) -> Video:
 def _mark_missing(state: dict[str, Video], chunk: Chunk) -> dict[str, Video]:
     """Videos that the chunk no longer has: their rows lose the bytes and get the problem ``MISSING_FILE``.
 
+    Those that it has, but that are left out now, stay as they are.
+
     Returns:
         The rows as they were.
     """
     present = {row.video_id for row in chunk.videos}
     lost = {}
     for video_id, row in state.items():
-        if video_id not in present and row.uri is not None and _owns(chunk.source, row):
+        lacks = video_id not in present and row.uri is not None and _owns(chunk.source, row)
+        if lacks and not _is_left_out(chunk, row):
             lost[video_id] = row
             text = f"MISSING_FILE: {row.member} is no longer in {row.chunk}"
             if chunk.source.gone:
@@ -309,6 +314,17 @@ def _mark_missing(state: dict[str, Video], chunk: Chunk) -> dict[str, Video]:
                 problems=(*(problem for problem in row.problems if code(problem) != "MISSING_FILE"), text),
             )
     return lost
+
+
+def _is_left_out(chunk: Chunk, row: Video) -> bool:
+    """Whether a video that was ingested is still in its chunk, but left out, or in a folder that cannot be read now."""
+    reasons = chunk.account.reasons
+    if row.member is None or row.uri is None:
+        return False
+    if row.member in reasons:
+        return reasons[row.member] != "NOT_A_FILE"
+    places = accumulate(row.member.split("/")[:-1], lambda folder, part: f"{folder}/{part}")
+    return any(reasons.get(place) == "NOT_READABLE" for place in places)
 
 
 def _others(row: Video) -> list[OtherChunk]:

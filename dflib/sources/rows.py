@@ -79,13 +79,13 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
         _keep(chunk, rows, _row(chunk, dataset, file, ids[file.name], clips, listed_as, problems))
     prefix = "" if chunk.source.kind == "zip" else f"{names.normal(chunk.source.uri)}/"
     paths, others = {file.path for file in files}, {prefix + names.normal(name): why for name, why in left_out.items()}
-    for layout, side_files in descriptions.layouts:
+    for layout, side_files in descriptions.layouts if chunk.source.kind != "file" else ():
         for clip in layout.missing(side_files, paths, others):
             _keep(chunk, rows, _row(chunk, dataset, None, "", [clip], [], []))
     for name, claim, problem in listing.missing:
         clip = listed(names.below(name, top), claim, problem)
         _keep(chunk, rows, _row(chunk, dataset, None, names.stem(names.below(name, top)), [], [clip], []))
-    if listing.unused:
+    if listing.unused and chunk.source.kind != "file":
         chunk.problems.append(
             f"UNUSED_LABELS: {len(listing.unused)} lines of the labels file match no video here; the first is "
             f"{listing.unused[0]}"

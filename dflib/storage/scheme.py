@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from dflib.config import Config
 
 
+NO_FILE, UNREADABLE = -1, -2
+"""Sizes of what is no file, such as a link that leads nowhere, and of a folder that cannot be read."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One object or file.
 
     Attributes:
         uri: its URI.
-        size: bytes.
+        size: bytes; or one of the sizes above, from :meth:`dflib.storage.Storage.list_everything` alone.
         etag: changes whenever the content does.
     """
 

@@ -292,3 +292,18 @@ def test_videos_that_are_read_again_keep_their_ids() -> None:
     swapped.videos[0] = dataclasses.replace(swapped.videos[0], member="p/x.mp4")
     keep_ids(run([chunk("a", ("x", "REAL", 1))])[0], [swapped])
     assert [row.video_id for row in swapped.videos] == ["d/y", "d/x"]
+
+
+def test_videos_that_are_left_out_now_stay_as_they_are() -> None:
+    names = ("x", "y", "z", "w")
+    first = chunk("a", *((name, "REAL", number) for number, name in enumerate(names, 1)))
+    for number, place in enumerate(("p/x", "p/y", "closed/z", "p/w")):
+        first.videos[number] = dataclasses.replace(first.videos[number], member=place)
+    table, _ = run([first])
+    # The labels file lists x still.
+    again = chunk("a", ("x", "REAL", 0))
+    again.account.leave_out("NOT_LOOKED_AT", "without an ending", "p/x")
+    again.account.leave_out("HIDDEN", "that are hidden", "p/y")
+    again.account.leave_out("NOT_READABLE", "that are folders", "closed")
+    again.account.leave_out("NOT_A_FILE", "that are broken links", "p/w")
+    assert [row.video_id for row in reconcile(table, [again], {again.source.uri}).rows] == ["d/w"]
