@@ -1,6 +1,7 @@
 """A chunk (zip, folder of videos, folder of crops): where it was found, and the rows and problems read from it."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -95,6 +96,10 @@ class Video:
     manipulation: str | None
     compression: str | None
     problems: tuple[str, ...]
+
+
+Same = Callable[[Video, Video], bool | None]
+"""Whether a kept and a new video are equal; None: the kept one is not there any more."""
 
 
 @dataclass

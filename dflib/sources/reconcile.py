@@ -6,18 +6,16 @@ later run.  What other chunks say of a video is stored there as JSON (``DUPLICAT
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 
 from dflib.errors import StorageError
-from dflib.sources.chunk import Chunk, Source, Video, code
+from dflib.sources.chunk import Chunk, Same, Source, Video, code
 
 RELATIONS = ("DUPLICATE", "DUPLICATE_DIFFERS", "ALSO")
 CONFLICT = "LABEL_CONFLICT"
 CHANGED = "CHANGED"
-Same = Callable[[Video, Video], bool | None]
-"""Whether a kept and a new video of one size are equal; None: the kept one is not there any more."""
 
 
 @dataclass(frozen=True)
