@@ -24,6 +24,10 @@ class MissingError(StorageError):
     """There is no such object or file."""
 
 
+class DeniedError(StorageError):
+    """This process may not read or write an object or file.  Where it may not list either, there may be none."""
+
+
 class CredentialsError(StorageError):
     """S3 rejects this process's credentials, or there are none: every further request would fail as well."""
 

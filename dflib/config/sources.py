@@ -49,7 +49,7 @@ class SourcesConfig(Section):
     max_members: Positive
     """Number of files in a chunk above which none of them is read."""
     max_metadata_bytes: Positive
-    """Size in bytes above which a metadata or labels file is not read."""
+    """Size in bytes of the metadata and labels files of a chunk above which no more of them are read."""
     max_metadata_entries: Positive
     """Number of entries in the metadata and labels files of a chunk above which no more of them are used."""
     max_probes: Annotated[int, Field(ge=0)]

@@ -106,7 +106,9 @@ class RangeFile(io.RawIOBase):
 
 
 def read_directory(storage: Storage, entry: Entry) -> list[Member]:
-    """The files in a zip, sorted by name, each with its byte range.  Folders are left out.
+    """The files in a zip, each with its byte range: by name, and those of one name as in the central directory.
+
+    Folders are left out, but not what has a folder's name and contains bytes.
 
     Raises:
         SourceError: the object is not a zip, its central directory is broken or larger than :data:`MAX_DIRECTORY`,
@@ -127,6 +129,7 @@ def read_directory(storage: Storage, entry: Entry) -> list[Member]:
     ) as error:
         # Raised by zipfile on corrupt bytes; UnicodeDecodeError is a ValueError, a bad seek an OSError.
         raise SourceError(f"{entry.uri}: not a readable zip ({error}); check that the upload is complete") from None
+    numbered = {id(info): number for number, info in enumerate(archive.infolist())}
     infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
     if not infos and archive.start_dir > 0:
         raise SourceError(
@@ -136,15 +139,15 @@ def read_directory(storage: Storage, entry: Entry) -> list[Member]:
     # Forged offsets may lie after the directory, and the directory itself after the end.
     last = min(archive.start_dir, entry.size)
     del archive
-    members = []
+    members: list[tuple[int, Member]] = []
     for number, info in enumerate(infos):
         following = infos[number + 1].header_offset if number + 1 < len(infos) else last
         previous = infos[number - 1].header_offset if number else -1
         # Members that share a header get an empty range, and so a problem.
         end = info.header_offset if info.header_offset == previous else min(following, last)
-        if not info.orig_filename.endswith("/"):
-            members.append(_member(info, end))
-    return sorted(members, key=lambda member: (member.name, member.offset))
+        if not info.orig_filename.endswith("/") or info.file_size:
+            members.append((numbered[id(info)], _member(info, end)))
+    return [member for _, member in sorted(members, key=lambda pair: (pair[1].name, pair[0]))]
 
 
 def _member(info: zipfile.ZipInfo, end: int) -> Member:

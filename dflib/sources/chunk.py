@@ -1,6 +1,7 @@
 """A chunk (zip, folder of videos, folder of crops): where it was found, and the rows and problems read from it."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,6 +29,8 @@ class Source:
         shares_labels: whether other chunks lie below the folder: its labels CSVs may list their videos, too, and it
             needs none of its own.
         settings: settings that change the rows; part of the etag.
+        described_by: of a single video, the layouts' side files beside it, which list others, too.
+        problems: ``CODE: text``, what was found of it without reading it.
         gone: whether an ingested chunk is not there any more.
         refused: why it cannot be read; None: it can.
     """
@@ -38,6 +41,8 @@ class Source:
     labels: tuple[Entry, ...] = ()
     shares_labels: bool = False
     settings: str = ""
+    described_by: tuple[Entry, ...] = ()
+    problems: tuple[str, ...] = ()
     gone: bool = False
     refused: str | None = None
 
@@ -54,7 +59,8 @@ class Source:
             settings: object = [self.settings, labels] if labels else self.settings
             return self.files[0].etag + (f"-{digest(settings)}" if settings else "")
         listing = sorted((entry.uri.removeprefix(self.uri), entry.size, entry.etag) for entry in self.files)
-        return digest([listing, labels, self.settings])
+        beside = [[[entry.uri, entry.etag] for entry in self.described_by]] if self.described_by else []
+        return digest([listing, labels, self.settings, *beside])
 
     @cached_property
     def name(self) -> str:
@@ -90,6 +96,10 @@ class Video:
     manipulation: str | None
     compression: str | None
     problems: tuple[str, ...]
+
+
+Same = Callable[[Video, Video], bool | None]
+"""Whether a kept and a new video are equal; None: the kept one is not there any more."""
 
 
 @dataclass

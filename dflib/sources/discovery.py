@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from dflib import uris
 from dflib.config import SourcesConfig
-from dflib.errors import CredentialsError, MissingError, SourceError, StorageError
+from dflib.errors import CredentialsError, DeniedError, MissingError, SourceError, StorageError
 from dflib.sources import labels_csv, layouts, names
 from dflib.sources.chunk import Source
-from dflib.storage import Entry, Storage
+from dflib.storage import UNREADABLE, Entry, Storage
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ def find_crops(storage: Storage, sources: SourcesConfig, settings: str) -> list[
         folders = {uri: tuple(storage.list_everything(uri)) for uri in storage.glob(pattern)}
         if not any(folders.values()):
             raise SourceError(f"{pattern}: no such folder, or an empty one; correct sources.crops")
+        # Faces of crops that are not listed would be removed.
+        for closed in (entry for files in folders.values() for entry in files if entry.size == UNREADABLE):
+            raise SourceError(f"{pattern}: {closed.uri} cannot be read; permit it, or correct sources.crops")
         return [Source("crops", uri, files, settings=settings) for uri, files in folders.items() if files]
 
     return _found("crops", sources.crops, behind)
@@ -81,7 +84,8 @@ def gone(sources: SourcesConfig, ingested: Mapping[str, str], found: Sequence[So
     """Ingested chunks that are not there any more, although the configured sources cover their place.
 
     Chunks elsewhere, such as those of another data set, are not looked at.  Nor are those behind a URI that matches
-    nothing at all, which is refused, so an unmounted disk does not look like deleted chunks.
+    nothing at all, which is refused, so an unmounted disk does not look like deleted chunks; nor those in a folder that
+    cannot be read; nor a single video that is in another chunk now.
 
     Args:
         sources: the configuration.
@@ -90,8 +94,12 @@ def gone(sources: SourcesConfig, ingested: Mapping[str, str], found: Sequence[So
     """
     seen = {source.uri for source in found}
     refused = {source.uri for source in found if source.refused}
+    closed = refused | {entry.uri for source in found for entry in source.files if entry.size == UNREADABLE}
+    files = {entry.uri for source in found for entry in source.files}
     lost = []
     for uri, kind in ingested.items():
+        if (kind == "file" and uri in files) or any(uri.startswith(f"{place}/") for place in closed):
+            continue
         patterns = [each for each in (sources.crops if kind == "crops" else sources.chunks) if each not in refused]
         if uri not in seen and any(_covers(pattern, uri) for pattern in patterns):
             log.warning("%s: was ingested and is not there any more", uri)
@@ -124,12 +132,17 @@ def _behind(
     storage: Storage, pattern: str, csv: tuple[Entry, ...], sources: SourcesConfig, tables_root: str | None
 ) -> list[Source]:
     matches = [uri for uri in storage.glob(pattern) if uri != tables_root]
-    beside: dict[str, tuple[Entry, ...]] = {}
-    found = [
-        source
-        for uri in matches
-        for source in _at(storage, uri, csv, beside, sources, tables_root, single=matches == [pattern])
-    ]
+    beside = _Beside(storage, sources)
+    found: list[Source] = []
+    for uri in matches:
+        try:
+            found += _at(storage, uri, csv, beside, sources, tables_root, single=matches == [pattern])
+        except CredentialsError:
+            raise
+        except (SourceError, StorageError) as error:
+            if len(matches) == 1:
+                raise
+            found.append(Source("folder", uri, (), refused=str(error)))
     if all(source.kind == "file" and not _may_be_video(names.parent(source.uri), source.files[0]) for source in found):
         raise SourceError(
             f"{pattern}: {'contains neither a zip nor a folder nor a video' if matches else 'matches nothing'}; "
@@ -142,7 +155,7 @@ def _at(
     storage: Storage,
     uri: str,
     csv: tuple[Entry, ...],
-    beside: dict[str, tuple[Entry, ...]],
+    beside: "_Beside",
     sources: SourcesConfig,
     tables_root: str | None,
     single: bool,
@@ -151,7 +164,7 @@ def _at(
 
     Args:
         csv: the labels CSV of the configuration.
-        beside: the labels CSVs found so far in folders of zips.
+        beside: finds the labels files beside zips and videos.
         single: whether it is all that a pattern matches.
     """
     if uri.lower().endswith(names.ARCHIVE_ENDING):
@@ -159,17 +172,20 @@ def _at(
             entry = storage.stat(uri)
         except StorageError as error:
             raise SourceError(f"{error}; check the path in sources.chunks") from error
-        folder = names.parent(uri)
-        if folder not in beside:
-            beside[folder] = _beside(storage, folder)
-        return [_zip(entry, (*csv, *beside[folder]), sources)]
+        tables, problems = beside.find(names.parent(uri), [labels_csv.NAME])
+        return [replace(_zip(entry, (*csv, *tables), sources), problems=problems)]
     own = f"{tables_root}/" if tables_root else None
     files = [entry for entry in storage.list_everything(uri) if own is None or not entry.uri.startswith(own)]
     if files:
         return _in_folder(uri, files, csv, sources, single)
     file = _file(storage, uri)
+    if file and not single and uris.name(uri).lower() in {labels_csv.NAME, *beside.side_files}:
+        return []  # which is read with what it describes
     if file and (not single or _may_be_video(names.parent(uri), file)):
-        return [Source("file", uri, (file,), csv, settings=_settings(sources))]
+        tables, problems = beside.find(names.parent(uri), [labels_csv.NAME])
+        described, more = beside.find(names.parent(uri), beside.side_files)
+        tables = (*csv, *(table for table in tables if table not in csv))
+        return [Source("file", uri, (file,), tables, False, _settings(sources), described, tuple({*problems, *more}))]
     if single:
         raise SourceError(
             f"{uri}: {'is not a video' if file else 'no such folder, or an empty one'}; set sources.chunks to chunk "
@@ -179,11 +195,29 @@ def _at(
     return []
 
 
-def _beside(storage: Storage, folder: str) -> tuple[Entry, ...]:
-    try:
-        return (storage.stat(uris.join(folder, labels_csv.NAME)),)
-    except MissingError:
-        return ()
+class _Beside:
+    """Finds labels files beside zips and single videos, each once."""
+
+    def __init__(self, storage: Storage, sources: SourcesConfig) -> None:
+        self.side_files = [layout.side_file for layout in layouts.load(sources.layout) if layout.side_file]
+        self._storage = storage
+        self._known: dict[str, Entry | str | None] = {}
+
+    def find(self, folder: str, wanted: Iterable[str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+        """The files of these names in a folder, and problems of those that may not be read."""
+        found = [self._at(uris.join(folder, name)) for name in wanted]
+        entries = tuple(each for each in found if isinstance(each, Entry))
+        return entries, tuple(each for each in found if isinstance(each, str))
+
+    def _at(self, uri: str) -> Entry | str | None:
+        if uri not in self._known:
+            try:
+                self._known[uri] = self._storage.stat(uri)
+            except MissingError:
+                self._known[uri] = None
+            except DeniedError as error:  # S3's answer for what does not exist, too, where folders may not be listed
+                self._known[uri] = f"NOT_READABLE: {error}. It was taken as not there"
+        return self._known[uri]
 
 
 def _file(storage: Storage, uri: str) -> Entry | None:
@@ -224,7 +258,7 @@ def _in_folder(
     own: dict[str, Entry] = {}
     for entry in files:
         name = uris.name(entry.uri).lower() if entry.uri in visible else ""
-        if name.endswith(names.ARCHIVE_ENDING):
+        if name.endswith(names.ARCHIVE_ENDING) and entry.size != UNREADABLE:
             zips.append(entry)
             continue
         rest.append(entry)

@@ -20,7 +20,7 @@ from dflib.sources.chunk import GONE, Chunk, Source, Video, code
 from dflib.sources.crop_names import CropPattern
 from dflib.sources.crops import CropFile, extractor_of, listing_settings
 from dflib.sources.reading import Incoming, read_new
-from dflib.sources.reconcile import Reconciled, clashing, crops_folder, other_places, reconcile
+from dflib.sources.reconcile import Reconciled, clashing, crops_folder, keep_ids, other_places, reconcile
 from dflib.sources.twins import same_bytes
 from dflib.storage import Storage
 from dflib.tables import deletion, forgotten
@@ -153,13 +153,15 @@ def ingest(
             # The time makes the row differ from the existing one, so that it is the newest of its URI again.
             chunk.problems.append(f"CAME_BACK: was replaced, and is back since {datetime.now(UTC).isoformat()}")
     known = _known_videos(tables, incoming.chunks)
+    keep_ids(known, incoming.chunks)
     if _read_also(storage, found, incoming, known, sources, progress):
         _leave_out_forgotten(tables, incoming)
         known = _known_videos(tables, incoming.chunks)
+        keep_ids(known, incoming.chunks)
     seen = {source.uri for source in found}
     same = functools.cache(functools.partial(same_bytes, counted))
     _refuse(incoming, clashing(known, incoming.chunks, seen, same))
-    reconciled = reconcile(known, incoming.chunks, seen)
+    reconciled = reconcile(known, incoming.chunks, seen, same)
     faces_new = 0
     if not dry_run:
         final = known | {row.video_id: row for row in reconciled.rows}

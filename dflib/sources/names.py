@@ -5,6 +5,7 @@ Paths are slash-separated text: names of archive members, paths below a folder, 
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 
 def _endings(words: str) -> tuple[str, ...]:
@@ -16,6 +17,7 @@ VIDEO_ENDINGS = _endings(
 )
 """Endings that make a file a video, whatever its content: of containers that ``extraction.decode.FORMATS`` opens."""
 
+_FIRST_ENDINGS = _endings("mp4 avi mov mkv webm")
 OTHER_ENDINGS = _endings(
     "txt md rst pdf doc docx rtf html htm log nfo tex bib json jsonl csv tsv xml yml yaml toml ini cfg xls xlsx "
     "parquet jpg jpeg jpe jfif png gif bmp tif tiff webp heic heif avif svg psd cr2 cr3 nef dng thm srt vtt ass "
@@ -45,7 +47,8 @@ def is_hidden(path: str) -> bool:
 
 def stem(path: str) -> str:
     """The path without a video's ending; other endings stay."""
-    return path[: -len(ending(path))] if path.lower().endswith(VIDEO_ENDINGS) else path
+    length = len(ending(path))  # none for a name that is an ending alone
+    return path[:-length] if length and path.lower().endswith(VIDEO_ENDINGS) else path
 
 
 def normal(name: str) -> str:
@@ -80,10 +83,25 @@ def parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def common_top(paths: list[str]) -> str:
-    """The top folder that all paths share; empty when they share none."""
-    tops = {path.split("/")[0] if "/" in path else "" for path in paths}
+def common_top(files: Iterable[str], videos: Iterable[str]) -> str:
+    """The top folder that all videos of an archive share, which is no part of their identifiers; empty if none is.
+
+    Identifiers must never change, so the folder is that of the files which were videos for all versions of dflib, by
+    the rules of the first: five endings, no hidden names, but any folders.  Without such files it is ``videos``'.
+    """
+    first = [path for path in files if _first_rules(path)]
+    tops = {path.split("/")[0] if "/" in path else "" for path in first or videos}
     return tops.pop() if len(tops) == 1 else ""
+
+
+def _first_rules(path: str) -> bool:
+    parts = path.split("/")
+    return (
+        path.lower().endswith(_FIRST_ENDINGS)
+        and "__MACOSX" not in parts
+        and not parts[-1].startswith(".")
+        and not unsafe(path)
+    )
 
 
 def below(path: str, folder: str) -> str:

@@ -4,12 +4,15 @@ Every file of a chunk becomes a row, is read for labels, or is left out for a re
 (:mod:`dflib.sources.accounting`).
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
+from dflib import uris
 from dflib.config import SourcesConfig
 from dflib.errors import SourceError, VideoError
-from dflib.sources import labels_csv, layouts, names
+from dflib.sources import labels_csv, layouts, names, twins
 from dflib.sources.archive import Member, read_directory
+from dflib.sources.budget import Budget
 from dflib.sources.chunk import Chunk, Source
 from dflib.sources.contents import FolderContents, ZipContents, read_small
 from dflib.sources.labels import Labels
@@ -17,7 +20,7 @@ from dflib.sources.layouts import Layout, SideFiles
 from dflib.sources.listing import LabelsCsv
 from dflib.sources.rows import Descriptions, add_videos
 from dflib.sources.signatures import container_of
-from dflib.storage import Entry, Storage
+from dflib.storage import UNREADABLE, Entry, Storage
 
 MAX_SIDE_FILES = 100
 """Largest number of metadata files, and of labels CSVs, that are read of one chunk."""
@@ -27,13 +30,16 @@ SharedLabels = Callable[[Entry], Labels]
 
 
 def shared_labels(storage: Storage, sources: SourcesConfig, entry: Entry) -> Labels:
-    """A labels CSV that describes the videos of several chunks.
+    """A labels CSV, or a layout's side file, that describes the videos of several chunks.
 
     Raises:
         SourceError: it cannot be used.
         StorageError: it cannot be read.
     """
     content = read_small(storage, entry, sources.max_metadata_bytes)
+    for part in layouts.load(sources.layout):
+        if part.parse and part.side_file == uris.name(entry.uri):
+            return part.parse(content, entry.uri, sources.max_metadata_entries)
     return labels_csv.parse(content, entry.uri, sources.max_metadata_entries)
 
 
@@ -58,18 +64,21 @@ def read_zip(storage: Storage, source: Source, sources: SourcesConfig, shared: S
     except SourceError as error:
         return Chunk(source, 0, problems=[f"NOT_A_ZIP: {error}"])
     _check_number(source, len(members), sources)
-    chunk = Chunk(source, len(members))
+    chunk = Chunk(source, len(members), problems=list(source.problems))
     files: dict[str, Member] = {}
     for member in members:
-        kept = files.setdefault(member.name, member)
-        if kept is member:
+        kept = files.get(member.name)
+        if kept is None or names.ending(member.name) in names.OTHER_ENDINGS:
+            files[member.name] = member  # as every reader of zips, which takes the last
+        if kept is None:
             continue
-        if names.ending(member.name) not in names.OTHER_ENDINGS and _differ(kept, member):
+        kind = "replaced by a later one of the same name" if _differ(kept, member) else "with the name of another one"
+        if files[member.name] is kept and _differ(kept, member):
             raise SourceError(
                 f"{source.uri}: nothing was ingested of it: it has two different files {names.shown(member.name)}; "
                 "make the archive anew"
             )
-        chunk.account.leave_out("DUPLICATE", "with the name of another one", member.name)
+        chunk.account.leave_out("DUPLICATE", kind, member.name)
     _read(chunk, ZipContents(storage, source.uri, files), sources, shared)
     return chunk
 
@@ -80,11 +89,11 @@ def read_folder(storage: Storage, source: Source, sources: SourcesConfig, shared
     Args: as :func:`read_zip`.
 
     Raises:
-        SourceError: there are too many files, a labels CSV cannot be used, or two files with one identifier may differ.
+        SourceError: there are too many files, a labels CSV cannot be used, or two files with one identifier differ.
         StorageError: a metadata file or a labels CSV cannot be read.
     """
     _check_number(source, len(source.files), sources)
-    chunk = Chunk(source, len(source.files))
+    chunk = Chunk(source, len(source.files), problems=list(source.problems))
     top = names.parent(source.uri) if source.kind == "file" else source.uri
     files = {entry.uri.removeprefix(f"{top}/"): entry for entry in source.files}
     _read(chunk, FolderContents(storage, files), sources, shared)
@@ -108,23 +117,24 @@ def _read(chunk: Chunk, contents: Contents, sources: SourcesConfig, shared: Shar
     side_names = {labels_csv.NAME, *(part.side_file for part in parts if part.side_file)}
     videos, side_files = _sort(chunk, contents, sources, parts, side_names)
     described = Descriptions(required=None if sources.layout == layouts.AUTO else sources.layout)
-    left = sources.max_metadata_entries
+    budget = Budget(sources.max_metadata_bytes, sources.max_metadata_entries)
     for part in parts:
         paths = _take(chunk, side_files, part.side_file) if part.side_file else []
         found: dict[str, Labels | None] = {}
         for path in paths:
-            labels = _metadata(chunk, contents, part, path, sources, left)
-            found[names.parent(contents.path(path))] = labels
-            left -= len(labels.claims) if labels else 0
+            found[names.parent(contents.path(path))] = _metadata(chunk, contents, part, path, budget)
+        for entry in chunk.source.described_by:
+            if part.side_file == uris.name(entry.uri):
+                found[names.normal(names.parent(entry.uri))] = _beside(chunk, contents, entry, sources, shared)
         described.layouts.append((part, SideFiles(found)))
     for path in _take(chunk, side_files, labels_csv.NAME):
-        table = _own_csv(chunk, contents, path, sources, left)
-        if table:
+        if table := _own_csv(chunk, contents, path, budget):
             described.tables.append(table)
-            left -= len(table.labels.claims)
     for entry in chunk.source.labels:
         described.tables += _outer_csv(chunk, contents, entry, sources, shared)
-    add_videos(chunk, sources.dataset, [contents.video(name) for name in videos], described)
+    top = names.common_top(contents.files, videos) if chunk.source.kind == "zip" else ""
+    same = functools.partial(twins.same_bytes, contents.storage)
+    add_videos(chunk, sources.dataset, [contents.video(name) for name in videos], described, same, top)
     chunk.account.check(chunk.source.uri, chunk.members)
 
 
@@ -143,6 +153,8 @@ def _sort(
             account.leave_out("UNSAFE_NAME", f"whose name {reason}", name)
         elif names.is_hidden(name):
             account.leave_out("HIDDEN", "that are hidden", name)
+        elif file.size == UNREADABLE:
+            account.leave_out("NOT_READABLE", "that are folders which cannot be read", name)
         elif file.size < 0:
             account.leave_out("NOT_A_FILE", "that are broken links or devices", name)
         elif name.rpartition("/")[2].lower() in side_names:
@@ -191,13 +203,14 @@ def _take(chunk: Chunk, side_files: list[str], wanted: str) -> list[str]:
     return sorted(kept.values())
 
 
-def _metadata(
-    chunk: Chunk, contents: Contents, part: Layout, path: str, sources: SourcesConfig, max_entries: int
-) -> Labels | None:
+def _metadata(chunk: Chunk, contents: Contents, part: Layout, path: str, budget: Budget) -> Labels | None:
     """A layout's side file; None when it cannot be used, which is a problem of the chunk."""
     assert part.parse is not None
+    place = contents.place(path)
     try:
-        labels = part.parse(contents.read(path, sources.max_metadata_bytes), contents.place(path), max_entries)
+        budget.add_bytes(place, contents.files[path].size)
+        labels = part.parse(contents.read(path, budget.max_bytes), place, budget.max_entries)
+        budget.add_entries(place, len(labels.claims))
     except (SourceError, VideoError) as error:
         chunk.problems.append(f"BAD_METADATA: {_with_key(error)}")
         return None
@@ -205,11 +218,13 @@ def _metadata(
     return labels
 
 
-def _own_csv(chunk: Chunk, contents: Contents, path: str, sources: SourcesConfig, max_entries: int) -> LabelsCsv | None:
+def _own_csv(chunk: Chunk, contents: Contents, path: str, budget: Budget) -> LabelsCsv | None:
     """A labels CSV in the chunk.  In a zip, which can't be mended in place, one that is of no use is a problem."""
+    place = contents.place(path)
     try:
-        content = contents.read(path, sources.max_metadata_bytes)
-        labels = labels_csv.parse(content, contents.place(path), max_entries)
+        budget.add_bytes(place, contents.files[path].size)
+        labels = labels_csv.parse(contents.read(path, budget.max_bytes), place, budget.max_entries)
+        budget.add_entries(place, len(labels.claims))
     except (SourceError, VideoError) as error:
         if chunk.source.kind != "zip":
             raise
@@ -217,6 +232,19 @@ def _own_csv(chunk: Chunk, contents: Contents, path: str, sources: SourcesConfig
         return None
     chunk.problems.extend(labels.problems)
     return LabelsCsv(labels, names.parent(path), own=not chunk.source.shares_labels)
+
+
+def _beside(
+    chunk: Chunk, contents: Contents, entry: Entry, sources: SourcesConfig, shared: SharedLabels | None
+) -> Labels | None:
+    """A layout's side file that lies beside a single video; None when it cannot be used, which is a problem."""
+    try:
+        labels = shared(entry) if shared else shared_labels(contents.storage, sources, entry)
+    except SourceError as error:
+        chunk.problems.append(f"BAD_METADATA: {error}")
+        return None
+    chunk.problems.extend(labels.problems)
+    return labels
 
 
 def _outer_csv(
@@ -233,7 +261,8 @@ def _outer_csv(
     chunk.problems.extend(labels.problems)
     folder = names.parent(entry.uri)
     above = names.below(chunk.source.uri, folder) if chunk.source.kind == "folder" else ""
-    return [LabelsCsv(labels, own=False, above=above if above != chunk.source.uri else "")]
+    above = above if above != chunk.source.uri else ""
+    return [LabelsCsv(labels, own=False, above=above, first=entry.uri == sources.labels)]
 
 
 def _with_key(error: SourceError | VideoError) -> str:

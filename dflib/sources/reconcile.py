@@ -6,10 +6,12 @@ later run.  What other chunks say of a video is stored there as JSON (``DUPLICAT
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
 
-from dflib.sources.chunk import Chunk, Source, Video, code
+from dflib.errors import StorageError
+from dflib.sources.chunk import Chunk, Same, Source, Video, code
 
 RELATIONS = ("DUPLICATE", "DUPLICATE_DIFFERS", "ALSO")
 CONFLICT = "LABEL_CONFLICT"
@@ -46,34 +48,69 @@ class Reconciled:
     missing: int = 0
 
 
-def reconcile(known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str]) -> Reconciled:
+def reconcile(
+    known: Mapping[str, Video], chunks: Sequence[Chunk], seen: set[str], same: Same | None = None
+) -> Reconciled:
     """Reconciles the chunks, in their order, with the known rows.
 
     A video stays with the first chunk that has its bytes.  The same chunk with other content updates its rows.  A
     chunk of the same name at another place, with the same bytes and labels, takes the rows over unless the previous
-    place is also part of this run, so that chunks may move.  Any chunk that has a video of one that is gone does, too.
+    place is also part of this run, so that chunks may move.  Any chunk that has a video of one that is gone, or whose
+    file is, does, too.
 
     Args:
         known: rows of the table, at least those with an id or a chunk name of ``chunks``.
         chunks: the new and changed chunks, and those that are gone; none of them :func:`clashing`.
         seen: URIs of all chunks of this run, known ones included.
+        same: as for :func:`clashing`.
     """
-    return _reconcile(known, chunks, seen, None)[0]
+    return _reconcile(known, chunks, seen, same)[0]
+
+
+def keep_ids(known: Mapping[str, Video], chunks: Sequence[Chunk]) -> None:
+    """Gives the videos of chunks that are read again the ids of their rows, in case other rules now make other ids.
+
+    A row is recognised by the place of the bytes.  Names of originals and groups in the chunks change with the ids.
+
+    Args:
+        known: as for :func:`reconcile`.
+        chunks: the chunks, whose videos are changed.
+    """
+    ids = {_place(row): row.video_id for row in known.values() if _rank(row) == 2}
+    renamed: dict[str, str] = {}
+    for chunk in chunks:
+        present = {row.video_id for row in chunk.videos}
+        for row in chunk.videos:
+            before = ids.get(_place(row), row.video_id) if _rank(row) == 2 else row.video_id
+            if before not in present:
+                renamed[row.video_id] = before
+    for chunk in chunks if renamed else ():
+        if chunk.source.kind == "crops":  # whose crops are named by the ids
+            continue
+        chunk.videos[:] = [
+            replace(
+                row,
+                video_id=renamed.get(row.video_id, row.video_id),
+                original=renamed.get(row.original or "", row.original),
+                source_group=renamed.get(row.source_group, row.source_group),
+            )
+            for row in chunk.videos
+        ]
 
 
 def clashing(
     known: Mapping[str, Video],
     chunks: Sequence[Chunk],
     seen: set[str],
-    same: Callable[[Video, Video], bool] | None = None,
+    same: Same | None = None,
 ) -> dict[str, str]:
     """The chunks with a video that has the id of a different video of another chunk, and what to do about it.
 
-    Only one of the two could be kept, so nothing of such a chunk is ingested.
+    Only one of the two could be kept, so nothing of such a chunk is ingested; nor of one that cannot be compared.
 
     Args:
         known, chunks, seen: as for :func:`reconcile`.
-        same: whether two videos of one size are equal, where they have no CRC to tell; None: they are.
+        same: compares two videos of one size, and raises StorageError; None: they are equal.
 
     Returns:
         The reasons, by the chunk's URI.
@@ -92,7 +129,7 @@ def _reconcile(
     known: Mapping[str, Video],
     chunks: Sequence[Chunk],
     seen: set[str],
-    same: Callable[[Video, Video], bool] | None,
+    same: Same | None,
 ) -> tuple[Reconciled, dict[str, str]]:
     state = dict(known)
     result = Reconciled()
@@ -103,11 +140,16 @@ def _reconcile(
             before_loss |= _mark_missing(state, chunk)
     for chunk in chunks:
         source = chunk.source
-        clash = [
-            row
-            for row in chunk.videos
-            if row.video_id in state and _clash(source, state[row.video_id], row, seen, same)
-        ]
+        try:
+            clash = [
+                row for row in chunk.videos if row.video_id in state and _clash(source, state[row.video_id], row, same)
+            ]
+        except StorageError as error:
+            clashes[source.uri] = (
+                f"{source.uri}: nothing was ingested of it: it has a video with the id and the size of another "
+                f"one, and they cannot be compared: {error}"
+            )
+            continue
         if clash:
             clashes[source.uri] = _clash_reason(source, clash, state[clash[0].video_id])
             continue
@@ -118,10 +160,14 @@ def _reconcile(
             elif row.video_id in before_loss and _rank(row):
                 state[row.video_id] = _updated(before_loss.pop(row.video_id), row, source)
                 result.moved += 1
-            elif _owns(source, old):
-                state[row.video_id] = _updated(old, row)
+            elif _owns(source, old) or (_rank(row) == 2 and _place(row) == _place(old)):
+                if _rank(row) or not _is_left_out(chunk, old):
+                    state[row.video_id] = _updated(old, row)
             elif _has_moved(old, row, seen):
                 state[row.video_id] = _updated(old, row)
+                result.moved += 1
+            elif _is_lost(old, row, same):
+                state[row.video_id] = _updated(old, row, source)
                 result.moved += 1
             else:
                 state[row.video_id] = _shared(old, row, source)
@@ -135,13 +181,18 @@ def _reconcile(
     return result, clashes
 
 
-def _clash(source: Source, old: Video, row: Video, seen: set[str], same: Callable[[Video, Video], bool] | None) -> bool:
+def _clash(source: Source, old: Video, row: Video, same: Same | None) -> bool:
     """Whether another chunk has another video under this id."""
-    if not _rank(old) == _rank(row) == 2 or _owns(source, old):
+    if not _rank(old) == _rank(row) == 2 or _owns(source, old) or _place(old) == _place(row):
         return False
     if not _same_bytes(old, row):
         return True
-    return same is not None and not _has_moved(old, row, seen) and not same(old, row)
+    return same is not None and same(old, row) is False
+
+
+def _is_lost(old: Video, row: Video, same: Same | None) -> bool:
+    """Whether the file of a video that another chunk has, too, is not there any more."""
+    return same is not None and _rank(old) == _rank(row) == 2 and same(old, row) is None
 
 
 def _clash_reason(source: Source, rows: Sequence[Video], old: Video) -> str:
@@ -171,6 +222,11 @@ def _chunk_uri(row: Video) -> str:
     if row.uri is None:
         return ""
     return row.uri.removesuffix(f"/{row.member}") if row.packing == "file" else row.uri
+
+
+def _place(row: Video) -> tuple[str | None, str | None]:
+    """Where the bytes are.  A file is the same whether it is a chunk or lies in one."""
+    return row.uri, None if row.packing == "file" else row.member
 
 
 def _has_moved(old: Video, row: Video, seen: set[str]) -> bool:
@@ -229,13 +285,16 @@ def _with_relations(row: Video, others: list[OtherChunk]) -> Video:
 def _mark_missing(state: dict[str, Video], chunk: Chunk) -> dict[str, Video]:
     """Videos that the chunk no longer has: their rows lose the bytes and get the problem ``MISSING_FILE``.
 
+    Those that it has, but that are left out now, stay as they are.
+
     Returns:
         The rows as they were.
     """
     present = {row.video_id for row in chunk.videos}
     lost = {}
     for video_id, row in state.items():
-        if video_id not in present and row.uri is not None and _owns(chunk.source, row):
+        lacks = video_id not in present and row.uri is not None and _owns(chunk.source, row)
+        if lacks and not _is_left_out(chunk, row):
             lost[video_id] = row
             text = f"MISSING_FILE: {row.member} is no longer in {row.chunk}"
             if chunk.source.gone:
@@ -253,6 +312,17 @@ def _mark_missing(state: dict[str, Video], chunk: Chunk) -> dict[str, Video]:
                 problems=(*(problem for problem in row.problems if code(problem) != "MISSING_FILE"), text),
             )
     return lost
+
+
+def _is_left_out(chunk: Chunk, row: Video) -> bool:
+    """Whether a video that was ingested is still in its chunk, but left out, or in a folder that cannot be read now."""
+    reasons = chunk.account.reasons
+    if row.member is None or row.uri is None:
+        return False
+    if row.member in reasons:
+        return reasons[row.member] != "NOT_A_FILE"
+    places = accumulate(row.member.split("/")[:-1], lambda folder, part: f"{folder}/{part}")
+    return any(reasons.get(place) == "NOT_READABLE" for place in places)
 
 
 def _others(row: Video) -> list[OtherChunk]:

@@ -1,10 +1,10 @@
 """Rows of ``videos``: the files of a chunk combined with what layouts and labels say of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dflib.errors import SourceError
 from dflib.sources import names
-from dflib.sources.chunk import Chunk, Video
+from dflib.sources.chunk import Chunk, Same, Video
 from dflib.sources.labels import UNLISTED, Claim
 from dflib.sources.layouts import Clip, Layout, SideFiles, listed
 from dflib.sources.listing import LabelsCsv, match
@@ -45,28 +45,31 @@ class Descriptions:
     tables: list[LabelsCsv] = field(default_factory=list)
 
 
-def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions: Descriptions) -> None:
+def add_videos(
+    chunk: Chunk, dataset: str, files: list[VideoFile], descriptions: Descriptions, same: Same, top: str = ""
+) -> None:
     """Adds to ``chunk`` a row for each file and for each video that is listed but missing.
 
     The first layout that describes a video gives its identifier, source group, manipulation and compression; label,
     original and split come from the first file that lists them, else from the first layout that gives a label.
-    Without a layout the identifier is the path in the chunk, below the top folder that all files of an archive share.
+    Without a layout the identifier is the path in the chunk, below ``top``.  Of files with one identifier and the same
+    bytes, as ``same`` tells, the first by name is kept.
 
     Raises:
         SourceError: two files with different bytes have one identifier.
+        StorageError: two files with one identifier cannot be compared.
     """
-    top = names.common_top([file.name for file in files]) if chunk.source.kind == "zip" else ""
     files = sorted(files, key=lambda file: file.name)
     left_out = chunk.account.reasons
-    listing = match(descriptions.tables, [file.name for file in files], left_out)
+    described = {file.name: _described(chunk, file, descriptions) for file in files}
+    ids = {
+        name: next((clip.path for clip in clips if clip.path is not None), names.stem(names.below(name, top)))
+        for name, clips in described.items()
+    }
+    listing = match(descriptions.tables, ids, left_out)
     rows: dict[str, Video] = {}
     for file in files:
-        path = file.path
-        clips = []
-        for layout, side_files in descriptions.layouts:
-            seen_as = names.normal(f"{chunk.source.name}/{file.name}") if layout.from_chunk else path
-            if clip := layout.describe(seen_as, side_files):
-                clips.append(clip)
+        clips = described[file.name]
         problems = list(file.problems)
         if file.size == 0:
             problems.append("EMPTY_FILE: contains no bytes")
@@ -74,18 +77,20 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
             problems.append(f"NOT_IN_LAYOUT: its path does not follow the layout {descriptions.required}")
         listed_as = [listed(file.name, claim) for claim in listing.claims.get(file.name, [])]
         if file.name in listing.covered and not listed_as:
-            listed_as.append(listed(file.name, Claim(None), UNLISTED))
-        own = names.stem(names.below(file.name, top))
-        _keep(chunk, rows, _row(chunk, dataset, file, own, clips, listed_as, problems))
+            # A CSV for several chunks takes no label from a video that it does not list.
+            owned = file.name in listing.owned
+            listed_as.append(replace(listed(file.name, Claim(None), UNLISTED), listed=owned))
+        _keep(chunk, rows, _row(chunk, dataset, file, ids[file.name], clips, listed_as, problems), same)
     prefix = "" if chunk.source.kind == "zip" else f"{names.normal(chunk.source.uri)}/"
     paths, others = {file.path for file in files}, {prefix + names.normal(name): why for name, why in left_out.items()}
-    for layout, side_files in descriptions.layouts:
+    for layout, side_files in descriptions.layouts if chunk.source.kind != "file" else ():
         for clip in layout.missing(side_files, paths, others):
-            _keep(chunk, rows, _row(chunk, dataset, None, "", [clip], [], []))
+            _keep(chunk, rows, _row(chunk, dataset, None, "", [clip], [], []), same)
     for name, claim, problem in listing.missing:
         clip = listed(names.below(name, top), claim, problem)
-        _keep(chunk, rows, _row(chunk, dataset, None, names.stem(names.below(name, top)), [], [clip], []))
-    if listing.unused:
+        own = names.stem(names.below(name, top))
+        _keep(chunk, rows, _row(chunk, dataset, None, own, [], [clip], []), same)
+    if listing.unused and chunk.source.kind != "file":
         chunk.problems.append(
             f"UNUSED_LABELS: {len(listing.unused)} lines of the labels file match no video here; the first is "
             f"{listing.unused[0]}"
@@ -93,6 +98,16 @@ def add_videos(chunk: Chunk, dataset: str, files: list[VideoFile], descriptions:
     if not rows and not chunk.problems and not chunk.source.shares_labels:
         chunk.problems.append("NO_VIDEOS: contains no video")
     chunk.videos = list(rows.values())
+
+
+def _described(chunk: Chunk, file: VideoFile, descriptions: Descriptions) -> list[Clip]:
+    """What each layout says of a video."""
+    clips = []
+    for layout, side_files in descriptions.layouts:
+        seen_as = names.normal(f"{chunk.source.name}/{file.name}") if layout.from_chunk else file.path
+        if clip := layout.describe(seen_as, side_files):
+            clips.append(clip)
+    return clips
 
 
 def _row(
@@ -148,19 +163,26 @@ def _row(
     )
 
 
-def _keep(chunk: Chunk, rows: dict[str, Video], row: Video) -> None:
+def _keep(chunk: Chunk, rows: dict[str, Video], row: Video, same: Same) -> None:
     has_file = row.size is not None
     kept = rows.setdefault(row.video_id, row)
     if kept is row:
         chunk.account.rows += has_file
     elif not has_file:
         chunk.problems.append(
-            f"DUPLICATE: an entry of the labels file has the id {row.video_id}, as {kept.member} does; it is left out"
+            f"DUPLICATE: an entry of the labels file has the id {row.video_id}, as "
+            f"{kept.member or kept.uri or 'another entry'} does; it is left out"
         )
-    elif chunk.source.kind == "zip" and row.fingerprint == kept.fingerprint:  # of CRC and size
+    elif _is_copy(kept, row, same):
         chunk.account.leave_out("DUPLICATE", "with the id and the bytes of another one", row.member or row.video_id)
     else:
         raise SourceError(
             f"{chunk.source.uri}: nothing was ingested of it: {row.member} and {kept.member} both have the id "
-            f"{row.video_id} and differ, or may differ; rename one of them"
+            f"{row.video_id} and differ; rename one of them, or set sources.chunks to the one that counts"
         )
+
+
+def _is_copy(kept: Video, row: Video, same: Same) -> bool:
+    if kept.packing == row.packing == "file":
+        return same(kept, row) is True
+    return row.fingerprint == kept.fingerprint  # of CRC and size, also of members that cannot be read

@@ -1,40 +1,61 @@
 """Whether two files of one identifier and one size are the same video; the only place where ingest reads videos."""
 
 import zlib
+from collections.abc import Iterator
 
-from dflib.errors import StorageError
+from dflib.errors import MissingError
 from dflib.sources.chunk import Video
-from dflib.storage import Storage
+from dflib.storage import Storage, content_etags
 
-TAIL_BYTES = 64 << 10
-"""Last bytes that are compared: compressed pictures, or the index with the size of each picture."""
 PIECE_BYTES = 8 << 20
 
 
-def same_bytes(storage: Storage, one: Video, two: Video) -> bool:
+def same_bytes(storage: Storage, kept: Video, new: Video) -> bool | None:
     """Whether two videos of the same size are equal.
 
-    By fingerprint (CRC and size, or etag) where those are equal; else by CRC where one of them lies in a zip, for which
-    the other is read; else by their last :data:`TAIL_BYTES` bytes.  True where one of them cannot be read any more.
+    By CRC where both lie in zips; by etag where both lie in storage whose etags tell the content; else by their whole
+    content, which is read in pieces.  A video in a zip is compared by its CRC, and not read.
+
+    Returns:
+        None: ``kept`` is not there any more.
+
+    Raises:
+        StorageError: one of them cannot be read, or ``new`` does not exist.
     """
-    if one.fingerprint == two.fingerprint or (one.crc32 is not None and two.crc32 is not None):
-        return one.fingerprint == two.fingerprint or one.crc32 == two.crc32
+    if kept.size != new.size:
+        return False
+    if kept.crc32 is not None and new.crc32 is not None:
+        return kept.crc32 == new.crc32
+    if kept.crc32 is None and new.crc32 is None:
+        if kept.uri == new.uri or (kept.fingerprint == new.fingerprint and _tells_content(kept, new)):
+            return True
+        news = _pieces(storage, new)
+        try:
+            return all(piece == next(news) for piece in _pieces(storage, kept))
+        except MissingError as error:
+            if _is_of(error, new):
+                raise
+            return None
+    zipped, file = (kept, new) if new.crc32 is None else (new, kept)
     try:
-        if one.crc32 is None and two.crc32 is None:
-            return _tail(storage, one) == _tail(storage, two)
-        zipped, file = (one, two) if two.crc32 is None else (two, one)
-        return zipped.crc32 == _crc32(storage, file)
-    except StorageError:
-        return True
+        crc = 0
+        for piece in _pieces(storage, file):
+            crc = zlib.crc32(piece, crc)
+        return zipped.crc32 == crc
+    except MissingError:
+        if file is new:
+            raise
+        return None
 
 
-def _tail(storage: Storage, file: Video) -> bytes:
-    size = file.size or 0
-    return storage.read_range(file.uri or "", max(0, size - TAIL_BYTES), TAIL_BYTES)
+def _tells_content(one: Video, two: Video) -> bool:
+    return bool(one.uri and two.uri) and content_etags(one.uri or "") and content_etags(two.uri or "")
 
 
-def _crc32(storage: Storage, file: Video) -> int:
-    crc = 0
+def _is_of(error: MissingError, video: Video) -> bool:
+    return str(error).startswith(f"{video.uri}:")
+
+
+def _pieces(storage: Storage, file: Video) -> Iterator[bytes]:
     for start in range(0, file.size or 0, PIECE_BYTES):
-        crc = zlib.crc32(storage.read_range(file.uri or "", start, PIECE_BYTES), crc)
-    return crc
+        yield storage.read_range(file.uri or "", start, PIECE_BYTES)

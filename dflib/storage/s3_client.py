@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from dflib import uris
 from dflib.config import S3Config
-from dflib.errors import ConfigError, CredentialsError, MissingError, StorageError
+from dflib.errors import ConfigError, CredentialsError, DeniedError, MissingError, StorageError
 
 ATTEMPTS = 10
 """Attempts at one request before it fails: where 5 % of all answers are errors, one in 10^13 requests fails."""
@@ -166,7 +166,7 @@ def explained(uri: str, error: Exception) -> StorageError:
     details = error.response.get("Error", {})
     code, status = details.get("Code", "?"), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code in DENIED or status in (401, 403):
-        return (CredentialsError if code in UNKNOWN else StorageError)(
+        return (CredentialsError if code in UNKNOWN else DeniedError)(
             f"{place}: S3 refused ({code}); check the AWS credentials (aws sts get-caller-identity shows whose they "
             "are), their permissions there, and s3.endpoint and s3.region"
         )

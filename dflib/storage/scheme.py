@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from dflib.config import Config
 
 
+NO_FILE, UNREADABLE = -1, -2
+"""Sizes of what is no file, such as a link that leads nowhere, and of a folder that cannot be read."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One object or file.
 
     Attributes:
         uri: its URI.
-        size: bytes.
+        size: bytes; or one of the sizes above, from :meth:`dflib.storage.Storage.list_everything` alone.
         etag: changes whenever the content does.
     """
 
@@ -84,12 +88,14 @@ class Scheme(ABC):
         conditional_writes: whether :meth:`read_versioned` and :meth:`write_if` are available.  Leases need them.
         concurrent_commits: whether Delta's own log store for this scheme keeps commits of concurrent drivers apart;
             without it each commit is made under a lease.
+        content_etags: whether two objects of one size and one etag, wherever they lie, have one content.
     """
 
     name: str
     jvm_name: str
     conditional_writes: bool = False
     concurrent_commits: bool = False
+    content_etags: bool = False
 
     @abstractmethod
     def check(self, uri: str) -> None:
@@ -167,6 +173,11 @@ def known() -> str:
 def local_path(uri: str) -> Path | None:
     """The path of a URI on this machine; None where its storage is not one of this machine's file systems."""
     return scheme_of(uri).local_path(uri)
+
+
+def content_etags(uri: str) -> bool:
+    """Whether equal etags tell equal content, also of objects at two places."""
+    return scheme_of(uri).content_etags
 
 
 def for_jvm(uri: str) -> str:

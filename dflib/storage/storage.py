@@ -67,10 +67,11 @@ class Storage:
         """As :meth:`list_files`, but nothing is left out: for folders that others have written.
 
         On a disk, hidden files are listed, and folders behind links are followed, each folder once: not where a link
-        leads to a folder that is listed already.  What is no file, such as a link that leads nowhere, has size -1.
+        leads to a folder that is listed already.  What is no file, and a folder that cannot be read, have the sizes
+        :data:`~dflib.storage.scheme.NO_FILE` and :data:`~dflib.storage.scheme.UNREADABLE`.
 
         Raises:
-            StorageError: a folder cannot be read.
+            StorageError: the folder itself cannot be read.
         """
         return scheme_of(uri).list_everything(self._access, uri)
 

@@ -68,6 +68,10 @@ def test_stem_removes_one_video_ending() -> None:
     ]
 
 
+def test_stem_of_a_name_that_is_an_ending_alone_stays() -> None:
+    assert [stem(path) for path in ("a/.mp4", ".mp4")] == ["a/.mp4", ".mp4"]
+
+
 def test_shown_escapes_and_cuts() -> None:
     assert shown("ä\n") == r"'\xe4\n'"
     assert len(shown("a" * 500)) == 120 and shown("a" * 500).endswith("...")
@@ -79,8 +83,18 @@ def test_parent_and_below_are_inverse() -> None:
 
 
 def test_common_top_is_the_folder_of_all_paths() -> None:
-    assert common_top(["p/a.mp4", "p/q/b.mp4"]) == "p"
-    assert common_top(["p/a.mp4", "b.mp4"]) == common_top(["p/a", "q/a"]) == common_top(["a"]) == common_top([]) == ""
+    def top(*videos: str) -> str:
+        return common_top(videos, videos)
+
+    assert top("p/a.mp4", "p/q/b.mp4") == "p"
+    assert top("p/a.mp4", "b.mp4") == top("p/a", "q/a") == top("a") == top() == ""
+
+
+def test_common_top_is_that_of_the_files_that_were_always_videos() -> None:
+    videos = ["data/a.mp4", "extra/b.m4v", "c"]
+    assert common_top([*videos, "top.txt", ".x.mp4", "__MACOSX/._a.mp4", "../b.mp4"], videos) == "data"
+    assert common_top([*videos, ".hidden/b.mp4"], videos) == ""
+    assert common_top(["extra/b.m4v", "extra/c", "top.txt"], ["extra/b.m4v", "extra/c"]) == "extra"
 
 
 def test_split_of_takes_the_innermost_folder() -> None:

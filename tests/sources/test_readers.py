@@ -1,5 +1,6 @@
 """Zips and folders become rows of ``videos``."""
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -240,3 +241,92 @@ def test_read_folder_of_faceforensics(sample_data: Path, storage: Storage, below
             ("d/youtube/c23/100", "REAL"),
             ("d/youtube/c23/519", "REAL"),
         ]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_shared_csv_takes_no_label_from_videos_that_it_does_not_list(
+    storage: Storage, tmp_path: Path, zip_bytes: Callable[..., bytes], zipped: bool
+) -> None:
+    videos = {"REAL/a.mp4": b"a", "FAKE/b.mp4": b"b", "c.mp4": b"c"}
+    place = tmp_path / "part.zip" if zipped else tmp_path / "part"
+    if zipped:
+        place.write_bytes(zip_bytes(videos))
+    for name, content in {} if zipped else videos.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    (tmp_path / "all.csv").write_text("video,label\nb,REAL\n")
+    settings = sources(chunks=place, labels=tmp_path / "all.csv")
+    (source,) = discovery.find_chunks(storage, settings)
+    chunk = (read_zip if zipped else read_folder)(storage, source, settings)
+    assert labels(chunk) == {"d/REAL/a": "REAL", "d/FAKE/b": "REAL", "d/c": None}
+    assert codes(chunk) == {"d/REAL/a": [], "d/FAKE/b": [], "d/c": ["NO_METADATA_ENTRY"]}
+
+
+def test_an_original_in_the_csv_of_a_folder_within_is_that_videos_id(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "set1").mkdir()
+    for name in ("r1", "f1"):
+        (tmp_path / "set1" / f"{name}.mp4").write_bytes(name.encode())
+    (tmp_path / "set1" / "labels.csv").write_text("video,label,original\nr1,REAL,\nf1,FAKE,r1\n")
+    fake, real = folder(storage, tmp_path).videos
+    assert fake.original == real.video_id == "d/set1/r1" and fake.source_group == real.source_group
+
+
+def test_of_two_metadata_members_the_last_one_counts(
+    read_bytes_as_zip: Callable[[bytes], Chunk], tmp_path: Path
+) -> None:
+    path = tmp_path / "appended.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.mp4", b"a")
+        archive.writestr("metadata.json", json.dumps({"a.mp4": FAKE}))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("metadata.json", json.dumps({"a.mp4": REAL}))
+    with zipfile.ZipFile(path) as archive:
+        expected = json.loads(archive.read("metadata.json"))["a.mp4"]["label"]
+    chunk = read_bytes_as_zip(path.read_bytes())
+    assert labels(chunk) == {"d/a": expected}
+    assert chunk.account.problems() == [
+        "DUPLICATE: 1 file replaced by a later one of the same name, first 'metadata.json'"
+    ]
+
+
+def test_a_folders_name_with_bytes_is_counted(read_bytes_as_zip: Callable[[bytes], Chunk]) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.mp4", b"a")
+        archive.writestr("folder/", b"")
+        archive.writestr("evidence.mp4/", b"bytes")
+    chunk = read_bytes_as_zip(buffer.getvalue())
+    assert (chunk.members, chunk.account.reasons) == (2, {"evidence.mp4/": "UNSAFE_NAME"})
+
+
+def test_copies_in_a_folder_are_told_and_different_videos_of_one_id_are_refused(
+    storage: Storage, tmp_path: Path
+) -> None:
+    for name, content in (("1.mov", b"same"), ("1.mp4", b"same"), ("2.mp4", b"more")):
+        (tmp_path / name).write_bytes(content)
+    chunk = folder(storage, tmp_path)
+    assert [video.member for video in chunk.videos] == ["1.mov", "2.mp4"]
+    assert chunk.account.reasons == {"1.mp4": "DUPLICATE"}
+    (tmp_path / "1.mp4").write_bytes(b"else")
+    with pytest.raises(SourceError, match=r"nothing was ingested of it: 1\.mp4 and 1\.mov .* differ; rename"):
+        folder(storage, tmp_path)
+
+
+def test_limits_of_labels_files_are_those_of_the_chunk(
+    storage: Storage, tmp_path: Path, zip_bytes: Callable[..., bytes]
+) -> None:
+    files = {f"p{part}/{name}": b"x" for part in range(3) for name in (f"a{part}.mp4", f"b{part}.mp4")}
+    text = {f"p{part}/metadata.json": json.dumps({f"a{part}.mp4": REAL}).encode() for part in range(3)}
+    (tmp_path / "a.zip").write_bytes(zip_bytes(files | text))
+    size = len(text["p0/metadata.json"])
+    for changes, limit in (
+        ({"max_metadata_entries": 2}, "max_metadata_entries=2"),
+        ({"max_metadata_bytes": 2 * size}, f"max_metadata_bytes={2 * size}"),
+    ):
+        settings = sources(chunks=tmp_path / "a.zip", **changes)
+        (source,) = discovery.find_chunks(storage, settings)
+        chunk = read_zip(storage, source, settings)
+        assert [video.label for video in chunk.videos].count("REAL") == 2
+        (problem,) = chunk.problems
+        assert problem.startswith("BAD_METADATA: ") and "p2/metadata.json: " in problem
+        assert problem.endswith(f"the limit for all is sources.{limit}")

@@ -1,6 +1,8 @@
 """Whatever a chunk sets off is its own failure."""
 
+import errno
 import io
+import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -9,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from dflib.errors import SourceError
+from dflib.errors import DeniedError, SourceError
 from dflib.runtime.progress import Progress
 from dflib.sources import readers
 from dflib.sources.chunk import code
-from dflib.sources.discovery import find_chunks
+from dflib.sources.discovery import find_chunks, gone
 from dflib.sources.reading import Incoming, read_new
-from dflib.storage import Storage
+from dflib.sources.reconcile import reconcile
+from dflib.storage import Entry, Storage
 from tests.sources.settings import sources
 
 ZipBytes = Callable[..., bytes]
@@ -93,7 +96,7 @@ def test_a_labels_csv_beside_zips_labels_their_videos(tmp_path: Path, zip_bytes:
         labels = {video.video_id: video.label for chunk in incoming.chunks for video in chunk.videos}
         # Two files that say otherwise are a contradiction.
         expected = {"d/r": "REAL", "d/f": "FAKE", "d/s": None, "d/loose": "REAL"}
-        assert labels == (expected if chunks == tmp_path else expected | {"d/loose": None})
+        assert labels == expected
     (tmp_path / "labels.csv").write_text("nonsense\n")
     incoming = read(f"{tmp_path}/*.zip")
     assert incoming.failed == [] and good(incoming) == ["d/f", "d/r", "d/s"]
@@ -174,3 +177,69 @@ def test_names_of_a_mac_match_metadata(tmp_path: Path) -> None:
     (video,) = chunk.videos
     assert (video.video_id, video.label, video.original) == ("d/\u00e9t\u00e9", "FAKE", "d/\u00e9")
     assert video.member == "e\u0301te\u0301.mp4"
+
+
+def test_a_glob_over_files_takes_labels_files_for_what_they_are(tmp_path: Path, zip_bytes: ZipBytes) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "a.zip").write_bytes(zip_bytes({"z.mp4": b"z"}))
+    (tmp_path / "part" / "v.mp4").write_bytes(b"v")
+    (tmp_path / "part" / "labels.csv").write_text("video,label\nz,FAKE\nnowhere,REAL\n")
+    (tmp_path / "part" / "metadata.json").write_text('{"v.mp4": {"label": "REAL"}, "w.mp4": {"label": "FAKE"}}')
+    for pattern in ("part/*", "part/[av].*"):
+        incoming = read(tmp_path / pattern)
+        labels = {video.video_id: video.label for chunk in incoming.chunks for video in chunk.videos}
+        assert labels == {"d/z": "FAKE", "d/v": "REAL"} and incoming.failed == []
+        assert sorted(chunk.source.kind for chunk in incoming.chunks) == ["file", "zip"]
+    (tmp_path / "part" / "metadata.json").write_text("{")
+    (chunk,) = read(tmp_path / "part" / "v.mp4").chunks
+    assert [code(text) for text in chunk.problems] == ["BAD_METADATA"] and chunk.videos[0].video_id == "d/v"
+
+
+def test_one_match_that_cannot_be_read_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.mp4").write_bytes(b"x")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("one"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    incoming = read(tmp_path / "*")
+    assert good(incoming) == ["d/two"] and len(incoming.failed) == 1 and "Permission denied" in incoming.failed[0]
+    (chunk,) = read(tmp_path).chunks
+    assert chunk.account.reasons == {"one": "NOT_READABLE"} and [row.video_id for row in chunk.videos] == ["d/two/two"]
+    settings = sources(chunks=str(tmp_path))
+    found = find_chunks(Storage(), settings)
+    ingested = {f"file://{tmp_path}/{name}": "zip" for name in ("one/a.zip", "three/b.zip")}
+    assert [source.uri for source in gone(settings, ingested, found)] == [f"file://{tmp_path}/three/b.zip"]
+
+
+def test_a_labels_csv_that_may_not_be_looked_for_is_a_problem(
+    tmp_path: Path, zip_bytes: ZipBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"a.mp4": b"a"}))
+    stat = Storage.stat
+
+    def refuse(storage: Storage, uri: str) -> Entry:
+        if uri.endswith("labels.csv"):
+            raise DeniedError(f"{uri}: S3 refused (403)")
+        return stat(storage, uri)
+
+    monkeypatch.setattr(Storage, "stat", refuse)
+    (chunk,) = read(tmp_path / "a.zip").chunks
+    assert [code(text) for text in chunk.problems] == ["NOT_READABLE"] and len(chunk.videos) == 1
+
+
+def test_a_video_that_is_in_a_folder_now_is_not_gone(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    (single,) = read(tmp_path / "*.mp4").chunks
+    settings = sources(chunks=str(tmp_path))
+    assert gone(settings, {single.source.uri: "file"}, find_chunks(Storage(), settings)) == []
+    (whole,) = read(tmp_path).chunks
+    known = {row.video_id: row for row in single.videos}
+    outcome = reconcile(known, [whole], {whole.source.uri})
+    assert (outcome.moved, outcome.missing, outcome.new) == (0, 0, 0)
+    assert [(row.member, row.problems) for row in outcome.rows] == [("a.mp4", ())]

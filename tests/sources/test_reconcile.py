@@ -2,10 +2,11 @@
 
 import dataclasses
 import itertools
+import unicodedata
 from typing import Any
 
 from dflib.sources.chunk import Chunk, Source, Video, code
-from dflib.sources.reconcile import Reconciled, clashing, crops_folder, other_places, reconcile
+from dflib.sources.reconcile import Reconciled, clashing, crops_folder, keep_ids, other_places, reconcile
 from dflib.storage import Entry
 
 
@@ -267,3 +268,42 @@ def test_other_places_are_those_of_lost_videos_only() -> None:
     assert other_places(table, [gone("a")]) == {copy.source.uri, third.source.uri}
     assert other_places(table, [chunk("a", ("x", "REAL", 2))]) == {copy.source.uri}
     assert other_places(table, [first]) == set() == other_places(table, [gone("b")])
+
+
+def test_videos_that_are_read_again_keep_their_ids() -> None:
+    composed, before = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+
+    def read(name: str) -> Chunk:
+        made = chunk("a", (name, "REAL", 1), ("fake", "FAKE", 2))
+        place = dataclasses.replace(made.videos[0], member=f"p/{before}.mp4")
+        fake = dataclasses.replace(made.videos[1], original=f"d/{name}", source_group=f"d/{name}")
+        made.videos[:] = [place, fake]
+        return made
+
+    table, _ = run([read(before)])
+    again = read(composed)
+    keep_ids(table, [again])
+    assert reconcile(table, [again], {again.source.uri}).rows == []
+    # A new chunk has its own ids; and no video takes the id of another one.
+    new = [chunk("b", (composed, "REAL", 5))]
+    keep_ids(table, new)
+    assert new[0].videos[0].video_id == f"d/{composed}"
+    swapped = chunk("a", ("y", "REAL", 1), ("x", "REAL", 2))
+    swapped.videos[0] = dataclasses.replace(swapped.videos[0], member="p/x.mp4")
+    keep_ids(run([chunk("a", ("x", "REAL", 1))])[0], [swapped])
+    assert [row.video_id for row in swapped.videos] == ["d/y", "d/x"]
+
+
+def test_videos_that_are_left_out_now_stay_as_they_are() -> None:
+    names = ("x", "y", "z", "w")
+    first = chunk("a", *((name, "REAL", number) for number, name in enumerate(names, 1)))
+    for number, place in enumerate(("p/x", "p/y", "closed/z", "p/w")):
+        first.videos[number] = dataclasses.replace(first.videos[number], member=place)
+    table, _ = run([first])
+    # The labels file lists x still.
+    again = chunk("a", ("x", "REAL", 0))
+    again.account.leave_out("NOT_LOOKED_AT", "without an ending", "p/x")
+    again.account.leave_out("HIDDEN", "that are hidden", "p/y")
+    again.account.leave_out("NOT_READABLE", "that are folders", "closed")
+    again.account.leave_out("NOT_A_FILE", "that are broken links", "p/w")
+    assert [row.video_id for row in reconcile(table, [again], {again.source.uri}).rows] == ["d/w"]

@@ -13,7 +13,7 @@ import pytest
 
 from dflib import uris
 from dflib.errors import CredentialsError, StorageError
-from dflib.storage import Storage, files
+from dflib.storage import UNREADABLE, Storage, files
 from dflib.storage import s3_client as s3
 from dflib.storage.scheme import Entry
 from tests.fault_proxy import Faults, fault_proxy
@@ -126,17 +126,26 @@ def test_list_everything_follows_links_to_folders_once(tmp_path: Path) -> None:
 
 
 def test_list_everything_does_not_pass_over_a_closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "closed").mkdir()
+    for name in ("closed", "vanished", "open"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "open" / "a.mp4").write_bytes(b"a")
     scandir = os.scandir
 
     def refuse(path: str) -> object:
         if path.endswith("closed"):
             raise PermissionError(errno.EACCES, "Permission denied")
+        if path.endswith("vanished"):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
+    found = {
+        entry.uri.removeprefix(f"file://{tmp_path}/"): entry.size
+        for entry in Storage().list_everything(f"file://{tmp_path}")
+    }
+    assert found == {"closed": UNREADABLE, "open/a.mp4": 1}
     with pytest.raises(StorageError, match="closed: Permission denied"):
-        list(Storage().list_everything(f"file://{tmp_path}"))
+        list(Storage().list_everything(f"file://{tmp_path}/closed"))
 
 
 def test_folders_are_uploaded_downloaded_and_deleted(place: tuple[Storage, str], tmp_path: Path) -> None:

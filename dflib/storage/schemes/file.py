@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from dflib.errors import MissingError, StorageError
-from dflib.storage.scheme import Access, Entry, Scheme
+from dflib.errors import DeniedError, MissingError, StorageError
+from dflib.storage.scheme import NO_FILE, UNREADABLE, Access, Entry, Scheme
 
 
 class FileScheme(Scheme):
@@ -62,7 +62,7 @@ class FileScheme(Scheme):
         while waiting:
             links: list[str] = []
             for folder in sorted(waiting):
-                yield from _walk(folder, seen, links)
+                yield from _walk(folder, seen, links, str(root))
             waiting = links
 
     def glob(self, access: Access, pattern: str) -> list[str]:
@@ -121,7 +121,8 @@ def _explained(uri: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = MissingError if isinstance(error, FileNotFoundError) else StorageError
+        kinds = {FileNotFoundError: MissingError, PermissionError: DeniedError}
+        kind = next((kind for cause, kind in kinds.items() if isinstance(error, cause)), StorageError)
         raise kind(f"{uri}: {error.strerror or error}") from error
 
 
@@ -131,30 +132,45 @@ def _matches(folder: Path, part: str) -> list[Path]:
     return list(folder.glob(part)) if any(mark in part for mark in "*?[") else []
 
 
-def _walk(top: str, seen: set[tuple[int, int]], links: list[str]) -> Iterator[Entry]:
-    """All files below a folder whose device and inode are not in ``seen``; folders behind links go to ``links``."""
+def _walk(top: str, seen: set[tuple[int, int]], links: list[str], root: str) -> Iterator[Entry]:
+    """All files below a folder whose device and inode are not in ``seen``; folders behind links go to ``links``.
+
+    Raises:
+        StorageError: ``root`` cannot be read.
+    """
     waiting: list[str | Entry] = [top]
     while waiting:
         place = waiting.pop()
         if isinstance(place, Entry):
             yield place
             continue
-        with _explained(f"file://{place}"):
-            info = Path(place).stat()
-            if (info.st_dev, info.st_ino) in seen:
-                continue
-            seen.add((info.st_dev, info.st_ino))
-            with os.scandir(place) as listing:
-                children = sorted(listing, key=lambda child: child.name, reverse=True)
+        try:
+            with _explained(f"file://{place}"):
+                info = Path(place).stat()
+                if (info.st_dev, info.st_ino) in seen:
+                    continue
+                seen.add((info.st_dev, info.st_ino))
+                with os.scandir(place) as listing:
+                    children = sorted(listing, key=lambda child: child.name, reverse=True)
+        except StorageError as error:
+            if place == root:
+                raise
+            if not isinstance(error, MissingError):  # else it has just vanished
+                yield Entry(f"file://{place}", UNREADABLE, "")
+            continue
         for child in children:
             try:
                 found = child.stat()
             except OSError:  # a link that leads nowhere or in a circle, or a file that has just vanished
-                if not os.path.lexists(child.path):
+                try:
+                    found = child.stat(follow_symlinks=False)
+                except FileNotFoundError:
                     continue
-                found = child.stat(follow_symlinks=False)
+                except OSError:
+                    waiting.append(Entry(f"file://{child.path}", UNREADABLE, ""))
+                    continue
             if not stat.S_ISDIR(found.st_mode):
-                size = found.st_size if stat.S_ISREG(found.st_mode) else -1
+                size = found.st_size if stat.S_ISREG(found.st_mode) else NO_FILE
                 waiting.append(Entry(f"file://{child.path}", size, _etag(found)))
             elif child.is_symlink():
                 links.append(child.path)

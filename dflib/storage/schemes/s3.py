@@ -25,6 +25,7 @@ class S3Scheme(Scheme):
     name = "s3"
     jvm_name = "s3a"
     conditional_writes = True
+    content_etags = True
 
     def check(self, uri: str) -> None:
         if not bucket_and_key(uri)[0]:
