@@ -105,7 +105,7 @@ HOSTILE = {
     prints: "PrintV2|StringFormat",
     loops: "StatelessWhile",
     hides_in_a_branch: "ReadFile",
-    reads_a_data_set: "TensorSliceDataset",
+    reads_a_data_set: "TensorSliceDataset|TextLineDataset",
 }
 
 
