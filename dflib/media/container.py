@@ -97,10 +97,9 @@ def _stated_sizes(content: bytes, limits: Limits) -> list[tuple[int, int]]:
 
 def one_flv(content: bytes) -> bytes:
     """The file, of FLV without the headers of files that were joined to the first: FFmpeg ends there."""
-    if not content.startswith(_FLV):
+    if not content.startswith(_FLV) or not _FLV_HEADER.search(content, _FLV_HEADER_BYTES):
         return content
-    parts = _FLV_HEADER.split(content[_FLV_HEADER_BYTES:])
-    return content if len(parts) == 1 else content[:_FLV_HEADER_BYTES] + b"".join(parts)
+    return content[:_FLV_HEADER_BYTES] + _FLV_HEADER.sub(b"", content[_FLV_HEADER_BYTES:])
 
 
 def packets(container: Any, stream: Any, report: Callable[[str], None], flush: bool = False) -> Iterator[Any]:

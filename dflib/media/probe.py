@@ -40,21 +40,21 @@ class _Packet(NamedTuple):
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the container tells about the stream; ``stated_rate``: its number of frames by its duration, 0: unknown."""
+    """What the container tells about a stream.
 
-    stream: int
+    Attributes:
+        info: the stream without its frames.
+        container: FFmpeg's name of the format.
+        base: seconds of a unit of time stamps; 0: unknown.
+        rate: frames per second, as stated or guessed; 0: unknown.
+        stated_rate: its number of frames by its duration; 0: unknown.
+    """
+
+    info: StreamInfo
     container: str
-    codec: str
-    width: int
-    height: int
     base: float
     rate: float
     stated_rate: float
-    inspected: bool
-    jumping: bool
-    aspect_in_frames: bool
-    defect: str | None
-    marks: tuple[str, ...]
 
 
 def probe(content: bytes, limits: Limits) -> StreamInfo:
@@ -70,12 +70,12 @@ def probe(content: bytes, limits: Limits) -> StreamInfo:
     facts, found = _read(content, limits, None)
     if not found and facts.container == "mov":
         # Durations of 0 make an edit list exclude everything.
-        facts, found = _read(content, limits, facts.stream, ignore_editlist="1")
+        facts, found = _read(content, limits, facts.info.stream, ignore_editlist="1")
         if not _lacks_durations(found):
             found = []
     if len(found) == 1:
         # FFmpeg may prefer a still image to the video beside it.
-        for index in _others(content, limits, facts.stream):
+        for index in _others(content, limits, facts.info.stream):
             other, more = _read(content, limits, index)
             if len(more) > 1:
                 facts, found = other, more
@@ -85,12 +85,12 @@ def probe(content: bytes, limits: Limits) -> StreamInfo:
     shown = [packet for packet in found if packet.picture.shown]
     if not shown:
         raise VideoError("NO_FRAMES", f"none of the {len(found)} packets of the video stream holds a picture")
-    limits.check_length(len(shown), facts.width, facts.height)
+    limits.check_length(len(shown), facts.info.width, facts.info.height)
     if facts.container == "mov" and _lacks_durations(found):
         return _without_durations(content, facts, limits)
-    if facts.container == "avi" and facts.codec in _REORDERED_UNSEEN:
+    if facts.container == "avi" and facts.info.codec in _REORDERED_UNSEEN:
         return _from_slots(content, facts, shown, limits)
-    return _from_stamps(facts, shown) or survey(content, limits, _unsurveyed(facts))
+    return _from_stamps(facts, shown) or survey(content, limits, facts.info)
 
 
 def _others(content: bytes, limits: Limits, index: int) -> list[int]:
@@ -145,22 +145,28 @@ def _read(content: bytes, limits: Limits, index: int | None, **options: str) -> 
             marks.append(f"VIDEO_STREAMS: {len(counts)}; stream {stream.index} was used")
             stills = [other for other, count in counts.items() if count == 1 and other != stream.index]
             marks += [f"STILL_STREAM: stream {other} is one still image" for other in stills]
-        facts = _Facts(
+        nothing = np.zeros(0)
+        info = StreamInfo(
             stream=stream.index,
-            container=name,
             codec=context.name,
             width=context.width,
             height=context.height,
-            base=base,
-            rate=rate_of(stream),
-            stated_rate=stream.frames / float(stream.duration * stream.time_base) if stream.duration and base else 0.0,
+            times=nothing,
+            stamps=None,
+            keys=nothing.astype(bool),
+            idr=None,
+            referenced=None,
+            duration=0.0,
             inspected=of_packet is not None,
             # Where the stated duration agrees with the stamps, a gap is a long still picture.
             jumping=name in JUMPING and not (stated is not None and abs(stated - end) <= completeness.TOLERANCE + gap),
             aspect_in_frames=name in _ASPECT_IN_FRAMES,
+            options=tuple(options.items()),
             defect=ending.cut or (problems[0] if problems else None),
             marks=tuple(marks),
         )
+        stated_rate = stream.frames / float(stream.duration * stream.time_base) if stream.duration and base else 0.0
+        facts = _Facts(info, name, base, rate_of(stream), stated_rate)
     return facts, found
 
 
@@ -193,7 +199,7 @@ def _without_durations(content: bytes, facts: _Facts, limits: Limits) -> StreamI
     if rate <= 0:
         raise VideoError("UNREADABLE", "all its samples have duration 0, and no frame rate is stated")
     options = (("ignore_editlist", "1"),) if facts.container == "mov" else ()  # an edit list refers to the durations
-    return survey(content, limits, replace(_unsurveyed(facts), options=options), untimed_rate=rate)
+    return survey(content, limits, replace(facts.info, options=options), untimed_rate=rate)
 
 
 def _from_slots(content: bytes, facts: _Facts, shown: Sequence[_Packet], limits: Limits) -> StreamInfo:
@@ -203,15 +209,13 @@ def _from_slots(content: bytes, facts: _Facts, shown: Sequence[_Packet], limits:
     """
     places = sorted(packet.dts for packet in shown if packet.dts is not None)
     if len(set(places)) < len(shown):
-        return survey(content, limits, _unsurveyed(facts))
+        return survey(content, limits, facts.info)
     times, duration, mark = growing(places, facts.base, facts.rate, jumping=False)
-    info = _unsurveyed(facts)
-    return replace(
-        info,
-        times=times,
+    return facts.info.with_frames(
+        times,
+        duration,
+        mark,
         keys=np.array([packet.key for packet in shown]),
-        duration=duration,
-        marks=(*info.marks, mark) if mark else info.marks,
     )
 
 
@@ -223,41 +227,17 @@ def _from_stamps(facts: _Facts, shown: Sequence[_Packet]) -> StreamInfo | None:
         return None
     order = sorted(range(len(shown)), key=lambda place: stamps[place])
     known = [stamps[place] for place in order]
-    times, duration, mark = growing(known, facts.base, facts.rate, facts.jumping)
+    times, duration, mark = growing(known, facts.base, facts.rate, facts.info.jumping)
     if len(shown) == 1 and facts.rate <= 0:
         duration = shown[0].duration * facts.base
     kinds = [shown[place].picture for place in order]
     told = all(kind.idr is not None for kind in kinds)
-    info = _unsurveyed(facts)
-    return replace(
-        info,
-        times=times,
+    return facts.info.with_frames(
+        times,
+        duration,
+        mark,
         stamps=np.array(known, dtype=np.int64),
         keys=np.array([shown[place].key for place in order]),
         idr=np.array([kind.idr for kind in kinds], dtype=bool) if told else None,
         referenced=np.array([kind.referenced for kind in kinds], dtype=bool) if told else None,
-        duration=duration,
-        marks=(*info.marks, mark) if mark else info.marks,
-    )
-
-
-def _unsurveyed(facts: _Facts) -> StreamInfo:
-    """The stream without its frames."""
-    nothing = np.zeros(0)
-    return StreamInfo(
-        stream=facts.stream,
-        codec=facts.codec,
-        width=facts.width,
-        height=facts.height,
-        times=nothing,
-        stamps=None,
-        keys=nothing.astype(bool),
-        idr=None,
-        referenced=None,
-        duration=0.0,
-        inspected=facts.inspected,
-        jumping=facts.jumping,
-        aspect_in_frames=facts.aspect_in_frames,
-        defect=facts.defect,
-        marks=facts.marks,
     )

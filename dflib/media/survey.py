@@ -1,7 +1,5 @@
 """Finds the frames of a video by decoding all of them."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from dflib.errors import VideoError
@@ -46,14 +44,6 @@ def survey(content: bytes, limits: Limits, info: StreamInfo, untimed_rate: float
     if untimed_rate:
         stamps, rate = [None] * len(stamps), untimed_rate
     times, duration, mark = growing(in_order(stamps, decoding), base, rate, info.jumping)
-    return replace(
-        info,
-        times=times,
-        stamps=None,
-        keys=np.array(keys),
-        idr=None,
-        referenced=None,
-        duration=duration,
-        surveyed=True,
-        marks=(*info.marks, mark) if mark else info.marks,
+    return info.with_frames(
+        times, duration, mark, np.array(keys), stamps=None, idr=None, referenced=None, surveyed=True
     )

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -62,6 +62,11 @@ class StreamInfo:
     options: tuple[tuple[str, str], ...] = ()
     defect: str | None = None
     marks: tuple[str, ...] = ()
+
+    def with_frames(self, times: Times, duration: float, mark: str | None, keys: Flags, **more: Any) -> "StreamInfo":
+        """The stream with its frames, as :func:`growing` timed them; ``more``: other attributes."""
+        marks = (*self.marks, mark) if mark else self.marks
+        return replace(self, times=times, duration=duration, marks=marks, keys=keys, **more)
 
     @property
     def fps(self) -> float | None:
