@@ -206,31 +206,34 @@ def _take(chunk: Chunk, side_files: list[str], wanted: str) -> list[str]:
 def _metadata(chunk: Chunk, contents: Contents, part: Layout, path: str, budget: Budget) -> Labels | None:
     """A layout's side file; None when it cannot be used, which is a problem of the chunk."""
     assert part.parse is not None
-    place = contents.place(path)
     try:
-        budget.add_bytes(place, contents.files[path].size)
-        labels = part.parse(contents.read(path, budget.max_bytes), place, budget.max_entries)
-        budget.add_entries(place, len(labels.claims))
+        return _parsed(chunk, contents, path, budget, part.parse)
     except (SourceError, VideoError) as error:
         chunk.problems.append(f"BAD_METADATA: {_with_key(error)}")
         return None
+
+
+def _parsed(
+    chunk: Chunk, contents: Contents, path: str, budget: Budget, parse: Callable[[bytes, str, int], Labels]
+) -> Labels:
+    """A metadata or labels file of the chunk within its budget; names in it that cannot be used are its problems."""
+    place = contents.place(path)
+    budget.add_bytes(place, contents.files[path].size)
+    labels = parse(contents.read(path, budget.max_bytes), place, budget.max_entries)
+    budget.add_entries(place, len(labels.claims))
     chunk.problems.extend(labels.problems)
     return labels
 
 
 def _own_csv(chunk: Chunk, contents: Contents, path: str, budget: Budget) -> LabelsCsv | None:
     """A labels CSV in the chunk.  In a zip, which can't be mended in place, one that is of no use is a problem."""
-    place = contents.place(path)
     try:
-        budget.add_bytes(place, contents.files[path].size)
-        labels = labels_csv.parse(contents.read(path, budget.max_bytes), place, budget.max_entries)
-        budget.add_entries(place, len(labels.claims))
+        labels = _parsed(chunk, contents, path, budget, labels_csv.parse)
     except (SourceError, VideoError) as error:
         if chunk.source.kind != "zip":
             raise
         chunk.problems.append(f"BAD_METADATA: {_with_key(error)}")
         return None
-    chunk.problems.extend(labels.problems)
     return LabelsCsv(labels, names.parent(path), own=not chunk.source.shares_labels)
 
 
