@@ -123,6 +123,7 @@ def _shown(
 
     count = -1
     last = -1
+    every = skip_frame == "DEFAULT"
     for packet in packets(container, stream, findings.problems.append, flush=True):
         try:
             frames = packet.decode()
@@ -137,15 +138,14 @@ def _shown(
             findings.damaged += bool(decoded.is_corrupt)
             index = _index(info, decoded, count)
             if not info.surveyed:
-                complete = info.stamps is not None and skip_frame == "DEFAULT"
+                misplaced = every and info.stamps is not None and index != count
                 missing = any(last < other < index for other in wanted)
-                if (complete and index != count) or missing or 0 <= index <= last or count >= len(info.times):
+                if misplaced or missing or 0 <= index <= last or count >= len(info.times):
                     raise UnannouncedFramesError(f"frame {count} of {len(info.times)} is at {decoded.pts}")
             last = index
             yield index, decoded
-    expected = len(info.times) if skip_frame == "DEFAULT" else max(wanted) + 1
-    if not info.surveyed and (count + 1 < expected if skip_frame == "DEFAULT" else last < max(wanted)):
-        raise UnannouncedFramesError(f"{count + 1} of {expected} frames are shown")
+    if not info.surveyed and (last < max(wanted) or (every and count + 1 < len(info.times))):
+        raise UnannouncedFramesError(f"the last of {len(info.times)} frames are not shown")
 
 
 def _index(info: StreamInfo, decoded: Any, count: int) -> int:

@@ -164,10 +164,10 @@ def test_a_file_that_was_cut_short_is_known_to_be(container: str, codec: str, sh
                   container, codec, options)  # fmt: skip
     complete = show(whole)
     assert complete.info.defect is None and len(complete.frames) == 30
-    cut = show(whole[: int(len(whole) * share)])
+    cut = show(whole[: int(len(whole) * share) | 1])  # no whole number of packets of 188 bytes
     assert cut.info.defect or "END_UNKNOWN" in codes(cut)
     assert 1 < len(cut.info.times) < 30
-    if container not in ("mpegts", "mpeg"):
+    if container != "mpeg":
         assert cut.info.defect
 
 
@@ -255,6 +255,7 @@ def test_decoding_times_as_presentation_times_are_put_in_order(container: str) -
     assert numbers(shown) == list(range(COUNT))
     steps = np.diff([frame.time for frame in shown.frames]) * 30
     assert shown.info.duration == pytest.approx(1.5, abs=0.1) and steps == pytest.approx(1, abs=1.1)
+    assert steps.min() > 0
 
 
 def test_joined_flv_files_keep_their_headers() -> None:
