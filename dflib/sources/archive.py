@@ -8,6 +8,7 @@ starts before that.
 import io
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 from dflib.errors import SourceError
@@ -21,7 +22,7 @@ MAX_DIRECTORY = 32 << 20
 """Largest central directory that is read, some 400,000 members; limits the cost of a forged length."""
 MAX_SIZE = 2**63 - 1
 """Largest size and offset that a row can hold; ZIP64 fields go to twice that."""
-_ENCRYPTED, _UTF8 = 0x1, 0x800
+_ENCRYPTED, _UTF8, _UNICODE_PATH = 0x1, 0x800, 0x7075
 _PACKING = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
@@ -178,12 +179,32 @@ def _name(info: zipfile.ZipInfo) -> str:
     """The complete name: zipfile cuts ``filename`` at the first NUL.
 
     Without the flag for UTF-8, a name is in code page 437 (APPNOTE.TXT appendix D); but macOS and others write UTF-8
-    without the flag, and no other text is valid UTF-8 by chance.
+    without the flag, and no other text is valid UTF-8 by chance. Others state the name again in UTF-8.
     """
     name = info.orig_filename
-    if info.flag_bits & _UTF8 or name.isascii():
-        return name
+    in_utf8 = bool(info.flag_bits & _UTF8)
+    encoded = name.encode("utf-8" if in_utf8 else "cp437")
+    stated = _unicode_path(info.extra, encoded)
+    if stated is not None:
+        return stated
     try:
-        return name.encode("cp437").decode()
+        return name if in_utf8 else encoded.decode()
     except UnicodeError:
         return name
+
+
+def _unicode_path(extra: bytes, name: bytes) -> str | None:
+    """The name of an Info-ZIP Unicode Path field (APPNOTE.TXT 4.6.9), if there is one for this name.
+
+    A program that renames the member and does not know the field leaves the old one there: the CRC-32 tells.
+    """
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        content, extra = extra[4 : 4 + length], extra[4 + length :]
+        is_name = kind == _UNICODE_PATH and len(content) > 5 and content[0] == 1
+        if is_name and int.from_bytes(content[1:5], "little") == zlib.crc32(name):
+            try:
+                return content[5:].decode()
+            except UnicodeError:
+                return None
+    return None

@@ -106,6 +106,30 @@ def test_read_directory_with_bytes_before_the_archive(storage: Storage, tmp_path
     check_against_zipfile(storage, path)
 
 
+def unicode_path(name: str, of: bytes) -> bytes:
+    content = b"\x01" + struct.pack("<I", zlib.crc32(of)) + name.encode()
+    return struct.pack("<HH", 0x7075, len(content)) + content
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [
+        (unicode_path("été.mp4", b"?t?.mp4"), "été.mp4"),
+        (b"\x0a\x00\x02\x00ab" + unicode_path("été.mp4", b"?t?.mp4"), "été.mp4"),
+        (unicode_path("été.mp4", b"renamed.mp4"), "?t?.mp4"),
+        (unicode_path("été.mp4", b"?t?.mp4").replace(b"\xc3", b"\xff"), "?t?.mp4"),
+        (struct.pack("<HH", 0x7075, 5) + b"\x01" + struct.pack("<I", zlib.crc32(b"?t?.mp4")), "?t?.mp4"),
+    ],
+)
+def test_a_name_that_is_stated_again_in_utf8(storage: Storage, tmp_path: Path, extra: bytes, name: str) -> None:
+    info = zipfile.ZipInfo("?t?.mp4")
+    info.extra = extra
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as file:
+        file.writestr(info, b"x")
+    (member,) = directory(storage, tmp_path / "z.zip")
+    assert (member.name, member.problem) == (name, None)
+
+
 def test_range_excludes_bytes_of_deleted_member(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as made:
