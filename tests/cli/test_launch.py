@@ -108,7 +108,8 @@ def start(
     options = {"verbose": verbose, "folders": [str(folder)], "has_driver": has_driver}
     return subprocess.Popen(
         [sys.executable, "-c", BECOME, json.dumps(options), sys.executable, *command],
-        text=True, stdout=subprocess.PIPE, stderr=stderr, start_new_session=group, preexec_fn=before,
+        text=True, stdout=subprocess.PIPE, stderr=stderr, start_new_session=group,
+        preexec_fn=lambda: (signal.signal(signal.SIGHUP, signal.SIG_DFL), before and before()),
         env={**os.environ, "PYTHONPATH": str(HOME)},
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -179,11 +178,16 @@ def test_sql_of_another_process_finds_the_tables_by_name(demo_run: DemoRun) -> N
     assert [float(row[1]) for row in worst] == pytest.approx(list(scored["p_fake"]))
 
 
-@pytest.mark.parametrize("path", sorted((HOME / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
-def test_notebook_executes_and_shows_images(path: Path, demo_run: DemoRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_execute_and_show_images(demo_run: DemoRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after another in one kernel, which keeps its Spark session and forgets all names in between."""
     monkeypatch.setenv("DFLIB_TABLES", str(demo_run.root / "tables"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HOME), os.environ.get("PYTHONPATH", "")]))
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(HOME / "notebooks")}}).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert [output for output in outputs if "image/png" in output.get("data", {})]
+    notebooks = [nbformat.read(path, as_version=4) for path in sorted((HOME / "notebooks").glob("*.ipynb"))]
+    joined = nbformat.v4.new_notebook()
+    for notebook in notebooks:
+        joined.cells += [*notebook.cells, nbformat.v4.new_code_cell("%reset -f")]
+    NotebookClient(joined, timeout=300, resources={"metadata": {"path": str(HOME / "notebooks")}}).execute()
+    for notebook in notebooks:
+        executed, joined.cells = joined.cells[: len(notebook.cells)], joined.cells[len(notebook.cells) + 1 :]
+        outputs = [output for cell in executed for output in cell.get("outputs", [])]
+        assert [output for output in outputs if "image/png" in output.get("data", {})]

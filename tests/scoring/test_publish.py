@@ -128,6 +128,7 @@ def test_publish_holds_a_champion_that_flips_too_many_until_release(tables: Tabl
     assert set(current.loc[[f"t/v{number:02}" for number in range(VIDEO_COUNT)], "model_id"]) == {"m"}
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_publish_holds_changes_of_one_model_too_and_drops_what_is_no_longer_held(tables: Tables) -> None:
     published(tables, scored("m", fakes=4))
     before = read(tables, VERDICTS)
@@ -164,6 +165,7 @@ def test_publish_holds_what_is_new_when_a_check_failed(tables: Tables) -> None:
     assert len(publish.current_verdicts(tables)) == VIDEO_COUNT
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_one_extractor_leads_and_the_others_count_where_it_has_nothing(tables: Tables) -> None:
     old, new = "z-old", "a-new"  # not in the order of their names
     published(tables, scored("m", fakes=4), extractor=old)
@@ -199,6 +201,7 @@ def test_verdicts_of_crops_beside_videos_are_compared_where_they_count(tables: T
     assert read(tables, CHANGES)["extractor"].eq(videos).all()
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_verdicts_of_another_model_are_held_where_they_are_current(tables: Tables) -> None:
     published(tables, scored("m", fakes=4))
     assert published(tables, scored("n", fakes=19)).held and now(tables) == ("m", 4)

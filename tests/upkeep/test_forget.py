@@ -156,6 +156,7 @@ def others(tables: Tables, table: Table) -> pd.DataFrame:
     return rows.sort_values(list(table.key), ignore_index=True)
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_nothing_of_a_forgotten_video_is_left(world: World) -> None:
     subject = world.subject
     assert (subject.videos, subject.training_sets, subject.models) == ((PERSON,), ("training_sets/s1",), ("m",))
@@ -172,6 +173,7 @@ def test_nothing_of_a_forgotten_video_is_left(world: World) -> None:
     assert search(world.tables.spark, world.storage, [f"file://{world.root}"], subject.wanted).found == ()
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_search_finds_each_thing_that_may_be_left(world: World) -> None:
     found = world.searched_before
     assert found.files > 10 and found.bytes > 10_000
@@ -180,6 +182,7 @@ def test_search_finds_each_thing_that_may_be_left(world: World) -> None:
     assert not any("other.html" in uri for uri in found.found)
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_images_are_found_by_their_bytes_alone(world: World) -> None:
     image = world.images[f"{OTHER}/{EXTRACTOR}/0/0"]
     wanted = Wanted((), frozenset({(len(image), hashlib.sha256(image).hexdigest())}))
@@ -188,6 +191,7 @@ def test_images_are_found_by_their_bytes_alone(world: World) -> None:
     assert search(world.tables.spark, world.storage, [f"file://{world.root}"], Wanted(())).found == ()
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_other_videos_keep_their_rows_and_source_groups(world: World) -> None:
     for table in KEPT:
         assert len(world.before[table.name]) > 0
@@ -204,6 +208,7 @@ def test_other_videos_keep_their_rows_and_source_groups(world: World) -> None:
     assert {(row["video_id"], row["source_group"]) for row in sets} == {(FAKE, alias), (OTHER, OTHER)}
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_tombstone_holds_no_name_and_earlier_versions_are_gone(world: World) -> None:
     (row,) = world.tables.read(FORGOTTEN).collect()
     assert row["id_hash"] == hashlib.sha256(PERSON.encode()).hexdigest()
@@ -213,6 +218,7 @@ def test_tombstone_holds_no_name_and_earlier_versions_are_gone(world: World) -> 
         world.tables.read(FACES, 0)
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_forgetting_again_changes_nothing_and_unknown_videos_are_refused(world: World) -> None:
     versions = world.tables.versions()
     world.forget(PERSON)
