@@ -60,6 +60,7 @@ def test_map_in_order_raises_errors_of_the_work() -> None:
 
 def test_task_returns_the_same_rows_with_several_threads(tmp_path: Path, config: Config, portrait: Rgb) -> None:
     """Good, broken and missing videos; bytes and requests are counted for each."""
+    cheap = config.model_copy(update={"faces": config.faces.model_copy(update={"detector": "haar"})})
     contents = [
         encode_bytes(with_portrait(portrait, 12))[0],
         b"no video at all",
@@ -74,7 +75,7 @@ def test_task_returns_the_same_rows_with_several_threads(tmp_path: Path, config:
     videos.append(PendingVideo("t/gone", f"file://{tmp_path}/gone.mp4", None, None, "file", None, 10, "x"))
 
     def rows_of_task(threads: int) -> list[dict[str, Any]]:
-        task = make_task([videos], "x", config, Storage(), Origin("run", "extract"), Ask("machine", False), threads)
+        task = make_task([videos], "x", cheap, Storage(), Origin("run", "extract"), Ask("machine", False), threads)
         batches = list(task(iter([pa.RecordBatch.from_pydict({"id": [0]})])))
         *rows, last = pa.Table.from_batches(batches).to_pylist()
         assert (last["task"]["videos"], last["task"]["device"]) == (5, "CPU:0")
