@@ -125,13 +125,14 @@ def _read(chunk: Chunk, contents: Contents, sources: SourcesConfig, shared: Shar
             found[names.parent(contents.path(path))] = _metadata(chunk, contents, part, path, budget)
         for entry in chunk.source.described_by:
             if part.side_file == uris.name(entry.uri):
-                found[names.normal(names.parent(entry.uri))] = _beside(chunk, contents, entry, sources, shared)
+                found[names.normal(names.parent(entry.uri))] = _outer(chunk, contents, entry, sources, shared)
         described.layouts.append((part, SideFiles(found)))
     for path in _take(chunk, side_files, labels_csv.NAME):
         if table := _own_csv(chunk, contents, path, budget):
             described.tables.append(table)
     for entry in chunk.source.labels:
-        described.tables += _outer_csv(chunk, contents, entry, sources, shared)
+        if table := _outer(chunk, contents, entry, sources, shared):
+            described.tables.append(_outer_csv(chunk, table, entry, sources))
     top = names.common_top(contents.files, videos) if chunk.source.kind == "zip" else ""
     same = functools.partial(twins.same_bytes, contents.storage)
     add_videos(chunk, sources.dataset, [contents.video(name) for name in videos], described, same, top)
@@ -237,35 +238,30 @@ def _own_csv(chunk: Chunk, contents: Contents, path: str, budget: Budget) -> Lab
     return LabelsCsv(labels, names.parent(path), own=not chunk.source.shares_labels)
 
 
-def _beside(
+def _outer(
     chunk: Chunk, contents: Contents, entry: Entry, sources: SourcesConfig, shared: SharedLabels | None
 ) -> Labels | None:
-    """A layout's side file that lies beside a single video; None when it cannot be used, which is a problem."""
-    try:
-        labels = shared(entry) if shared else shared_labels(contents.storage, sources, entry)
-    except SourceError as error:
-        chunk.problems.append(f"BAD_METADATA: {error}")
-        return None
-    chunk.problems.extend(labels.problems)
-    return labels
+    """A metadata or labels file outside of the chunk.
 
-
-def _outer_csv(
-    chunk: Chunk, contents: Contents, entry: Entry, sources: SourcesConfig, shared: SharedLabels | None
-) -> list[LabelsCsv]:
-    """A labels CSV outside of the chunk.  One beside it that is of no use is a problem, not the end of all chunks."""
+    None when it cannot be used, which is a problem of the chunk and not the end of all chunks, but for
+    ``sources.labels``.
+    """
     try:
         labels = shared(entry) if shared else shared_labels(contents.storage, sources, entry)
     except SourceError as error:
         if entry.uri == sources.labels:
             raise
         chunk.problems.append(f"BAD_METADATA: {error}")
-        return []
+        return None
     chunk.problems.extend(labels.problems)
+    return labels
+
+
+def _outer_csv(chunk: Chunk, labels: Labels, entry: Entry, sources: SourcesConfig) -> LabelsCsv:
     folder = names.parent(entry.uri)
     above = names.below(chunk.source.uri, folder) if chunk.source.kind == "folder" else ""
     above = above if above != chunk.source.uri else ""
-    return [LabelsCsv(labels, own=False, above=above, first=entry.uri == sources.labels)]
+    return LabelsCsv(labels, own=False, above=above, first=entry.uri == sources.labels)
 
 
 def _with_key(error: SourceError | VideoError) -> str:
