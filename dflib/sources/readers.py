@@ -131,8 +131,8 @@ def _read(chunk: Chunk, contents: Contents, sources: SourcesConfig, shared: Shar
         if table := _own_csv(chunk, contents, path, budget):
             described.tables.append(table)
     for entry in chunk.source.labels:
-        if table := _outer(chunk, contents, entry, sources, shared):
-            described.tables.append(_outer_csv(chunk, table, entry, sources))
+        if labels := _outer(chunk, contents, entry, sources, shared):
+            described.tables.append(_outer_csv(chunk, labels, entry, sources))
     top = names.common_top(contents.files, videos) if chunk.source.kind == "zip" else ""
     same = functools.partial(twins.same_bytes, contents.storage)
     add_videos(chunk, sources.dataset, [contents.video(name) for name in videos], described, same, top)
