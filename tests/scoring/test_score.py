@@ -197,6 +197,7 @@ def test_score_scores_only_current_faces(tables: Tables, model: None) -> None:
     assert run(tables).pending == 0 and tables.version(PREDICTIONS) == version
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_score_drops_scores_of_videos_that_were_extracted_again_meanwhile(
     tables: Tables, model: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,7 @@ def test_fit_trains_on_two_devices_with_mean_squared_error_and_seed_0(tmp_path: 
     assert max(epoch.loss for epoch in result.history) < 0.5
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_fit_saves_float32_after_accumulation_in_bfloat16(tmp_path: Path) -> None:
     spec = fit_spec(
         tmp_path, "train.epochs=6", "train.batch_size=8", "train.accumulate=2", "train.precision=mixed_bfloat16"
@@ -138,6 +139,7 @@ def test_fit_rejects_a_split_without_readable_images(tmp_path: Path) -> None:
         run(replace(spec, files=spec.files | {"train": unreadable}))
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_fit_validates_each_epoch_although_an_unreadable_image_costs_the_last_batch(tmp_path: Path) -> None:
     """With accumulation or several workers the number of validation steps is fixed; here one step has no data."""
     spec = fit_spec(tmp_path, "train.epochs=3", "train.batch_size=8", "train.accumulate=2")

@@ -62,6 +62,7 @@ def test_old_files_are_deleted_and_their_versions_are_refused(tables: Tables, st
     assert [row["face_id"] for row in tables.read(PREDICTIONS).collect()] == ["f0001"]
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_leftovers_and_old_records_go_except_those_that_rows_name(tables: Tables, storage: Storage) -> None:
     rows = ScoreRows()
     rows.video("t/a", [[0.5]], "REAL")
@@ -84,6 +85,7 @@ def test_leftovers_and_old_records_go_except_those_that_rows_name(tables: Tables
     assert [entry.uri.split("/")[-2][:16] for entry in storage.list_files(f"{tables.root}/_staging")] == [today]
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_training_sets_keep_their_files(tables: Tables, storage: Storage, tmp_path: Path) -> None:
     ScoreRows().write(tables, "used")
     for name in ("used", "unused"):
