@@ -5,7 +5,7 @@ JARS ?= .jars
 PY := $(VENV)/bin/python
 export DFLIB_PYTHON ?= $(abspath $(PY))
 export DFLIB_JARS ?= $(abspath $(JARS))/jars
-# Each module is compiled when it is first imported, and then for good: a third of the time of compiling all of them.
+# Each module is compiled when it is first imported, and then for good; most never are.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo controls test test-fast test-spark test-e2e test-spark-e2e test-cluster test-hostile test-py312 test-airflow coverage lint docs setup tools clean

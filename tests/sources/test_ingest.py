@@ -176,9 +176,11 @@ def test_ingest_rejects_known_chunk_under_another_data_set(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]
 ) -> None:
     (tmp_path / "a.zip").write_bytes(zip_bytes({"r.mp4": b"r"}, {"r.mp4": REAL}))
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    (tmp_path / "folder" / "deep" / "p.mp4").write_bytes(b"p")
     write_image(tmp_path / "crops" / "real" / "c-0-0.png", 1)
     write_image(tmp_path / "crops" / "fake" / "k-0-0.png", 2)
-    for place in ({"chunks": tmp_path / "a.zip"}, {"crops": tmp_path / "crops"}):
+    for place in ({"chunks": tmp_path / "a.zip"}, {"chunks": tmp_path / "folder"}, {"crops": tmp_path / "crops"}):
         run(tables, **place)
         versions = tables.versions()
         with pytest.raises(ConfigError, match=r"sources.dataset=e: 1 of 1 chunks .* data set d, the first is file://"):
