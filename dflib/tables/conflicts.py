@@ -44,6 +44,21 @@ def retried(commit: Callable[[], Result], place: str) -> Result:
     )
 
 
+def comes_true(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether ``condition`` holds, now or as soon as another writer's commit is complete.
+
+    Args:
+        condition: what the other writer's commit makes true.
+        seconds: how long it is waited for.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
 def is_conflict(error: BaseException) -> bool:
     """Whether Delta refused a commit because of another writer's."""
     if isinstance(error, Py4JJavaError):

@@ -146,6 +146,9 @@ class Tables:
         """Creates the table unless it exists, with NOT NULL and comments as in its schema.
 
         A table written by an earlier version of dflib gets the columns that it lacks, which are null in its rows.
+
+        Raises:
+            TableError: its folder has other files.
         """
         if self.exists(table, folder):
             self._add_columns(table, folder)
@@ -162,8 +165,22 @@ class Tables:
             )
         for name, condition in table.constraints.items():
             builder = builder.property(f"delta.constraints.{name}", condition)
-        # Another writer may have created it while this one waited.
-        self.commit(table, folder, lambda: None if self.exists(table, folder) else builder.execute())
+
+        def build() -> None:
+            if self.exists(table, folder):  # another writer created it while this one waited
+                return
+            try:
+                builder.execute()
+            except AnalysisException as error:
+                # Delta refuses a folder with files and no commit, also where another writer makes the first just now.
+                if not conflicts.comes_true(lambda: self.exists(table, folder)):
+                    reason = str(error).partition("\n")[0]
+                    raise TableError(
+                        f"{self.uri(table, folder)}: the table can't be created: {reason} If a killed job left the "
+                        "folder without a table, delete it; otherwise set tables.root to another folder"
+                    ) from None
+
+        self.commit(table, folder, build)
 
     def missing_constraints(self, table: Table, folder: str | None = None) -> dict[str, str]:
         """The constraints of the schema that the table, of an earlier version of dflib, lacks."""

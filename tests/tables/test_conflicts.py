@@ -110,3 +110,21 @@ def test_writers_at_once_lose_and_repeat_nothing(tables: Tables) -> None:
     assert sorted(at_once(*map(insert, range(2)))) == [1, 2]  # type: ignore[type-var]
     groups = DeltaTable(tables.uri(SPLITS).removeprefix("file://")).to_pandas()["source_group"]
     assert sorted(groups) == ["own-0", "own-1", "shared"]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("file", ["_delta_log/.00000000000000000000.json.3f.tmp", "notes.txt"])
+def test_a_folder_with_files_and_no_table_is_named(tables: Tables, tmp_path: Path, file: str) -> None:
+    path = tmp_path / "tables" / "splits" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(TableError, match=r"tables/splits: the table can't be created: .*; otherwise set tables.root"):
+        tables.create(SPLITS)
+    assert path.read_text() == "{}"
+
+
+def test_what_another_writer_is_about_to_make_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "PAUSE", 0.001)
+    answers = iter([False, False, True])
+    assert conflicts.comes_true(lambda: next(answers))
+    assert not conflicts.comes_true(lambda: False, seconds=0.01)
