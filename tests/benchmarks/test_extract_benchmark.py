@@ -34,6 +34,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_benchmark_writes_table_json_and_images(clip: Path, tmp_path: Path) -> None:
     out, variants = tmp_path / "extract.json", ["bare", "seeds11", "ours"]
     images = tmp_path / "images"

@@ -147,6 +147,7 @@ def test_select_takes_only_current_faces(tables: Tables) -> None:
     assert sum(map(selection.faces, ("train", "validation", "test"))) == 45 - 3
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_select_derives_the_set_id_from_the_rows(made: Tables) -> None:
     names = [
         select(made, **values).set_id for values in ({}, {}, {"seed": 2}, {"balance": "none"}, {"shuffle_labels": True})

@@ -116,6 +116,7 @@ def test_the_night_scores_and_reports_what_was_extracted(demo_run: DemoRun) -> N
     assert demo_run.lines[-1].startswith("nightly: ingest done; extract nothing new; score done")
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_explain_replays_a_video_to_the_bit(demo_run: DemoRun) -> None:
     fakes = demo_run.table("verdicts").query("verdict == 'FAKE'")["video_id"]
     target = demo_run.root / "explained.json"
@@ -127,6 +128,7 @@ def test_explain_replays_a_video_to_the_bit(demo_run: DemoRun) -> None:
     assert explained["current"]["verdict"] == "FAKE" and explained["extraction"]["sha256"]
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_status_and_estimate_report_it_and_change_nothing(demo_run: DemoRun) -> None:
     before, ledger = demo_run.versions(), demo_run.table("extractions")
     output = demo_run.chain("status", "estimate", settings=("estimate.cores=8",)).stdout

@@ -84,6 +84,7 @@ def now(tables: Tables) -> tuple[str, int]:
     return model_id, int((found["verdict"] == "FAKE").sum())
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_publish_holds_a_champion_that_flips_too_many_until_release(tables: Tables) -> None:
     first = published(tables, scored("m", fakes=4))
     assert first == Published(written=3 * VIDEO_COUNT, new=VIDEO_COUNT)

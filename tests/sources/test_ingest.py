@@ -171,6 +171,7 @@ def test_ingest_fails_after_the_other_chunks_when_one_is_unreadable_or_clashes(
     assert table["single/y"]["problems"] == ["MISSING_FILE: singles is gone"]
 
 
+@pytest.mark.cluster  # make test has no time for it
 @pytest.mark.spark
 def test_ingest_rejects_known_chunk_under_another_data_set(
     tables: Tables, tmp_path: Path, zip_bytes: Callable[..., bytes]

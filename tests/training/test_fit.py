@@ -94,6 +94,7 @@ def test_fit_resumes_after_a_kill_and_learns(tmp_path: Path) -> None:
     assert run(spec).history == result.history
 
 
+@pytest.mark.cluster  # make test has no time for it
 def test_fit_trains_on_two_devices_with_mean_squared_error(tmp_path: Path) -> None:
     spec = fit_spec(tmp_path, "train.epochs=4", "train.batch_size=12", "train.loss=mean_squared_error")
     result = run(replace(spec, devices=["CPU:0", "CPU:1"]))

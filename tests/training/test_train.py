@@ -33,6 +33,7 @@ def context_of(tables: Tables, storage: Storage, config: Config, dry_run: bool =
     return Context("run", config, tables.spark, storage, tables, Progress(io.StringIO()), dry_run)
 
 
+@pytest.mark.cluster  # make test has no time for it
 @pytest.mark.spark
 def test_train_registers_a_model_and_does_nothing_when_run_again(
     tables: Tables, storage: Storage, tmp_path: Path
