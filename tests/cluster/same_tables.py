@@ -4,7 +4,16 @@ import pandas as pd
 
 from tests.jobs.places import Place
 
-VOLATILE = ("run_id", "extracted_at", "decode_seconds", "detect_seconds", "judged_at", "scored_at", "bytes_read")
+VOLATILE = (
+    "run_id",
+    "extraction_run",
+    "extracted_at",
+    "decode_seconds",
+    "detect_seconds",
+    "judged_at",
+    "scored_at",
+    "bytes_read",
+)
 VOLATILE += ("requests",)
 KEYS = {
     "extractions": ["video_id"],

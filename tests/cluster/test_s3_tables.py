@@ -100,7 +100,7 @@ def comparable(place: Place, name: str) -> pd.DataFrame:
         table = table[table["model_id"] == "m"]
     if "problems" in table:
         table["problems"] = table["problems"].map(lambda found: re.sub(r'"uri": "[^"]*/', '"uri": "', str(list(found))))
-    apart = ["uri", "chunk", "split", "detail", "run_id", "extracted_at", "ingested_at", "judged_at"]
+    apart = ["uri", "chunk", "split", "detail", "run_id", "extraction_run", "extracted_at", "ingested_at", "judged_at"]
     apart += ["decode_seconds", "detect_seconds"]
     return table.sort_values(list(TABLES[name].key)).reset_index(drop=True).drop(columns=apart, errors="ignore")
 
