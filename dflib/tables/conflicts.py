@@ -14,7 +14,8 @@ from dflib.errors import TableError
 Result = TypeVar("Result")
 ATTEMPTS = 12
 PAUSE = 0.1
-"""Seconds before the second attempt at most; doubled for each further one, up to :data:`LONGEST_PAUSE`."""
+"""Seconds between two looks, and before the second attempt at most; doubled for each further one, up to
+:data:`LONGEST_PAUSE`."""
 LONGEST_PAUSE = 8.0
 # By name: the exceptions of Delta's Python package have no common base class, and mostly Py4J's is raised instead.
 _CONFLICT = re.compile(r"\b(?:Concurrent\w+|MetadataChanged|ProtocolChanged|DeltaConcurrentModification)Exception\b")

@@ -2,19 +2,9 @@
 
 import pandas as pd
 
-from tests.jobs.places import Place
+from dflib.tables.schemas import TABLES
+from tests.jobs.places import Place, columns_of_runs
 
-VOLATILE = (
-    "run_id",
-    "extraction_run",
-    "extracted_at",
-    "decode_seconds",
-    "detect_seconds",
-    "judged_at",
-    "scored_at",
-    "bytes_read",
-)
-VOLATILE += ("requests",)
 KEYS = {
     "extractions": ["video_id"],
     "frames": ["video_id", "frame_index"],
@@ -29,7 +19,8 @@ def assert_same_tables(one: Place, other: Place, *names: str) -> None:
     for name in names:
         frames = []
         for place in (one, other):
-            frame = place.table(name).drop(columns=list(VOLATILE), errors="ignore")
+            apart = columns_of_runs(TABLES[name]) | {"bytes_read", "requests"}
+            frame = place.table(name).drop(columns=list(apart), errors="ignore")
             assert not frame.duplicated(KEYS[name]).any(), f"{name} of {place.root}: a key occurs twice"
             frames.append(frame.sort_values(KEYS[name]).reset_index(drop=True))
         assert len(frames[0]) > 10

@@ -17,7 +17,7 @@ from dflib.tables.schemas import TABLES
 from tests.cluster.conftest import SMALL
 from tests.cluster.standalone import Cluster, standalone
 from tests.fault_proxy import Faults, fault_proxy
-from tests.jobs.places import Place
+from tests.jobs.places import Place, columns_of_runs
 from tests.s3_server import REGION, CheckingServer, checking_server
 
 pytestmark = pytest.mark.cluster
@@ -100,9 +100,8 @@ def comparable(place: Place, name: str) -> pd.DataFrame:
         table = table[table["model_id"] == "m"]
     if "problems" in table:
         table["problems"] = table["problems"].map(lambda found: re.sub(r'"uri": "[^"]*/', '"uri": "', str(list(found))))
-    apart = ["uri", "chunk", "split", "detail", "run_id", "extraction_run", "extracted_at", "ingested_at", "judged_at"]
-    apart += ["decode_seconds", "detect_seconds"]
-    return table.sort_values(list(TABLES[name].key)).reset_index(drop=True).drop(columns=apart, errors="ignore")
+    apart = columns_of_runs(TABLES[name]) | {"uri", "chunk", "split", "detail"}
+    return table.sort_values(list(TABLES[name].key)).reset_index(drop=True).drop(columns=list(apart), errors="ignore")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from dflib import uris
 from dflib.storage import Storage
-from dflib.tables.schemas import TABLES
+from dflib.tables.schemas import TABLES, Table
 
 HOME = Path(__file__).parent.parent.parent
 DATA_TABLES = tuple(TABLES)
@@ -27,6 +27,11 @@ from dflib.steps import {names}
 if __name__ == "__main__":
     main({steps}, name="chain")
 '''
+
+
+def columns_of_runs(table: Table) -> set[str]:
+    """Columns that say which run wrote a row, and when: they differ between any two runs on the same data."""
+    return {"run_id", "extraction_run", "published_by", "published_at", "current_since", *table.volatile}
 
 
 @dataclass

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from dflib.operations import status
-from tests.jobs.places import HOME, Place
+from dflib.tables.schemas import TABLES
+from tests.jobs.places import HOME, Place, columns_of_runs
 
 # With the other tests that kill; make test has no time for it.
 pytestmark = pytest.mark.cluster
@@ -30,9 +31,8 @@ main(STEP)
 
 
 def rows(place: Place, table: str, key: list[str]) -> pd.DataFrame:
-    volatile = ["run_id", "extracted_at", "decode_seconds", "detect_seconds", "requests"]
-    frame = place.table(table)
-    return frame.drop(columns=[name for name in volatile if name in frame]).sort_values(key).reset_index(drop=True)
+    apart = columns_of_runs(TABLES[table]) | {"requests"}
+    return place.table(table).drop(columns=list(apart), errors="ignore").sort_values(key).reset_index(drop=True)
 
 
 def test_extract_after_a_kill_reads_only_uncommitted_videos(demo_data: Path, tmp_path: Path) -> None:

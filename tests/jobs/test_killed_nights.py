@@ -24,7 +24,7 @@ from dflib.steps.runner import Application, run_job
 from dflib.storage import Storage
 from dflib.tables.schemas import TABLES
 from dflib.tables.write_locks import WriteLocks
-from tests.jobs.places import HOME, Place
+from tests.jobs.places import HOME, Place, columns_of_runs
 
 # With the other tests that kill; make test has no time for it.
 pytestmark = pytest.mark.cluster
@@ -61,8 +61,6 @@ SETTINGS = [
     "faces.detector=haar",  # the cheapest
     *("checks.fail=score_range", "checks.warn=[]", "report.rules=mean", "report.bootstrap=100"),
 ]
-VOLATILE = {"run_id", "extraction_run", "published_by", "published_at", "current_since"}
-"""Beside those of the schemas: which run wrote a row, and when."""
 MEASURED = {"decode_seconds", "detect_seconds", "requests", "bytes_read", "predictions_version"}
 PER_RUN = {"tasks", "checks"}
 """Tables with rows of each run, also of one that was killed."""
@@ -116,7 +114,7 @@ def contents(place: Place) -> dict[str, pd.DataFrame]:
     for name, table in TABLES.items():
         if name not in PER_RUN and name in place.versions():
             rows = place.table(name)
-            dropped = (VOLATILE | MEASURED | set(table.volatile)) & set(rows.columns)
+            dropped = (columns_of_runs(table) | MEASURED) & set(rows.columns)
             rows = rows.drop(columns=list(dropped))
             keys = [key for key in table.key if key in rows]
             rows = rows.sort_values(keys, ignore_index=True)
